@@ -1,0 +1,102 @@
+package cluster
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// ObjectType names a kind of object, for example "message". A service chooses the names; at
+// most TypeLengthMax bytes of lower-case letters.
+type ObjectType string
+
+// Limits of an object's names. A store refuses an object that exceeds them.
+const (
+	TypeLengthMax   = 16
+	OwnerLengthMax  = 512
+	ObjectIDLenMax  = 64
+	ReplicaSetMax   = 8
+	AttrSizeMax     = 16 << 10
+	CachedSizeMax   = 256 << 10
+	ObjectSizeMax   = 1 << 30
+	HoldingPartsMax = 4096 // fragments and cached objects of one owner on one node
+)
+
+// TypeSpec tells the substrate how to treat a type.
+type TypeSpec struct {
+	Name ObjectType
+	// Cached says what the owner's manager keeps in its soft state: if true, the contents of
+	// each object (the paper's user profile soft state; at most CachedSizeMax each), if false,
+	// only which replica sets hold objects of this type (the paper's mailbox fragment list).
+	Cached bool
+}
+
+// ObjectID names one object for ever.
+type ObjectID struct {
+	Type  ObjectType
+	Owner string // hashes to the bucket; for mail, an address
+	ID    string // unique within type and owner; any bytes
+}
+
+// Compare orders ids by owner, type, id: the order of the hard state on disk.
+func (o ObjectID) Compare(p ObjectID) int {
+	if c := strings.Compare(o.Owner, p.Owner); c != 0 {
+		return c
+	}
+	if c := cmp.Compare(o.Type, p.Type); c != 0 {
+		return c
+	}
+	return strings.Compare(o.ID, p.ID)
+}
+
+// Object is what a replica keeps about an object beside its contents.
+type Object struct {
+	ID        ObjectID
+	Timestamp Timestamp  // of the update that wrote it; the newest wins (Thomas write rule)
+	Replicas  ReplicaSet // where it lies
+	Deleted   bool       // a tombstone: no contents, kept so that older copies lose to it
+	Attr      []byte     // the service's own small metadata, at most AttrSizeMax
+	Size      int64      // bytes of contents
+	Sum       [32]byte   // SHA-256 of the contents
+}
+
+// ReplicaSet is the set of nodes that hold an object: ascending, no duplicates, never changed in
+// place.
+type ReplicaSet []NodeID
+
+// NewReplicaSet makes a set of the ids given, in any order, repeated or not.
+func NewReplicaSet(ids ...NodeID) ReplicaSet {
+	s := slices.Clone(ids)
+	slices.Sort(s)
+	return slices.Compact(s)
+}
+
+// Contains reports whether the node is in the set.
+func (s ReplicaSet) Contains(id NodeID) bool {
+	_, ok := slices.BinarySearch(s, id)
+	return ok
+}
+
+// Equal reports whether both sets hold the same nodes.
+func (s ReplicaSet) Equal(t ReplicaSet) bool { return slices.Equal(s, t) }
+
+// Key gives the set as a string that is equal for equal sets, for use as a map key: eight
+// big-endian bytes a node.
+func (s ReplicaSet) Key() string {
+	b := make([]byte, 0, 8*len(s))
+	for _, id := range s {
+		for shift := 56; shift >= 0; shift -= 8 {
+			b = append(b, byte(id>>shift))
+		}
+	}
+	return string(b)
+}
+
+// String gives "{id,id}".
+func (s ReplicaSet) String() string {
+	parts := make([]string, len(s))
+	for i, id := range s {
+		parts[i] = id.String()
+	}
+	return "{" + strings.Join(parts, ",") + "}"
+}
