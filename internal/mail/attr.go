@@ -1,0 +1,63 @@
+package mail
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"time"
+
+	"porcupine/internal/cluster"
+)
+
+// attrVersion names the layout of a message's attributes.
+const attrVersion = 1
+
+// attrLength is the length of version 1: the version octet and the time.
+const attrLength = 1 + 8
+
+// MessageAttr is what is kept about a message beside its contents, in cluster.Object.Attr. It
+// does not change after acceptance. Layout of version 1:
+//
+//	1 octet   version, 1
+//	8 octets  Received: nanoseconds since 1970, UTC, big-endian two's complement
+//
+// A reader ignores octets after those it knows, so a later version may append.
+type MessageAttr struct {
+	// Received is when the message was accepted, by the wall clock of the accepting node. It
+	// orders a maildrop and is the IMAP INTERNALDATE (RFC 9051 §2.3.3).
+	Received time.Time
+}
+
+// Append writes the attributes after b.
+func (a MessageAttr) Append(b []byte) []byte {
+	b = append(b, attrVersion)
+	return binary.BigEndian.AppendUint64(b, uint64(a.Received.UnixNano()))
+}
+
+// ParseMessageAttr reads what Append writes.
+func ParseMessageAttr(b []byte) (MessageAttr, error) {
+	if len(b) < attrLength {
+		return MessageAttr{}, fmt.Errorf("message attributes: %d octets, want at least %d", len(b), attrLength)
+	}
+	if b[0] == 0 {
+		return MessageAttr{}, errors.New("message attributes: version 0")
+	}
+	return MessageAttr{Received: time.Unix(0, int64(binary.BigEndian.Uint64(b[1:]))).UTC()}, nil
+}
+
+// Object gives the id of the object that holds this message for that user.
+func (id MessageID) Object(u User) cluster.ObjectID {
+	return cluster.ObjectID{Type: TypeMessage, Owner: string(u), ID: id.String()}
+}
+
+// ParseMessageID reads the form that MessageID.String writes.
+func ParseMessageID(s string) (id MessageID, err error) {
+	if len(s) != 2*len(id) {
+		return id, fmt.Errorf("message id %q: want %d hexadecimal digits", s, 2*len(id))
+	}
+	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
+		return MessageID{}, fmt.Errorf("message id %q: %w", s, err)
+	}
+	return id, nil
+}

@@ -1,0 +1,136 @@
+package sasl
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"errors"
+
+	xdg "github.com/xdg-go/scram"
+
+	"porcupine/internal/mail"
+)
+
+// saltLength is the length of made-up salts in bytes. It must be that of the real ones.
+const saltLength = 16
+
+// scram is SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding.
+//
+// The client's proof is what a guess is, so the Guard stands before the second step; the first
+// costs a lookup and tells nothing: a user who does not exist has a salt like any other, made
+// from the name by HMAC, so that it is the same at every try (RFC 5802 §9, attack 10).
+type scram struct {
+	x     *Exchange
+	conv  *xdg.ServerConversation
+	login string
+	user  mail.User
+	fake  bool // the credentials are made up: no proof is good
+	stage int
+}
+
+func newScram(x *Exchange) *scram { return &scram{x: x} }
+
+func (s *scram) step(ctx context.Context, response []byte) ([]byte, bool, error) {
+	if response == nil { // the client speaks first
+		return []byte{}, false, nil
+	}
+	s.stage++
+	switch s.stage {
+	case 1:
+		return s.first(ctx, string(response))
+	case 2:
+		return s.proof(ctx, string(response))
+	}
+	// The client has seen the server's signature and says, with nothing, that it is content.
+	if len(response) != 0 {
+		return nil, false, invalid("SCRAM message after the end")
+	}
+	s.x.user = s.user
+	return nil, true, nil
+}
+
+// first takes the client-first-message and gives salt and iteration count.
+func (s *scram) first(ctx context.Context, message string) ([]byte, bool, error) {
+	var verdict error
+	server, err := xdg.SHA256.NewServer(func(login string) (xdg.StoredCredentials, error) {
+		c, err := s.lookup(ctx, login)
+		verdict = err
+		return c, err
+	})
+	if err != nil {
+		return nil, false, unknown("start SCRAM", err)
+	}
+	s.conv = server.NewConversation()
+	challenge, err := s.conv.Step(message)
+	switch {
+	case verdict != nil:
+		return nil, false, verdict
+	case err != nil:
+		return nil, false, invalid("SCRAM client-first-message is malformed")
+	}
+	if authzid := s.conv.AuthzID(); authzid != "" && authzid != s.login {
+		return nil, false, invalid("the authorization identity is not the authentication identity")
+	}
+	return []byte(challenge), false, nil
+}
+
+// lookup gives the credentials of a login, made up if there are none.
+func (s *scram) lookup(ctx context.Context, login string) (xdg.StoredCredentials, error) {
+	if err := checkText("user name", login, LoginLengthMax); err != nil {
+		return xdg.StoredCredentials{}, err
+	}
+	s.login = login
+	c, err := s.x.auth.cfg.Backend.Scram(ctx, s.x.client, login)
+	if err != nil && !isRefusal(err) {
+		return xdg.StoredCredentials{}, unknown("look up SCRAM credentials", err)
+	}
+	// The made-up ones are computed always, so that both ways cost the same.
+	made := s.x.auth.fakeCredentials(login)
+	if err != nil {
+		s.fake, c = true, made
+	}
+	if len(c.StoredKey) != sha256.Size || len(c.ServerKey) != sha256.Size || c.Iterations <= 0 || len(c.Salt) == 0 {
+		return xdg.StoredCredentials{}, unknown("look up SCRAM credentials", errors.New("stored credentials are malformed"))
+	}
+	s.user = c.User
+	return xdg.StoredCredentials{
+		KeyFactors: xdg.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
+		StoredKey:  c.StoredKey,
+		ServerKey:  c.ServerKey,
+	}, nil
+}
+
+// proof takes the client-final-message and gives the server's signature.
+func (s *scram) proof(ctx context.Context, message string) ([]byte, bool, error) {
+	attempt, err := s.x.auth.cfg.Guard.Admit(ctx, s.x.client, s.login)
+	if err != nil {
+		return nil, false, err
+	}
+	outcome := Undecided
+	defer func() { attempt.Done(outcome) }()
+	signature, err := s.conv.Step(message)
+	if err != nil || !s.conv.Valid() || s.fake {
+		outcome = Failed
+		return nil, false, errDenied()
+	}
+	outcome = Succeeded
+	return []byte(signature), false, nil
+}
+
+// fakeCredentials makes up what a user who does not exist has stored: always the same for the
+// same name, and nothing that anybody could know a proof for.
+func (a *Authenticator) fakeCredentials(login string) StoredCredentials {
+	derive := func(label string) []byte {
+		mac := hmac.New(sha256.New, a.cfg.FakeSecret)
+		mac.Write([]byte(label))
+		mac.Write([]byte{0})
+		mac.Write([]byte(login))
+		return mac.Sum(nil)
+	}
+	return StoredCredentials{
+		Salt:       derive("salt")[:saltLength],
+		Iterations: a.cfg.ScramIterations,
+		StoredKey:  derive("stored key"),
+		ServerKey:  derive("server key"),
+	}
+}

@@ -1,0 +1,26 @@
+package mail
+
+import "errors"
+
+// ErrOverQuota is in the chain of an error of kind cluster.KindFull when not a disk but the
+// user's mailbox is full: SMTP says 452 4.2.2 instead of 452 4.3.1.
+var ErrOverQuota = errors.New("mailbox is full: delete messages or ask for a larger quota")
+
+// ErrInUse is in the chain of an error of kind cluster.KindUnavailable when another session has
+// the maildrop (RFC 1939 §4, RFC 2449 §8.1.1 "[IN-USE]").
+var ErrInUse = errors.New("mailbox is in use by another session")
+
+// Listed is one message in a maildrop as a session of a front end sees it.
+type Listed struct {
+	ID   string // MessageID.String(): the POP3 unique-id
+	Size int64  // octets
+}
+
+// SCRAMKeys is what a server needs to know of a password for SCRAM-SHA-256 (RFC 5802 §3,
+// RFC 7677). The password cannot be computed from it except by guessing.
+type SCRAMKeys struct {
+	Salt       []byte
+	Iterations int
+	StoredKey  []byte // 32 bytes
+	ServerKey  []byte // 32 bytes
+}
