@@ -1,0 +1,100 @@
+package admin
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"porcupine/internal/cluster"
+)
+
+// Status is the cluster as one node sees it; every node of an epoch gives the same.
+type Status struct {
+	Epoch             string         `json:"epoch"`
+	Node              cluster.NodeID `json:"node"`  // who answered
+	Ready             bool           `json:"ready"` // the answering node serves clients
+	Members           []Member       `json:"members"`
+	Absent            []Absent       `json:"absent"` // nodes that were met before and are not members now
+	IncompleteBuckets int            `json:"incomplete_buckets"`
+	PendingUpdates    int            `json:"pending_updates"` // reports to managers not yet acknowledged
+}
+
+// Member is one node of the view. Figures of a member that did not answer are zero and Error
+// says why.
+type Member struct {
+	ID       cluster.NodeID `json:"id"`
+	Name     string         `json:"name"`
+	Address  string         `json:"address"`
+	Since    string         `json:"since"`
+	Buckets  int            `json:"buckets"`
+	Load     int            `json:"load"`      // durable commits pending
+	DiskFree int64          `json:"disk_free"` // bytes
+	DiskFull bool           `json:"disk_full"`
+	Messages int64          `json:"messages"` // objects with contents of their own that lie on the node
+	Users    int64          `json:"users"`    // owners that the node manages
+	Version  string         `json:"version"`
+	Error    string         `json:"error,omitempty"`
+}
+
+// Absent is a known node that is not in the view.
+type Absent struct {
+	ID      cluster.NodeID `json:"id"`
+	Name    string         `json:"name"`
+	Address string         `json:"address"`
+	// Sole says that the node may hold profiles that lie nowhere else: until it is back, unknown
+	// recipients are answered "try later" and not "no such user".
+	Sole bool `json:"sole"`
+}
+
+// User is one mailbox.
+type User struct {
+	Address  string    `json:"address"`
+	Messages int64     `json:"messages"`
+	Bytes    int64     `json:"bytes"`
+	Created  time.Time `json:"created"`
+	Changed  time.Time `json:"changed"`
+	Disabled bool      `json:"disabled"`
+}
+
+// Alias is an address that stands for others.
+type Alias struct {
+	Address string   `json:"address"`
+	Targets []string `json:"targets"`
+}
+
+// Directory is what the socket needs of users, domains and aliases. Lists are by name, after the
+// one given, at most limit long.
+type Directory interface {
+	AddUser(ctx context.Context, address, password string) error
+	SetPassword(ctx context.Context, address, password string) error
+	RemoveUser(ctx context.Context, address string) error
+	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
+	AddDomain(ctx context.Context, domain string) error
+	RemoveDomain(ctx context.Context, domain string) error
+	ListDomains(ctx context.Context, after string, limit int) ([]string, error)
+	AddAlias(ctx context.Context, alias string, targets []string) error
+	RemoveAlias(ctx context.Context, alias string) error
+	ListAliases(ctx context.Context, after string, limit int) ([]Alias, error)
+}
+
+// Cluster is what both doors need of the node.
+type Cluster interface {
+	Status(ctx context.Context) (Status, error)
+	// Ready is nil when the node serves clients, or says what it waits for.
+	Ready() error
+	// NewToken makes a single-use token with which one machine may join.
+	NewToken(ctx context.Context) (token string, expires time.Time, err error)
+}
+
+// Store is what the socket needs of the disk.
+type Store interface {
+	// Verify reads everything and reports each fault in one line.
+	Verify(ctx context.Context, report func(fault string)) error
+	Dump(ctx context.Context, w io.Writer) error
+}
+
+// PageMax is the longest page of a list.
+const PageMax = 1000
+
+// BodyMax bounds a request's body.
+const BodyMax = 64 << 10
