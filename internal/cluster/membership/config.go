@@ -1,0 +1,123 @@
+package membership
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"porcupine/internal/cluster"
+)
+
+// Limits of the core. They bound memory and the work of one step, whatever peers send.
+const (
+	// KnownMax is how many nodes are known at most, tombstones included. Further ones are not
+	// remembered (they can still be members).
+	KnownMax = 8192
+	// PeersMax is how many addresses given by AddPeer are kept.
+	PeersMax = 1024
+	// ProbeBurstMax is how many probes one Tick sends at most; the rest follow after ResendPeriod.
+	ProbeBurstMax = 128
+	// EpochCounterMax bounds the epoch counters that are believed: a larger one comes from a
+	// broken node and would use up the numbers.
+	EpochCounterMax = 1 << 62
+)
+
+// Config is what a core needs to know. A zero duration or count stands for the default.
+//
+// The defaults put a dead process out of the view about 1.4 s after its last sign of life (three
+// pings of 200 ms, twelve of 50 ms, a gather delay, two round trips), and keep quiet at 10 % loss
+// with 100 ms of jitter: fifteen round trips in a row must fail (1.5e-11 at 10 % loss each way).
+type Config struct {
+	Self cluster.Endpoint // this node: the id is its identity, Addr is where others reach it
+
+	// PingPeriod is the time between two pings of the next neighbour. Default 200 ms.
+	PingPeriod time.Duration
+	// PingMissesDoubt is how many pings in a row may go unanswered before the core doubts and
+	// pings faster. Default 3.
+	PingMissesDoubt int
+	// DoubtPeriod is the time between two pings of a node in doubt. Default 50 ms.
+	DoubtPeriod time.Duration
+	// DoubtMissesMax is how many pings in doubt may go unanswered before the node counts as
+	// lost and a round starts. Default 12.
+	DoubtMissesMax int
+
+	// GatherDelay is how long a coordinator waits before round 1 for more changes; each new
+	// stranger starts it anew. Up to as much again is added at random. Default 50 ms.
+	GatherDelay time.Duration
+	// GatherMax bounds the wait. Default 400 ms.
+	GatherMax time.Duration
+	// ReplyTimeout bounds round 2: who has not answered by then is not a member. It ends at once
+	// when all who are expected have answered. Default 500 ms.
+	ReplyTimeout time.Duration
+	// ResendPeriod is how often an unanswered message of a round is repeated. Default 60 ms.
+	ResendPeriod time.Duration
+	// ViewTimeout bounds round 3: who has not acknowledged the view by then is left out of the
+	// next one. Default 1 s.
+	ViewTimeout time.Duration
+	// PromiseTimeout is how long a node that answered round 1 waits for round 3 before it
+	// notices changes on its own again. Default 2.5 s: the rounds at their longest.
+	PromiseTimeout time.Duration
+
+	// ProbePeriod is the first time between two probes of one absent address; it doubles up to
+	// ProbePeriodMax. A quarter is added or taken off at random. Defaults 1 s and 5 s.
+	ProbePeriod, ProbePeriodMax time.Duration
+	// PenaltyMin is how long a node that was lost twice within PenaltyMemory is not taken back; it
+	// doubles with every further loss up to PenaltyMax. The first loss costs nothing. Defaults
+	// 1 s, 16 s, 60 s.
+	PenaltyMin, PenaltyMax, PenaltyMemory time.Duration
+	// PauseMax: a Tick that comes this much later than asked means that this process was stopped
+	// or starved, so that silence of others proves nothing. Default 400 ms.
+	PauseMax time.Duration
+}
+
+// withDefaults fills in the zero fields and checks the rest.
+func (c Config) withDefaults() (Config, error) {
+	durations := []struct {
+		name string
+		p    *time.Duration
+		d    time.Duration
+	}{
+		{"PingPeriod", &c.PingPeriod, 200 * time.Millisecond},
+		{"DoubtPeriod", &c.DoubtPeriod, 50 * time.Millisecond},
+		{"GatherDelay", &c.GatherDelay, 50 * time.Millisecond},
+		{"GatherMax", &c.GatherMax, 400 * time.Millisecond},
+		{"ReplyTimeout", &c.ReplyTimeout, 500 * time.Millisecond},
+		{"ResendPeriod", &c.ResendPeriod, 60 * time.Millisecond},
+		{"ViewTimeout", &c.ViewTimeout, time.Second},
+		{"PromiseTimeout", &c.PromiseTimeout, 2500 * time.Millisecond},
+		{"ProbePeriod", &c.ProbePeriod, time.Second},
+		{"ProbePeriodMax", &c.ProbePeriodMax, 5 * time.Second},
+		{"PenaltyMin", &c.PenaltyMin, time.Second},
+		{"PenaltyMax", &c.PenaltyMax, 16 * time.Second},
+		{"PenaltyMemory", &c.PenaltyMemory, time.Minute},
+		{"PauseMax", &c.PauseMax, 400 * time.Millisecond},
+	}
+	var errs []error
+	for _, f := range durations {
+		if *f.p == 0 {
+			*f.p = f.d
+		}
+		if *f.p < 0 {
+			errs = append(errs, fmt.Errorf("%s is %v: want a positive duration", f.name, *f.p))
+		}
+	}
+	if c.PingMissesDoubt == 0 {
+		c.PingMissesDoubt = 3
+	}
+	if c.DoubtMissesMax == 0 {
+		c.DoubtMissesMax = 12
+	}
+	if c.PingMissesDoubt < 0 || c.DoubtMissesMax < 0 {
+		errs = append(errs, fmt.Errorf("PingMissesDoubt %d, DoubtMissesMax %d: want positive counts", c.PingMissesDoubt, c.DoubtMissesMax))
+	}
+	if c.Self.ID == cluster.NoNode {
+		errs = append(errs, errors.New("Self.ID is zero: give the node its id"))
+	}
+	if c.Self.Addr == "" {
+		errs = append(errs, errors.New("Self.Addr is empty: give the address at which other nodes reach this one"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return Config{}, cluster.Errorf(cluster.KindInvalid, "membership configuration", "%w", err)
+	}
+	return c, nil
+}
