@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+
+	"porcupine/internal/mail"
 )
 
 // Defaults of GateConfig.
@@ -67,7 +69,7 @@ func (g *Gate) Connections() int {
 
 // enter counts a connection in; ok is false, with the reason, if a limit is reached.
 func (g *Gate) enter(from netip.Addr) (why Reason, ok bool) {
-	n := Network(from)
+	n := mail.NetworkOf(from)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.total >= g.cfg.ConnectionsMax {
@@ -83,7 +85,7 @@ func (g *Gate) enter(from netip.Addr) (why Reason, ok bool) {
 
 // leave counts a connection out that enter let in.
 func (g *Gate) leave(from netip.Addr) {
-	n := Network(from)
+	n := mail.NetworkOf(from)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.total--
@@ -103,18 +105,3 @@ func (g *Gate) beginHandshake(ctx context.Context) error {
 }
 
 func (g *Gate) endHandshake() { <-g.handshakes }
-
-// Network gives the network that limits by address count: the address itself for IPv4 (IPv4 in
-// IPv6 included), the /64 for IPv6.
-func Network(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // the zero Addr: all unknown peers count as one network
-	}
-	return p
-}

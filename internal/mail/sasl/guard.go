@@ -125,7 +125,7 @@ type Attempt struct {
 // then looks, at once, and calls Done. An error is of KindLimit (too many attempts) or
 // KindUnavailable (ctx ended).
 func (g *Guard) Admit(ctx context.Context, c mail.Client, login string) (*Attempt, error) {
-	a := &Attempt{guard: g, keys: g.keysOf(c.Remote, login), network: networkOf(c.Remote)}
+	a := &Attempt{guard: g, keys: g.keysOf(c.Remote, login), network: mail.NetworkOf(c.Remote)}
 	g.mu.Lock()
 	if g.waiting >= g.cfg.QueueMax {
 		g.mu.Unlock()
@@ -240,7 +240,7 @@ func tooMuch(ctx context.Context) error {
 
 // keysOf gives the keys under which an attempt is counted.
 func (g *Guard) keysOf(from netip.Addr, login string) keys {
-	network := networkOf(from)
+	network := mail.NetworkOf(from)
 	login = strings.ToLower(login)
 	k := keys{
 		network: maphash.Comparable(g.seed, network),
@@ -258,18 +258,4 @@ func (g *Guard) keysOf(from netip.Addr, login string) keys {
 type pair struct {
 	network netip.Prefix
 	login   string
-}
-
-// networkOf gives the address itself for IPv4, the /64 for IPv6.
-func networkOf(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 64
-	if a.Is4() {
-		bits = 32
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // the zero Addr: all unknown peers count as one network
-	}
-	return p
 }

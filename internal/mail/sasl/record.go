@@ -113,8 +113,9 @@ func (r *record) settle(k keys, now time.Time, o Outcome) {
 		if own == nil {
 			return
 		}
+		taken := own.failures // forgive changes own
 		for _, i := range all {
-			r.forgive(i, own.failures, now)
+			r.forgive(i, taken, now)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
+	"strings"
 
 	xdg "github.com/xdg-go/scram"
 
@@ -118,8 +119,10 @@ func (s *scram) proof(ctx context.Context, message string) ([]byte, bool, error)
 }
 
 // fakeCredentials makes up what a user who does not exist has stored: always the same for the
-// same name, and nothing that anybody could know a proof for.
+// same name, and nothing that anybody could know a proof for. Names that differ in case only are
+// the same name, as they are for users who exist.
 func (a *Authenticator) fakeCredentials(login string) StoredCredentials {
+	login = strings.ToLower(login)
 	derive := func(label string) []byte {
 		mac := hmac.New(sha256.New, a.cfg.FakeSecret)
 		mac.Write([]byte(label))

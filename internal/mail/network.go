@@ -1,0 +1,19 @@
+package mail
+
+import "net/netip"
+
+// NetworkOf gives the network that per-client limits count by: the address itself for IPv4
+// (IPv4 in IPv6 included), the /64 for IPv6, which is what one customer has. All addresses that
+// are not valid are one network, the zero Prefix.
+func NetworkOf(a netip.Addr) netip.Prefix {
+	a = a.Unmap().WithZone("")
+	bits := 64
+	if a.Is4() {
+		bits = 32
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}

@@ -1,0 +1,24 @@
+package mail_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"porcupine/internal/mail"
+)
+
+func TestNetworkOf(t *testing.T) {
+	for _, tt := range []struct{ addr, want string }{
+		{"192.0.2.7", "192.0.2.7/32"},
+		{"::ffff:192.0.2.7", "192.0.2.7/32"},
+		{"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"},
+		{"fe80::1%eth0", "fe80::/64"},
+	} {
+		if got := mail.NetworkOf(netip.MustParseAddr(tt.addr)).String(); got != tt.want {
+			t.Errorf("NetworkOf(%q) = %v, want %v", tt.addr, got, tt.want)
+		}
+	}
+	if got := mail.NetworkOf(netip.Addr{}); got != (netip.Prefix{}) {
+		t.Errorf("NetworkOf(zero) = %v, want the zero prefix", got)
+	}
+}
