@@ -6,38 +6,26 @@ import "porcupine/internal/cluster"
 const (
 	PushHoldingsMax = 256     // holdings in one push
 	PushBytesMax    = 1 << 20 // of holdings in one push, by SizeOf; a larger holding goes alone
-	PushPartsMax    = 512     // parts in one push: empty buckets still have their markers
+	PushCompleteMax = 512     // markers in one push: empty buckets have theirs too
 	ScanBucketsMax  = 512     // buckets asked of the shell in one Scan
 )
 
-// Push is a message from a member to a manager: holdings, and markers that end a bucket. It
-// answers with an error or nothing; nothing means that all of it was taken. Both sides treat a
-// Push as immutable once made.
+// Push is a message from a member to a manager: holdings, and markers that end a bucket. A
+// bucket may be spread over several pushes; the one with its marker is sent only AFTER the
+// manager acknowledged the others, so no marker overtakes data. A registration is a push
+// without markers. The answer is an error or nothing; nothing means that all of it was taken.
+// Both sides treat a Push as immutable once made.
 type Push struct {
-	// From is the member whose holdings these are.
+	// ID is the sender's number for the push, for Answered. It need not travel.
+	ID uint64
+	// From is the member whose holdings these are. On the wire it is the sender of the call.
 	From cluster.NodeID
 	// Epoch is the view in which both sides must be (M4).
 	Epoch cluster.Epoch
-	// ID is the sender's number for the push, unique for the life of its process. It is for
-	// Answered, and need not travel.
-	ID uint64
-	// Parts are in the order of sending.
-	Parts []Part
-}
-
-// Part is a run of holdings of one bucket.
-type Part struct {
-	Bucket cluster.Bucket
-	// Attempt numbers the scans of one reporter; parts of one scan of a bucket share it. 0 is a
-	// registration: holdings that changed, sent on their own.
-	Attempt uint64
-	// First is the index of the first holding in its scan of the bucket. A manager that misses
-	// an earlier part of the scan refuses the push, so that a marker never overtakes data.
-	First int
-	// Holdings are at most PushHoldingsMax in all parts of a push.
+	// Holdings are at most PushHoldingsMax.
 	Holdings []cluster.Holding
-	// Last is the marker: with this part, the bucket has been told in full.
-	Last bool
+	// Complete lists the buckets that have been told in full with this push: the markers.
+	Complete []cluster.Bucket
 }
 
 // Scan asks the shell to read buckets of its hard state, in this order.
