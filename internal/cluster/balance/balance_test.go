@@ -1,0 +1,167 @@
+package balance
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"porcupine/internal/cluster"
+)
+
+var start = time.Unix(1_000_000, 0)
+
+func ids(n ...cluster.NodeID) []cluster.NodeID { return n }
+
+// count chooses many times and counts who came first.
+func count(q Request, t *Table, now time.Time) map[cluster.NodeID]int {
+	rng := rand.New(rand.NewPCG(1, 2))
+	got := make(map[cluster.NodeID]int)
+	for range 1000 {
+		for _, id := range Choose(q, t, now, rng) {
+			got[id]++
+		}
+	}
+	return got
+}
+
+// busy is a load with that many commits pending, of the given time each.
+func busy(pending int, commit time.Duration) cluster.Load {
+	return cluster.Load{Pending: pending, Commit: commit}
+}
+
+func TestChoose(t *testing.T) {
+	ms := time.Millisecond
+	tests := []struct {
+		name  string
+		q     Request
+		loads map[cluster.NodeID]cluster.Load
+		age   time.Duration
+		want  []cluster.NodeID // always chosen, and nobody else
+	}{
+		{"the only member", Request{Members: ids(1)}, nil, 0, ids(1)},
+		{"no member", Request{}, nil, 0, nil},
+		{"§4.5 holders fill the spread", Request{Members: ids(1, 2, 3, 4), Holders: ids(2, 3)},
+			map[cluster.NodeID]cluster.Load{1: {}, 2: busy(9, ms), 3: busy(3, ms), 4: {}}, 0, ids(3)},
+		{"§4.5 least loaded of the candidates", Request{Members: ids(1, 2), Spread: 2},
+			map[cluster.NodeID]cluster.Load{1: busy(8, ms), 2: busy(2, ms)}, 0, ids(2)},
+		{"a slow disk is like a busy one", Request{Members: ids(1, 2), Spread: 2},
+			map[cluster.NodeID]cluster.Load{1: busy(2, 50*ms), 2: busy(8, ms)}, 0, ids(2)},
+		{"spread 1 stays with the holder", Request{Members: ids(1, 2, 3), Holders: ids(2), Spread: 1},
+			map[cluster.NodeID]cluster.Load{2: busy(100, ms)}, 0, ids(2)},
+		{"§4.5 limit broken when the holders are full", Request{Members: ids(1, 2, 3), Holders: ids(1, 2), Spread: 2},
+			map[cluster.NodeID]cluster.Load{1: {DiskFull: true}, 2: {DiskFull: true}}, 0, ids(3)},
+		{"limit broken when the holders are down", Request{Members: ids(3), Holders: ids(1, 2)}, nil, 0, ids(3)},
+		{"draining takes nothing", Request{Members: ids(1, 2)}, map[cluster.NodeID]cluster.Load{1: {Draining: true}}, 0, ids(2)},
+		{"full stays full when the news is old", Request{Members: ids(1, 2)},
+			map[cluster.NodeID]cluster.Load{1: {DiskFull: true}}, time.Hour, ids(2)},
+		{"excluded", Request{Members: ids(1, 2), Exclude: ids(2)}, nil, 0, ids(1)},
+		{"all full", Request{Members: ids(1, 2)}, map[cluster.NodeID]cluster.Load{1: {DiskFull: true}, 2: {DiskFull: true}}, 0, nil},
+		{"copies widen the spread", Request{Members: ids(1, 2, 3), Spread: 1, Copies: 3}, nil, 0, ids(1, 2, 3)},
+		{"fewer members than copies", Request{Members: ids(1, 2), Copies: 3}, nil, 0, ids(1, 2)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			table := NewTable()
+			for id, l := range tt.loads {
+				table.Observe(id, l, start)
+			}
+			got := count(tt.q, table, start.Add(tt.age))
+			for _, id := range tt.want {
+				if got[id] != 1000 {
+					t.Errorf("node %d chosen %d times of 1000, want always", id, got[id])
+				}
+			}
+			if len(got) != len(tt.want) {
+				t.Errorf("chosen %v, want only %v", got, tt.want)
+			}
+		})
+	}
+}
+
+// Old news is no news: an idle node not heard of for a while loses its advantage, and does not
+// gain one over a node known to be busy either.
+func TestStaleLoadIsUnknownNotIdle(t *testing.T) {
+	table := NewTable()
+	q := Request{Members: ids(1, 2, 3), Spread: 3}
+	table.Observe(1, busy(0, time.Millisecond), start)
+	now := start.Add(FreshMax + 1)
+	table.Observe(2, busy(1, time.Millisecond), now)
+	table.Observe(3, busy(50, time.Millisecond), now)
+	got := count(q, table, now)
+	if got[1] != 0 || got[2] != 1000 {
+		t.Errorf("stale idle node chosen %d times, idle node %d of 1000", got[1], got[2])
+	}
+}
+
+func TestUnknownLoadsAreSpreadEvenly(t *testing.T) {
+	got := count(Request{Members: ids(1, 2, 3, 4)}, NewTable(), start)
+	for id := cluster.NodeID(1); id <= 4; id++ {
+		if got[id] < 180 || got[id] > 320 {
+			t.Errorf("node %d chosen %d times of 1000, want about 250", id, got[id])
+		}
+	}
+}
+
+// With many candidates and one stale table, not everybody runs to the one idle node.
+func TestPowerOfTwoChoices(t *testing.T) {
+	table := NewTable()
+	var members []cluster.NodeID
+	for id := cluster.NodeID(1); id <= 20; id++ {
+		members = append(members, id)
+		table.Observe(id, busy(int(id), time.Millisecond), start)
+	}
+	got := count(Request{Members: members, Spread: 20}, table, start)
+	if got[1] < 60 || got[1] > 150 {
+		t.Errorf("the idlest of 20 chosen %d times of 1000, want about 100", got[1])
+	}
+	if got[20] != 0 {
+		t.Errorf("the busiest chosen %d times, want never", got[20])
+	}
+}
+
+func TestChooseGivesDistinctMembers(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 7))
+	table := NewTable()
+	for range 2000 {
+		n := 1 + rng.IntN(8)
+		q := Request{Spread: rng.IntN(5), Copies: rng.IntN(4)}
+		for id := 1; id <= n; id++ {
+			q.Members = append(q.Members, cluster.NodeID(id))
+			if rng.IntN(3) == 0 {
+				q.Holders = append(q.Holders, cluster.NodeID(id))
+			}
+			table.Observe(cluster.NodeID(id), cluster.Load{Pending: rng.IntN(9) - 1, Commit: time.Duration(rng.Int64N(1e9))}, start)
+		}
+		got := Choose(q, table, start, rng)
+		if want := min(max(q.Copies, 1), n); len(got) != want {
+			t.Fatalf("Choose(%+v) = %v, want %d nodes", q, got, want)
+		}
+		sorted := slices.Clone(got)
+		slices.Sort(sorted)
+		if len(slices.Compact(sorted)) != len(got) {
+			t.Fatalf("Choose(%+v) = %v: a node twice", q, got)
+		}
+	}
+}
+
+func TestTable(t *testing.T) {
+	table := NewTable()
+	table.Observe(1, busy(5, 0), start)
+	table.Observe(1, busy(9, 0), start.Add(-time.Second))
+	if k, ok := table.Get(1); !ok || k.Load.Pending != 5 {
+		t.Errorf("Get(1) = %+v, %v after an older observation, want 5 pending", k, ok)
+	}
+	table.Observe(2, cluster.Load{}, start)
+	table.Retain(ids(2, 3))
+	if _, ok := table.Get(1); ok {
+		t.Error("Get(1) after Retain(2, 3): still known")
+	}
+	if _, ok := table.Get(2); !ok {
+		t.Error("Get(2) after Retain(2, 3): forgotten")
+	}
+	table.Observe(3, busy(1<<62, time.Hour), start)
+	if w, ok := table.wait(3, start); !ok || w <= 0 {
+		t.Errorf("wait of an absurd load = %v, %v, want a large one", w, ok)
+	}
+}

@@ -1,0 +1,113 @@
+package balance
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"porcupine/internal/cluster"
+)
+
+const (
+	// SpreadDefault is right for uniform clusters; about 4 is for mixed ones (Porcupine §6.3).
+	SpreadDefault = 2
+	// sampleMin is the number of candidates beyond which two of them, drawn at random, are
+	// compared in place of all: many proxies with the same stale table would otherwise all run to
+	// the same node.
+	sampleMin = 4
+)
+
+// Request describes one choice.
+type Request struct {
+	Holders []cluster.NodeID // nodes that hold objects of the owner: the entry's mail map
+	Members []cluster.NodeID // live members of the view, ascending
+	Exclude []cluster.NodeID // nodes that failed at this object before
+	Spread  int              // soft limit on the nodes of an owner; 0: SpreadDefault
+	Copies  int              // nodes wanted; 0: 1
+}
+
+// Choose picks the nodes for one object, the best first. Candidates are the holders that can
+// take it, filled up to the spread with other members at random; a holder that is down, full,
+// draining or excluded does not count, so the limit is broken when need be (Porcupine §4.5).
+// Copies above the spread widen it. It gives fewer than Copies when fewer members can take
+// it, and none when no member can.
+func Choose(q Request, t *Table, now time.Time, rng *rand.Rand) []cluster.NodeID {
+	copies := max(q.Copies, 1)
+	spread := q.Spread
+	if spread <= 0 {
+		spread = SpreadDefault
+	}
+	spread = max(spread, copies)
+	c := candidates(q, t, spread, rng)
+	var chosen []cluster.NodeID
+	for len(chosen) < copies && len(c) > 0 {
+		i := t.best(c, now, rng)
+		chosen = append(chosen, c[i])
+		c = slices.Delete(c, i, i+1)
+	}
+	return chosen
+}
+
+// candidates lists the holders that can take an object, and other members up to the spread.
+func candidates(q Request, t *Table, spread int, rng *rand.Rand) []cluster.NodeID {
+	var holders, others []cluster.NodeID
+	for _, id := range q.Members {
+		switch {
+		case slices.Contains(q.Exclude, id) || t.closed(id):
+		case slices.Contains(q.Holders, id):
+			holders = append(holders, id)
+		default:
+			others = append(others, id)
+		}
+	}
+	for i := 0; len(holders) < spread && i < len(others); i++ {
+		j := i + rng.IntN(len(others)-i)
+		others[i], others[j] = others[j], others[i]
+		holders = append(holders, others[i])
+	}
+	return holders
+}
+
+// best gives the index of the candidate with the shortest wait: of all of them, or of two drawn
+// at random when they are many. Ties go to either.
+func (t *Table) best(c []cluster.NodeID, now time.Time, rng *rand.Rand) int {
+	sample := make([]int, len(c))
+	for i := range sample {
+		sample[i] = i
+	}
+	n := len(c)
+	if n > sampleMin {
+		n = 2
+	}
+	for i := range n { // a random order also breaks ties
+		j := i + rng.IntN(len(sample)-i)
+		sample[i], sample[j] = sample[j], sample[i]
+	}
+	waits := t.fill(c, now)
+	return slices.MinFunc(sample[:n], func(a, b int) int { return cmp.Compare(waits[a], waits[b]) })
+}
+
+// fill estimates the wait at each candidate. One of unknown load counts like the middle of the
+// known ones: neither preferred as idle nor shunned for ever.
+func (t *Table) fill(c []cluster.NodeID, now time.Time) []time.Duration {
+	waits := make([]time.Duration, len(c))
+	var known []time.Duration
+	for i, id := range c {
+		if w, ok := t.wait(id, now); ok {
+			waits[i] = w
+			known = append(known, w)
+		}
+	}
+	middle := commitDefault
+	if len(known) > 0 {
+		slices.Sort(known)
+		middle = known[len(known)/2]
+	}
+	for i, id := range c {
+		if _, ok := t.wait(id, now); !ok {
+			waits[i] = middle
+		}
+	}
+	return waits
+}
