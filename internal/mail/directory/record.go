@@ -1,0 +1,157 @@
+package directory
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/directory/credential"
+)
+
+// recordVersion is written into every record. A record of a later version is refused, since a
+// change made here would lose what only the later version knows. Fields may be added within a
+// version if losing them does no harm.
+const recordVersion = 1
+
+// Profile is what the cluster keeps of a user (Porcupine §3, "user profile").
+type Profile struct {
+	Version    int                   `json:"version"`
+	Created    time.Time             `json:"created"`
+	Changed    time.Time             `json:"changed"`
+	Disabled   bool                  `json:"disabled,omitempty"` // may not log in; mail still comes in
+	Credential credential.Credential `json:"credential"`
+	Settings   Settings              `json:"settings"`
+	// MailAfter is when the last account of this name was removed, zero if there was none. Mail
+	// that is not newer was that account's and is never shown to this one (A1).
+	MailAfter cluster.Timestamp `json:"mail_after,omitzero"`
+}
+
+// Settings are a user's own limits. Zero means the cluster's default.
+type Settings struct {
+	QuotaBytes    int64 `json:"quota_bytes,omitempty"`
+	QuotaMessages int64 `json:"quota_messages,omitempty"`
+	Spread        int   `json:"spread,omitempty"` // soft limit on the nodes that the mail is spread over
+	Copies        int   `json:"copies,omitempty"` // nodes that each message lies on
+}
+
+func (s Settings) check() error {
+	if s.QuotaBytes < 0 || s.QuotaMessages < 0 || s.Spread < 0 || s.Copies < 0 || s.Copies > cluster.ReplicaSetMax {
+		return fmt.Errorf("settings %+v: a number is negative, or copies are more than %d", s, cluster.ReplicaSetMax)
+	}
+	return nil
+}
+
+// Alias is an address that means others. They are canonical.
+type Alias struct {
+	Version int       `json:"version"`
+	Created time.Time `json:"created"`
+	Targets []string  `json:"targets"`
+}
+
+// Domain is a domain whose mail is ours.
+type Domain struct {
+	Version    int       `json:"version"`
+	Created    time.Time `json:"created"`
+	Postmaster string    `json:"postmaster,omitempty"` // canonical address for postmaster@ this domain (RFC 5321 §4.5.1)
+	CatchAll   string    `json:"catch_all,omitempty"`  // canonical address for all that nobody has; empty: refused
+}
+
+func decodeProfile(b []byte) (*Profile, error) {
+	p := new(Profile)
+	if err := decodeRecord(b, p, &p.Version); err != nil {
+		return nil, fmt.Errorf("user profile: %w", err)
+	}
+	if err := p.Credential.Check(); err != nil {
+		return nil, fmt.Errorf("user profile: %w", err)
+	}
+	if err := p.Settings.check(); err != nil {
+		return nil, fmt.Errorf("user profile: %w", err)
+	}
+	return p, nil
+}
+
+func decodeAlias(b []byte) (*Alias, error) {
+	a := new(Alias)
+	if err := decodeRecord(b, a, &a.Version); err != nil {
+		return nil, fmt.Errorf("alias: %w", err)
+	}
+	if len(a.Targets) == 0 || len(a.Targets) > AliasTargetsMax {
+		return nil, fmt.Errorf("alias: %d targets, want 1 to %d", len(a.Targets), AliasTargetsMax)
+	}
+	for _, t := range a.Targets {
+		if err := checkCanonical(t); err != nil {
+			return nil, fmt.Errorf("alias: %w", err)
+		}
+	}
+	return a, nil
+}
+
+func decodeDomain(b []byte) (*Domain, error) {
+	d := new(Domain)
+	if err := decodeRecord(b, d, &d.Version); err != nil {
+		return nil, fmt.Errorf("domain: %w", err)
+	}
+	for _, t := range []string{d.Postmaster, d.CatchAll} {
+		if t == "" {
+			continue
+		}
+		if err := checkCanonical(t); err != nil {
+			return nil, fmt.Errorf("domain: %w", err)
+		}
+	}
+	return d, nil
+}
+
+func decodeRecord(b []byte, record any, version *int) error {
+	if len(b) > cluster.CachedSizeMax {
+		return fmt.Errorf("record of %d octets, at most %d allowed", len(b), cluster.CachedSizeMax)
+	}
+	if err := json.Unmarshal(b, record); err != nil {
+		return err
+	}
+	if *version < 1 || *version > recordVersion {
+		return fmt.Errorf("record version %d is not known here (at most %d): run a newer porcupine", *version, recordVersion)
+	}
+	return nil
+}
+
+func checkCanonical(s string) error {
+	a, err := mail.ParseAddress(s)
+	if err != nil {
+		return err
+	}
+	if a.Canonical() != s {
+		return fmt.Errorf("address %q is not in canonical form", s)
+	}
+	return nil
+}
+
+// checkRecord decodes a record of the type.
+func checkRecord(t cluster.ObjectType, b []byte) error {
+	var err error
+	switch t {
+	case mail.TypeUser:
+		_, err = decodeProfile(b)
+	case mail.TypeAlias:
+		_, err = decodeAlias(b)
+	case mail.TypeDomain:
+		_, err = decodeDomain(b)
+	default:
+		err = fmt.Errorf("objects of type %q are not the directory's", t)
+	}
+	return err
+}
+
+func encodeRecord(record any) ([]byte, error) {
+	b, err := json.Marshal(record)
+	if err != nil {
+		return nil, fmt.Errorf("encode directory record: %w", err)
+	}
+	if len(b) > cluster.CachedSizeMax {
+		return nil, cluster.Errorf(cluster.KindInvalid, "encode directory record",
+			"%d octets, at most %d allowed", len(b), cluster.CachedSizeMax)
+	}
+	return b, nil
+}

@@ -1,0 +1,105 @@
+package directory
+
+import (
+	"context"
+	"errors"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// Limits of the removal of a user's mail.
+const (
+	purgeBatchMax  = 500 // messages deleted with one call to each node
+	purgeRoundsMax = 3   // looks for mail that came while the rest was deleted
+)
+
+// RemoveUser removes a user and the user's mail, in this order: first the profile becomes a
+// tombstone, from then on no mail comes in and nobody logs in; then the messages are deleted in
+// batches. It gives how many were deleted. If it fails half-way, repeat it: it goes on where it
+// stopped. Mail on a node that is away stays there unseen: nobody has the name, and a later
+// account of the same name is shown only what came after the removal (Profile.MailAfter).
+// KindNotFound: proven that there is no such user and none was removed with mail left.
+func (d *Directory) RemoveUser(ctx context.Context, u mail.User) (deleted int, err error) {
+	err = d.remove(ctx, mail.TypeUser, string(u))
+	missing := cluster.IsKind(err, cluster.KindNotFound)
+	if err != nil && !missing {
+		return 0, err
+	}
+	for range purgeRoundsMax {
+		n, purgeErr := d.purge(ctx, u)
+		deleted += n
+		if purgeErr != nil {
+			return deleted, cluster.Errorf(cluster.KindOf(purgeErr), "remove mail of "+string(u), "%w (repeat the removal to go on)", purgeErr)
+		}
+		if n == 0 {
+			break
+		}
+	}
+	if missing && deleted == 0 {
+		return 0, err
+	}
+	return deleted, nil
+}
+
+// purge deletes the messages of a user who has no profile any more.
+func (d *Directory) purge(ctx context.Context, u mail.User) (deleted int, err error) {
+	p := patience{wait: d.cfg.ResolveWait}
+	e, err := d.entry(ctx, &p, string(u))
+	if err != nil {
+		return 0, err
+	}
+	if _, ok := e.Find(mail.TypeUser, ""); ok {
+		return 0, cluster.Errorf(cluster.KindExists, "remove mail of "+string(u), "the user has been made again")
+	}
+	if e.Knowledge == cluster.Partial {
+		return 0, unproven("list mail of "+string(u), &e)
+	}
+	for _, holder := range holders(&e) {
+		objects, err := d.cluster.List(ctx, holder, string(u), mail.TypeMessage)
+		if err != nil {
+			return deleted, err
+		}
+		n, err := d.deleteAll(ctx, objects, holder)
+		deleted += n
+		if err != nil {
+			return deleted, err
+		}
+	}
+	return deleted, nil
+}
+
+// holders lists the members that hold mail of the owner.
+func holders(e *cluster.Entry) cluster.ReplicaSet {
+	var ids []cluster.NodeID
+	for _, f := range e.Fragments {
+		if f.Type == mail.TypeMessage {
+			ids = append(ids, f.Holders...)
+		}
+	}
+	return cluster.NewReplicaSet(ids...)
+}
+
+func (d *Directory) deleteAll(ctx context.Context, objects []cluster.Object, holder cluster.NodeID) (deleted int, err error) {
+	for len(objects) > 0 {
+		batch := objects[:min(len(objects), purgeBatchMax)]
+		objects = objects[len(batch):]
+		updates := make([]cluster.Update, len(batch))
+		for i, o := range batch {
+			updates[i] = cluster.Update{
+				Object:   cluster.Object{ID: o.ID, Deleted: true},
+				Previous: cluster.NewReplicaSet(append([]cluster.NodeID{holder}, o.Replicas...)...),
+			}
+		}
+		errs := d.cluster.UpdateAll(ctx, updates)
+		for _, err := range errs {
+			if err == nil {
+				deleted++
+			}
+		}
+		if err := errors.Join(errs...); err != nil {
+			return deleted, err
+		}
+	}
+	return deleted, nil
+}

@@ -1,0 +1,165 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/directory/credential"
+)
+
+// Credential is the stored record of a password.
+type Credential = credential.Credential
+
+// ListMax bounds one page of a list.
+const ListMax = 1000
+
+// NewCredential makes the record of a password, once; any number of users may share it.
+// KindInvalid: the password cannot be one.
+func (d *Directory) NewCredential(password string) (Credential, error) {
+	c, err := credential.New(password, d.cfg.Credentials)
+	if err != nil {
+		return c, cluster.Errorf(cluster.KindInvalid, "make credential", "%w", err)
+	}
+	return c, nil
+}
+
+// NewUser is what a user is made with.
+type NewUser struct {
+	Credential Credential
+	Settings   Settings
+}
+
+// AddUser makes a user. On return the profile is durable on all its nodes and known to the
+// manager. KindExists: the name is taken, by a user or an alias, or by mail of a removed user.
+// KindInvalid: the address cannot be an account, or its domain is not ours. KindUnavailable: it
+// cannot be proven now that the name is free, or too few nodes can take the profile.
+func (d *Directory) AddUser(ctx context.Context, a mail.Address, n NewUser) (mail.User, error) {
+	op := "add user " + a.String()
+	owner, err := name(op, a)
+	if err != nil {
+		return "", err
+	}
+	if err := errors.Join(n.Credential.Check(), n.Settings.check()); err != nil {
+		return "", cluster.Errorf(cluster.KindInvalid, op, "%w", err)
+	}
+	if err := d.requireDomain(ctx, op, a); err != nil {
+		return "", err
+	}
+	p := patience{wait: d.cfg.ResolveWait}
+	e, err := d.entry(ctx, &p, owner, mail.TypeUser)
+	if err != nil {
+		return "", err
+	}
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	contents, err := encodeRecord(&Profile{Version: recordVersion, Created: now, Changed: now,
+		Credential: n.Credential, Settings: n.Settings, MailAfter: removedAt(&e)})
+	if err != nil {
+		return "", err
+	}
+	_, err = d.change(ctx, change{Op: opAdd, Type: mail.TypeUser, Owner: owner, Contents: contents})
+	return mail.User(owner), err
+}
+
+// removedAt gives the timestamp of the user's tombstone, zero if there is none.
+func removedAt(e *cluster.Entry) cluster.Timestamp {
+	for _, c := range e.Cached {
+		if c.Object.ID.Type == mail.TypeUser && c.Object.Deleted {
+			return c.Object.Timestamp
+		}
+	}
+	return cluster.Timestamp{}
+}
+
+// requireDomain wants the domain of a new name to be ours.
+func (d *Directory) requireDomain(ctx context.Context, op string, a mail.Address) error {
+	domain := a.Fold().Domain
+	_, err := d.current(ctx, op, mail.TypeDomain, domain)
+	if cluster.IsKind(err, cluster.KindNotFound) {
+		return cluster.Errorf(cluster.KindInvalid, op, "domain %s is not ours: add it first", domain)
+	}
+	return err
+}
+
+// EditUser changes a user's profile: edit gets a copy, and may be called again if another
+// change comes between. KindNotFound: proven that there is no such user.
+func (d *Directory) EditUser(ctx context.Context, u mail.User, edit func(*Profile)) error {
+	op := "change user " + string(u)
+	return d.edit(ctx, mail.TypeUser, string(u), func(old []byte) ([]byte, error) {
+		p, err := decodeProfile(old)
+		if err != nil {
+			return nil, cluster.Errorf(cluster.KindCorrupt, op, "%w", err)
+		}
+		created, floor := p.Created, p.MailAfter
+		edit(p)
+		p.Version, p.Created, p.MailAfter = recordVersion, created, floor
+		p.Changed = time.Now().UTC().Truncate(time.Millisecond)
+		if err := errors.Join(p.Credential.Check(), p.Settings.check()); err != nil {
+			return nil, cluster.Errorf(cluster.KindInvalid, op, "%w", err)
+		}
+		return encodeRecord(p)
+	})
+}
+
+// SetPassword gives a user another password. On return no member of this view accepts the old
+// one (A2). A node that is away still has it on its disk: alone with itself it would accept it,
+// until it meets the others again.
+func (d *Directory) SetPassword(ctx context.Context, u mail.User, c Credential) error {
+	return d.EditUser(ctx, u, func(p *Profile) { p.Credential = c })
+}
+
+// UserInfo is a user in a list.
+type UserInfo struct {
+	User     mail.User          `json:"user"`
+	Created  time.Time          `json:"created"`
+	Changed  time.Time          `json:"changed"`
+	Disabled bool               `json:"disabled"`
+	SCRAM    bool               `json:"scram"`
+	Settings Settings           `json:"settings"`
+	Nodes    cluster.ReplicaSet `json:"nodes"` // that the profile lies on
+}
+
+// ListUsers gives the next users after a name, in order, at most limit (ListMax if 0), and the
+// name to go on with: empty after the last.
+func (d *Directory) ListUsers(ctx context.Context, after string, limit int) (users []UserInfo, next string, err error) {
+	next, err = d.list(ctx, mail.TypeUser, after, limit, func(c *cluster.CachedObject) error {
+		p, err := decodeProfile(c.Contents)
+		if err != nil {
+			return err
+		}
+		users = append(users, UserInfo{User: mail.User(c.Object.ID.Owner), Created: p.Created, Changed: p.Changed,
+			Disabled: p.Disabled, SCRAM: p.Credential.SCRAM != nil, Settings: p.Settings, Nodes: c.Object.Replicas})
+		return nil
+	})
+	return users, next, err
+}
+
+// list visits one page of the live objects of a type.
+func (d *Directory) list(ctx context.Context, t cluster.ObjectType, after string, limit int,
+	visit func(*cluster.CachedObject) error) (next string, err error) {
+	if limit <= 0 || limit > ListMax {
+		limit = ListMax
+	}
+	for visited := 0; visited < limit; {
+		page, err := d.cluster.Owners(ctx, t, after, limit-visited)
+		if err != nil {
+			return "", cluster.Errorf(cluster.KindOf(err), "list objects of type "+string(t), "%w", err)
+		}
+		if len(page) == 0 {
+			return "", nil
+		}
+		for i := range page {
+			after = page[i].Object.ID.Owner
+			if page[i].Object.Deleted {
+				continue
+			}
+			if err := visit(&page[i]); err != nil {
+				return "", cluster.Errorf(cluster.KindCorrupt, "read "+string(t)+" "+after, "%w", err)
+			}
+			visited++
+		}
+	}
+	return after, nil
+}
