@@ -9,6 +9,9 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/sasl"
+	"porcupine/internal/mail/smtpserver/lineconn"
+	"porcupine/internal/mail/smtpserver/spool"
 )
 
 // Role is which of the three services a Server offers.
@@ -51,37 +54,34 @@ type Delivery interface {
 	Deliver(ctx context.Context, env mail.Envelope, body cluster.Body) []error
 }
 
-// Authenticator is who knows the users. Its methods are called from many goroutines.
-type Authenticator interface {
-	// Mechanisms lists the SASL mechanisms to offer, best first.
-	Mechanisms() []string
-	// Start begins an exchange; false: there is no such mechanism.
-	Start(mechanism string, client mail.Client) (Exchange, bool)
-}
-
-// Exchange is one SASL exchange, seen from the server (RFC 4422 §3).
-type Exchange interface {
-	// Next takes the client's response, decoded, and gives the next challenge, or done, or the
-	// error that ends the exchange: KindDenied or KindInvalid are a failed login, the rest is
-	// temporary. A nil response is "no initial response", which an empty one is not.
-	Next(ctx context.Context, response []byte) (challenge []byte, done bool, err error)
-	// User says who logged in, after done.
-	User() mail.User
+// Conn is a client's connection as the door hands it over; *listener.Conn is one. Its caller
+// closes it.
+type Conn interface {
+	lineconn.Source
+	// Client says who is at the other end, and whether TLS is on now.
+	Client() mail.Client
+	// CanStartTLS reports whether STARTTLS may be offered now.
+	CanStartTLS() bool
+	// StartTLS does the handshake, the go-ahead having been written. After an error the
+	// connection is of no more use.
+	StartTLS(ctx context.Context) error
+	// ConnectionState tells about TLS; false without.
+	ConnectionState() (tls.ConnectionState, bool)
+	// Interrupted reports that the session is to end before its next command.
+	Interrupted() bool
+	// EarlyInput reports, without waiting, that the client has sent bytes that were not read.
+	EarlyInput() bool
 }
 
 // Config is what a Server is made of.
 type Config struct {
 	Role     Role
-	Hostname string      // in greetings and Received headers
-	TLS      *tls.Config // for STARTTLS; nil: not offered
-	// AllowPlaintextAuth permits AUTH without TLS. For loopback only.
-	AllowPlaintextAuth bool
-
+	Hostname string // in greetings and Received headers
 	Delivery Delivery
-	Auth     Authenticator // needed for Submission, unused otherwise
-	SpoolDir string        // where messages beyond the memory limit lie; they have no names there
-	Observer Observer      // nil: nobody watches
-	Logger   *slog.Logger  // nil: nothing is logged
+	Auth     *sasl.Authenticator // needed for Submission, unused otherwise
+	Spool    spool.Files         // where messages beyond the memory limit lie, for example a spool.Dir
+	Observer Observer            // nil: nobody watches
+	Logger   *slog.Logger        // nil: nothing is logged
 	Limits   Limits
 }
 
@@ -95,8 +95,8 @@ func (c *Config) validate() error {
 		return errors.New("smtpserver: the delivery is missing")
 	case c.Role == Submission && c.Auth == nil:
 		return errors.New("smtpserver: submission needs an authenticator")
-	case c.SpoolDir == "":
-		return errors.New("smtpserver: the spool directory is missing")
+	case c.Spool == nil:
+		return errors.New("smtpserver: the spool is missing")
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ type Limits struct {
 	LingerMax       time.Duration // for a client that was cut off to read why; default 2 s
 
 	CommandsMax     int // of one connection, BDAT of 4 KiB and more not counted; default 10,000
-	IdleCommandsMax int // in a row without a message; default 500
+	IdleCommandsMax int // NOOP, RSET, EHLO and the like since the last message; default 250
 	BadCommandsMax  int // refused for syntax or order, of one connection; default 20
 	AuthFailuresMax int // failed logins of one connection; default 3
 
@@ -63,7 +63,7 @@ func (l Limits) withDefaults() Limits {
 	span(&l.LingerMax, 2*time.Second)
 
 	count(&l.CommandsMax, 10_000)
-	count(&l.IdleCommandsMax, 500)
+	count(&l.IdleCommandsMax, 250)
 	count(&l.BadCommandsMax, 20)
 	count(&l.AuthFailuresMax, 3)
 

@@ -12,11 +12,10 @@ import (
 type Observer interface {
 	// SessionStarted: a connection was taken.
 	SessionStarted(c mail.Client)
-	// Command: a command was answered with code after d; waiting for the client not included.
-	// It is called for each command, MAIL, RCPT and BDAT too; the end of DATA is a Message.
+	// Command: a command was answered, at last with code, after d. For DATA, BDAT and AUTH d
+	// includes what the client sent after the command.
 	Command(c mail.Client, verb smtp.Verb, code int, d time.Duration)
-	// Message: a message came in whole and was answered. d is the time it took to make it
-	// durable. For LMTP code is the highest of its replies.
+	// Message: a message was answered.
 	Message(c mail.Client, m Message)
 	// SessionEnded: the connection is closed.
 	SessionEnded(c mail.Client, s SessionStats)
@@ -24,7 +23,7 @@ type Observer interface {
 
 // Message is what an Observer hears about one message.
 type Message struct {
-	Code       int           // of the reply
+	Code       int           // of the reply; for LMTP the highest
 	Recipients int           // of its envelope
 	Bytes      int64         // as the client sent it
 	Receive    time.Duration // from DATA or the first BDAT to the last byte

@@ -2,12 +2,21 @@ package smtpserver
 
 import (
 	"context"
-	"net"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"porcupine/internal/mail/smtpserver/lineconn"
+	"porcupine/internal/mail/smtpserver/spool"
 )
 
-// Server serves one role. It is made by New and safe for use by many goroutines.
+// Server serves one role. It is made by New and is safe for use by many goroutines.
 type Server struct {
-	cfg Config
+	cfg     Config
+	limits  Limits
+	spool   *spool.Spool
+	buffers lineconn.Buffers
 }
 
 // New checks the configuration and makes a Server. It opens nothing.
@@ -15,23 +24,48 @@ func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	cfg.Limits = cfg.Limits.withDefaults()
 	if cfg.Observer == nil {
 		cfg.Observer = nobody{}
 	}
-	return &Server{cfg: cfg}, nil
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	l := cfg.Limits.withDefaults()
+	return &Server{cfg: cfg, limits: l, spool: spool.New(cfg.Spool, l.MemoryMax, l.MemoryTotalMax)}, nil
 }
 
-// ServeConn serves an accepted connection until it ends, and closes it. The connection may be a
-// *tls.Conn (implicit TLS); its handshake is done here if it was not yet.
-//
-// When ctx ends the connection is broken at once. For a graceful end call Shutdown and wait for
-// the ServeConn calls.
-func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
-	conn.Close()
+// SpoolMemory gives the bytes of memory that messages under way hold now, for a metric.
+func (s *Server) SpoolMemory() int64 { return s.spool.InMemory() }
+
+// ServeConn serves a connection until its session ends; the caller closes it then. A graceful end
+// comes through the Conn: its AwaitInput fails, the client is told 421, and a message that is
+// coming in is still taken and answered first. When ctx ends, calls to the Delivery are given
+// up; to end the session at once the caller closes the connection too.
+func (s *Server) ServeConn(ctx context.Context, conn Conn) {
+	c := &session{
+		server:  s,
+		limits:  &s.limits,
+		conn:    conn,
+		client:  conn.Client(),
+		id:      newID(),
+		started: time.Now(),
+	}
+	c.in = lineconn.New(conn, &s.buffers, s.limits.WriteTimeout)
+	s.cfg.Observer.SessionStarted(c.client)
+	defer c.close() // also when a handler of ours panics: buffers and files go back
+	c.run(ctx)
 }
 
-// Shutdown begins a graceful end: from now on every session is told 421 at its next command
-// boundary, at once if it waits for a command, and closed. A message that is coming in may still
-// finish and is answered. Shutdown does not wait and may be called more than once.
-func (s *Server) Shutdown() {}
+// newID draws the 64 bits by which logs and Received headers name a session.
+func newID() string {
+	var b [16]byte
+	const hex = "0123456789abcdef"
+	n := rand.Uint64()
+	for i := range b {
+		b[i] = hex[n>>(60-4*i)&15]
+	}
+	return string(b[:])
+}
+
+// messageID names the n-th message of a session in logs and Received headers.
+func messageID(session string, n int) string { return session + "." + strconv.Itoa(n) }
