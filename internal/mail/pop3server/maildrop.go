@@ -9,11 +9,12 @@ import (
 
 // Maildrops opens mailboxes. It is called from many goroutines.
 type Maildrops interface {
-	// Open locks the user's mailbox, for the whole cluster, and lists it. The caller owns the
-	// Maildrop and closes it. Four things may happen:
+	// Open locks the user's mailbox, for the whole cluster, and lists it. ctx is for the call
+	// alone. The caller owns the Maildrop and closes it. Four things may happen:
 	//
 	//  1. The mailbox, listed in full.
-	//  2. cluster.KindLimit or KindExists: another session has it ([IN-USE]).
+	//  2. cluster.KindLimit, KindExists, or mail.ErrInUse in the chain: another session has it
+	//     ([IN-USE]).
 	//  3. cluster.KindUnavailable: not all of it can be listed now ([SYS/TEMP]; V2: never a view
 	//     from incomplete lists).
 	//  4. Any other kind: a fault.
@@ -38,8 +39,6 @@ type Maildrop interface {
 	Close()
 }
 
-// Message is one message of a listing.
-type Message struct {
-	ID   string // unique-id: 1 to 70 characters of 0x21 to 0x7E (RFC 1939 §7); never changes (P1)
-	Size int64  // octets, with CR LF line ends
-}
+// Message is one message of a listing: its unique-id of 1 to 70 characters of 0x21 to 0x7E
+// (RFC 1939 §7), which never changes (P1), and its octets with CR LF line ends.
+type Message = mail.Listed

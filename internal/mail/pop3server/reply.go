@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
 	"porcupine/internal/mail/pop3"
 	"porcupine/internal/mail/sasl"
 )
@@ -34,10 +35,11 @@ func loginReply(err error) (pop3.Code, string) {
 // openReply turns the error of Maildrops.Open into a reply. Nothing of it may look like an empty
 // mailbox (V2).
 func openReply(err error) (pop3.Code, string) {
-	switch cluster.KindOf(err) {
-	case cluster.KindLimit, cluster.KindExists:
+	kind := cluster.KindOf(err)
+	switch {
+	case errors.Is(err, mail.ErrInUse), kind == cluster.KindLimit, kind == cluster.KindExists:
 		return pop3.InUse, "mailbox is in use by another session"
-	case cluster.KindCorrupt:
+	case kind == cluster.KindCorrupt:
 		return pop3.SysPerm, "mailbox is damaged; ask your administrator"
 	}
 	return pop3.SysTemp, "mailbox " + textTryOn

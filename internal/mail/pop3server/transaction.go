@@ -2,7 +2,6 @@ package pop3server
 
 import (
 	"context"
-	"errors"
 	"io"
 	"time"
 
@@ -122,7 +121,7 @@ func (s *session) copyText(body io.Reader, buf []byte, n int, whole bool, lines 
 			break
 		}
 		if n, err = body.Read(buf); err != nil {
-			if !errors.Is(err, io.EOF) {
+			if err != io.EOF { // by identity, as in readFirst
 				return octets, err
 			}
 			whole = true
@@ -145,7 +144,7 @@ func readFirst(r io.Reader, buf []byte) (n int, whole bool, err error) {
 	for n < len(buf) {
 		m, err := r.Read(buf[n:])
 		n += m
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // by identity: a fault may wrap the EOF of something else
 			return n, true, nil
 		}
 		if err != nil {

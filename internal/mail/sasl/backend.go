@@ -20,17 +20,10 @@ type Backend interface {
 	// LoginLengthMax and PasswordLengthMax octets. The login has not been normalized.
 	Authenticate(ctx context.Context, c mail.Client, login, password string) (mail.User, error)
 
-	// Scram gives what is stored for a user's SCRAM-SHA-256. KindNotFound or KindDenied: no such
-	// user, or one without SCRAM keys; the exchange then goes on with made-up credentials and
-	// fails at its end. Any other kind: it cannot be known now.
-	Scram(ctx context.Context, c mail.Client, login string) (StoredCredentials, error)
-}
-
-// StoredCredentials is what a server stores of a password for SCRAM-SHA-256 (RFC 5802 §3).
-type StoredCredentials struct {
-	User       mail.User // whom a right proof lets in
-	Salt       []byte    // decoded
-	Iterations int       // of PBKDF2
-	StoredKey  []byte    // 32 bytes
-	ServerKey  []byte    // 32 bytes
+	// SCRAM gives the user that the login names and what is stored for SCRAM-SHA-256. KindNotFound
+	// or KindDenied: no such user, or one without SCRAM keys; the exchange then goes on with
+	// made-up keys and fails at its end. The user may be given beside such an error: it is the name
+	// that the salt is made from, so that two ways to write a login have one salt whether the
+	// user exists or not. Any other kind: it cannot be known now.
+	SCRAM(ctx context.Context, c mail.Client, login string) (mail.User, mail.SCRAMKeys, error)
 }

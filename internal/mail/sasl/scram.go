@@ -81,23 +81,23 @@ func (s *scram) lookup(ctx context.Context, login string) (xdg.StoredCredentials
 		return xdg.StoredCredentials{}, err
 	}
 	s.login = login
-	c, err := s.x.auth.cfg.Backend.Scram(ctx, s.x.client, login)
+	user, k, err := s.x.auth.cfg.Backend.SCRAM(ctx, s.x.client, login)
 	if err != nil && !isRefusal(err) {
-		return xdg.StoredCredentials{}, unknown("look up SCRAM credentials", err)
+		return xdg.StoredCredentials{}, unknown("look up SCRAM keys", err)
 	}
 	// The made-up ones are computed always, so that both ways cost the same.
-	made := s.x.auth.fakeCredentials(login)
+	made := s.x.auth.fakeKeys(user, login)
 	if err != nil {
-		s.fake, c = true, made
+		s.fake, k, user = true, made, ""
 	}
-	if len(c.StoredKey) != sha256.Size || len(c.ServerKey) != sha256.Size || c.Iterations <= 0 || len(c.Salt) == 0 {
-		return xdg.StoredCredentials{}, unknown("look up SCRAM credentials", errors.New("stored credentials are malformed"))
+	if len(k.StoredKey) != sha256.Size || len(k.ServerKey) != sha256.Size || k.Iterations <= 0 || len(k.Salt) == 0 {
+		return xdg.StoredCredentials{}, unknown("look up SCRAM keys", errors.New("stored keys are malformed"))
 	}
-	s.user = c.User
+	s.user = user
 	return xdg.StoredCredentials{
-		KeyFactors: xdg.KeyFactors{Salt: string(c.Salt), Iters: c.Iterations},
-		StoredKey:  c.StoredKey,
-		ServerKey:  c.ServerKey,
+		KeyFactors: xdg.KeyFactors{Salt: string(k.Salt), Iters: k.Iterations},
+		StoredKey:  k.StoredKey,
+		ServerKey:  k.ServerKey,
 	}, nil
 }
 
@@ -118,19 +118,25 @@ func (s *scram) proof(ctx context.Context, message string) ([]byte, bool, error)
 	return []byte(signature), false, nil
 }
 
-// fakeCredentials makes up what a user who does not exist has stored: always the same for the
-// same name, and nothing that anybody could know a proof for. Names that differ in case only are
-// the same name, as they are for users who exist.
-func (a *Authenticator) fakeCredentials(login string) StoredCredentials {
-	login = strings.ToLower(login)
+// fakeKeys makes up what a user who does not exist has stored: always the same for the same name,
+// and nothing that anybody could know a proof for. Logins that would be one address are one name,
+// as they are for users who exist.
+func (a *Authenticator) fakeKeys(user mail.User, login string) mail.SCRAMKeys {
+	name := string(user)
+	if name == "" {
+		name = strings.ToLower(login)
+		if address, err := mail.ParseAddress(login); err == nil {
+			name = address.Canonical()
+		}
+	}
 	derive := func(label string) []byte {
 		mac := hmac.New(sha256.New, a.cfg.FakeSecret)
 		mac.Write([]byte(label))
 		mac.Write([]byte{0})
-		mac.Write([]byte(login))
+		mac.Write([]byte(name))
 		return mac.Sum(nil)
 	}
-	return StoredCredentials{
+	return mail.SCRAMKeys{
 		Salt:       derive("salt")[:saltLength],
 		Iterations: a.cfg.ScramIterations,
 		StoredKey:  derive("stored key"),
