@@ -1,143 +1,223 @@
 package store
 
 import (
-	"context"
-	"io"
-	"log/slog"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/store/internal/iocount"
+	"porcupine/internal/cluster/store/internal/layout"
 )
-
-// Config says where a store lies and what it may hold. The zero value of a field that has a
-// default stands for that default.
-type Config struct {
-	FS        vfs.FS             // default vfs.Default; all files are opened through it
-	Dir       string             // made if absent; no other files belong in it
-	ClusterID cluster.ID         // recorded in a new directory, must match in an old one
-	Node      cluster.NodeID     // likewise; zero: the recorded one, or a random one in a new directory
-	Types     []cluster.TypeSpec // the object types; a type once Cached stays Cached
-	Logger    *slog.Logger       // default: nothing is logged
-	MinFree   int64              // bytes of disk below which new objects are refused; default MinFreeDefault
-	CacheSize int64              // bytes of block cache; default CacheSizeDefault
-	// OnFatal is called once, when the disk failed in a way that leaves what is durable unknown
-	// (a write or fsync of the log failed). Nothing is acknowledged after that. The process must
-	// end and start again; it must not try to go on. OnFatal may not call the store.
-	OnFatal func(error)
-	// Now reads the wall clock; default time.Now.
-	Now func() time.Time
-}
-
-// Result says what an update did.
-type Result struct {
-	// Applied is false if the update changed nothing: the store had a newer or equal update of
-	// the object, or nothing to remove.
-	Applied bool
-	// Announce says that the owner's Holding changed in a way the manager must know: a fragment
-	// came or went, or a cached object changed. Send Holding(owner).
-	Announce bool
-	// Seq is the sequence number of the commit (see cluster.Holding.Seq).
-	Seq uint64
-}
 
 // Store is the hard state of one node. Its methods may be called from any goroutine.
-type Store struct{}
+type Store struct {
+	cfg    Config
+	db     *pebble.DB
+	lock   *pebble.Lock
+	fs     *iocount.FS
+	format layout.Format
+	types  map[cluster.ObjectType]cluster.TypeSpec // declared by the configuration
 
-// Open opens the store in cfg.Dir, and makes it if the directory is empty or absent. It refuses
-// with an error that says what to do: a directory that another process has open (KindExists),
-// one of another cluster or node (KindDenied), another format version or what is not a store
-// (KindInvalid).
-func Open(cfg Config) (*Store, error) {
-	return nil, cluster.Errorf(cluster.KindInternal, "open store", "being built")
+	gate    gate
+	failed  atomic.Pointer[error] // why the store is dead; nil while it is not
+	dead    chan struct{}         // closed when failed is set
+	numbers atomic.Int64          // last sequence or contents number given
+	state   atomic.Pointer[layout.State]
+	space   space
+	count   counters
+	pool    *recycled
+
+	places  chan struct{} // a writer's place: writersMax of them
+	chunked chan struct{} // a large writer's place: chunkWritersMax of them
+	queue   chan *op      // to the committer; never full, since places bound it
+	stopped chan struct{} // closed when the committer has ended
 }
-
-// Close waits for the commits under way and closes the files. Later calls of any method fail
-// with KindUnavailable.
-func (s *Store) Close() error { return nil }
 
 // Node gives the identity recorded in the directory.
-func (s *Store) Node() cluster.NodeID { return 0 }
+func (s *Store) Node() cluster.NodeID { return s.format.Node }
 
 // LastTime gives the largest Timestamp.Time of any update this store ever applied, across
-// restarts: a clock that continues after it never repeats the timestamp of a stored update.
-func (s *Store) LastTime() int64 { return 0 }
+// restarts: a clock that continues after it never repeats the timestamp of a stored update. It
+// knows nothing of timestamps that were given and not stored here; a node reserves those ahead
+// with PutMeta.
+func (s *Store) LastTime() int64 { return s.state.Load().Time }
 
-// Meta gives the durable value of that name, KindNotFound if there is none. The slice is the
-// caller's.
-func (s *Store) Meta(name string) ([]byte, error) { return nil, nil }
-
-// PutMeta makes a small named value durable before it returns: at most MetaNameMax bytes of
-// name and MetaSizeMax bytes of value. It works on a full disk too.
-func (s *Store) PutMeta(ctx context.Context, name string, value []byte) error { return nil }
-
-// Apply makes an update durable (fsync) before it returns.
-func (s *Store) Apply(ctx context.Context, u cluster.Update, body cluster.Body) (Result, error) {
-	return Result{}, nil
+// Close waits for the calls under way and closes the files. Later calls fail with
+// KindUnavailable. A store that has failed gives up its files only when the process ends.
+func (s *Store) Close() error {
+	if !s.gate.close() {
+		return nil
+	}
+	select {
+	case <-s.gate.idle:
+		close(s.queue)
+		<-s.stopped
+	case <-s.dead:
+	}
+	if err := s.failure("close store"); err != nil {
+		// The engine's state is unknown; it may even hang. What is durable is on disk already.
+		return err
+	}
+	err := s.db.Close()
+	if err2 := s.lock.Close(); err == nil {
+		err = err2
+	}
+	if err != nil {
+		return cluster.Errorf(cluster.KindInternal, "close store "+s.cfg.Dir, "%w", err)
+	}
+	return nil
 }
 
-// ApplyAll applies updates without contents (deletions) in one commit; results are in their order.
-func (s *Store) ApplyAll(ctx context.Context, updates []cluster.Update) ([]Result, error) {
-	return nil, nil
+// enter begins a call; unless it gives an error, the call must end with s.gate.exit().
+func (s *Store) enter(name string) error {
+	if err := s.failure(name); err != nil {
+		return err
+	}
+	if !s.gate.enter() {
+		return cluster.Errorf(cluster.KindUnavailable, name, "the store is closed")
+	}
+	return nil
 }
 
-// Get gives an object, a tombstone too; KindNotFound if this node does not hold it.
-func (s *Store) Get(id cluster.ObjectID) (cluster.Object, error) { return cluster.Object{}, nil }
-
-// OpenBody gives an object and its contents, verified: no byte that fails its checksum is ever
-// read from it (KindCorrupt instead). KindNotFound for a tombstone. The caller closes it.
-func (s *Store) OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {
-	return cluster.Object{}, nil, nil
+// failure gives the error of every call on a dead store, nil while it lives.
+func (s *Store) failure(name string) error {
+	if err := s.failed.Load(); err != nil {
+		return cluster.Errorf(cluster.KindUnavailable, name, "the store failed and must be opened again by a new process: %w", *err)
+	}
+	return nil
 }
 
-// List gives the owner's objects of a type, ordered by id, tombstones included.
-func (s *Store) List(owner string, t cluster.ObjectType) ([]cluster.Object, error) { return nil, nil }
-
-// Holding gives all that this node holds for an owner.
-func (s *Store) Holding(owner string) (cluster.Holding, error) { return cluster.Holding{}, nil }
-
-// ScanBucket calls fn with the holding of every owner in the bucket, in order of owner, all as
-// of one moment, and gives the sequence number of that moment. It reads headers and cached
-// objects only: the work is proportional to the owners in the bucket, not to their messages.
-func (s *Store) ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (uint64, error) {
-	return 0, nil
+// fail declares the store dead. What is durable is unknown from now on (D10).
+func (s *Store) fail(cause error) {
+	if !s.failed.CompareAndSwap(nil, &cause) {
+		return
+	}
+	close(s.dead)
+	s.cfg.Logger.Error("store failed: nothing more is acknowledged, the process must end", "dir", s.cfg.Dir, "err", cause)
+	s.cfg.OnFatal(cause)
 }
 
-// Load gives the store's part of the node's load measure: Pending, Commit, DiskFull, DiskFree,
-// Objects and Sole. It never waits.
-func (s *Store) Load() cluster.Load { return cluster.Load{} }
-
-// Verify reads everything and reports each fault; the error says that it could not go on.
-func (s *Store) Verify(ctx context.Context, report func(Problem)) error { return nil }
-
-// Problem is a fault that Verify found.
-type Problem struct {
-	Kind   cluster.Kind // KindCorrupt for contents that fail their checksum, KindInternal for a broken rule
-	Object string       // the record or object concerned, in readable form
-	Text   string       // what is wrong
+// write gives a batch to the engine. The engine reports a broken log through its logger's Fatalf
+// and then returns as if nothing had happened, or panics if no commit was waiting: so success is
+// only what leaves the store alive.
+func (s *Store) write(b *pebble.Batch, o *pebble.WriteOptions) (err error) {
+	const name = "write to the log"
+	defer func() {
+		if r := recover(); r != nil {
+			s.fail(fmt.Errorf("storage engine: %v\n%s", r, debug.Stack()))
+		}
+		if err == nil {
+			err = s.failure(name)
+		}
+	}()
+	if err := s.failure(name); err != nil {
+		return err
+	}
+	if err := s.db.Apply(b, o); err != nil {
+		s.fail(err)
+	}
+	return nil
 }
 
-// Dump writes every record in readable form, one JSON object a line, without contents.
-func (s *Store) Dump(ctx context.Context, w io.Writer) error { return nil }
-
-// Metrics gives the counters since Open.
-func (s *Store) Metrics() Metrics { return Metrics{} }
-
-// Metrics counts what the store did since it was opened.
-type Metrics struct {
-	Commits  int64 // durable commits of the group committer
-	Updates  int64 // updates in them; Updates/Commits is the mean group
-	Applied  int64 // updates that changed something
-	Bytes    int64 // of contents written
-	LogSyncs int64 // fsyncs of the write-ahead log
-	Syncs    int64 // fsyncs of all files, the log included
+// nextNumber gives the next sequence or contents number: the wall clock in nanoseconds, or one
+// more than the last if the clock stands still or goes back.
+func (s *Store) nextNumber() uint64 {
+	now := s.cfg.Now().UnixNano()
+	for {
+		last := s.numbers.Load()
+		next := max(now, last+1)
+		if s.numbers.CompareAndSwap(last, next) {
+			return uint64(next)
+		}
+	}
 }
 
-// Limits and defaults.
-const (
-	MinFreeDefault   = 1 << 30
-	CacheSizeDefault = 64 << 20
-	MetaNameMax      = 64
-	MetaSizeMax      = 4 << 20
-)
+// get reads one value and hands it to use, which may not keep it. It reports whether the key
+// exists. Damage that the engine finds is KindCorrupt.
+func (s *Store) get(r pebble.Reader, key []byte, use func(value []byte) error) (bool, error) {
+	value, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, engineError(err)
+	}
+	err = use(value)
+	if err2 := closer.Close(); err == nil && err2 != nil {
+		err = engineError(err2)
+	}
+	return true, err
+}
+
+// engineError gives an error of the storage engine its kind.
+func engineError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if pebble.IsCorruptionError(err) {
+		return cluster.Errorf(cluster.KindCorrupt, "read from disk", "%w", err)
+	}
+	return cluster.Errorf(cluster.KindInternal, "read from disk", "%w", err)
+}
+
+func corrupt(format string, args ...any) error {
+	return cluster.Errorf(cluster.KindCorrupt, "read from disk", format, args...)
+}
+
+// within names the operation that an error stopped and keeps the error's kind.
+func within(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &cluster.Error{Kind: cluster.KindOf(err), Op: name, Err: err}
+}
+
+// since gives the time from start to now on the configured clock, never negative.
+func (s *Store) since(start time.Time) time.Duration { return max(0, s.cfg.Now().Sub(start)) }
+
+// gate counts the calls under way and shuts once.
+type gate struct {
+	mu     sync.Mutex
+	inside int
+	shut   bool
+	idle   chan struct{} // closed when shut and nobody is inside
+}
+
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut {
+		return false
+	}
+	g.inside++
+	return true
+}
+
+func (g *gate) exit() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inside--
+	if g.shut && g.inside == 0 {
+		close(g.idle)
+	}
+}
+
+// close shuts the gate; false if it was shut already.
+func (g *gate) close() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut {
+		return false
+	}
+	g.shut = true
+	if g.inside == 0 {
+		close(g.idle)
+	}
+	return true
+}

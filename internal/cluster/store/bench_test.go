@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+func BenchmarkDeliver(b *testing.B) {
+	for _, writers := range []int{1, 32, 128} {
+		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { deliver(b, writers, 0) })
+	}
+}
+
+// BenchmarkDeliverAndDelete deletes each message as soon as 100 newer ones have arrived from
+// the same writer, as a POP user does.
+func BenchmarkDeliverAndDelete(b *testing.B) { deliver(b, 32, 100) }
+
+func deliver(b *testing.B, writers, keep int) {
+	cfg := testConfig(vfs.Default)
+	cfg.Dir, cfg.MemTableSize, cfg.MinFree = b.TempDir(), MemTableSizeDefault, 1<<20
+	if dir := os.Getenv("STORE_BENCH_DIR"); dir != "" {
+		d, err := os.MkdirTemp(dir, "store")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = os.RemoveAll(d) })
+		cfg.Dir = d
+	}
+	s := mustOpen(b, cfg)
+	contents := noise(seeded(1), 5000)
+	for i := 0; i < len(contents); i += 2 {
+		contents[i] = 'a' // half as dense, like mail
+	}
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	start := cpuTime()
+	b.ReportAllocs()
+	b.ResetTimer()
+	for w := range writers {
+		wg.Go(func() {
+			for n := 0; next.Add(1) <= int64(b.N); n++ {
+				u, body := put("message", userName((w*7919+n)%1000), fmt.Sprintf("%d-%d", w, n), int64(n+1), contents, self)
+				if _, err := s.Apply(context.Background(), u, body); err != nil {
+					b.Error(err)
+					return
+				}
+				if old := n - keep; keep > 0 && old >= 0 {
+					d := remove("message", userName((w*7919+old)%1000), fmt.Sprintf("%d-%d", w, old), int64(n+2))
+					if _, err := s.Apply(context.Background(), d, nil); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.StopTimer()
+	m := s.Metrics()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+	b.ReportMetric(float64((cpuTime()-start).Microseconds())/float64(b.N), "cpu-µs/msg")
+	b.ReportMetric(float64(m.LogSyncs)/float64(b.N), "logsyncs/msg")
+	b.ReportMetric(float64(m.Updates)/float64(m.Commits), "updates/commit")
+	b.ReportMetric(float64(m.LogWritten+m.Flushed+m.Compacted)/float64(m.Bytes), "write-amp")
+	b.ReportMetric(float64(m.CommitTime.Microseconds())/float64(m.Commits), "µs/commit")
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	runtime.GC()
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}

@@ -1,0 +1,198 @@
+package store
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"hash"
+	"io"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/store/internal/layout"
+)
+
+// openTries bounds how often OpenBody starts again because the object was replaced meanwhile.
+const openTries = 8
+
+// OpenBody gives an object and its contents. No byte that fails its checksum is ever read from
+// it: contents up to one chunk are checked as a whole before OpenBody returns, larger ones chunk
+// by chunk, and as a whole before the last chunk is given out. KindNotFound for a tombstone or an
+// object that this node does not hold, KindCorrupt for damage. The caller closes it; between
+// reads nothing of the engine is held, so a slow reader costs its buffer only. Contents that
+// are removed while they are read end in KindNotFound.
+func (s *Store) OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {
+	const name = "open contents of object"
+	if err := s.enter(name); err != nil {
+		return cluster.Object{}, nil, err
+	}
+	defer s.gate.exit()
+	for range openTries {
+		r, inline, err := s.read(id, true)
+		if err != nil {
+			return cluster.Object{}, nil, within(opName(name, id), err)
+		}
+		body, err := s.openRecord(&r, inline)
+		if cluster.IsKind(err, cluster.KindUnavailable) {
+			continue // replaced or removed between the two reads
+		}
+		if err != nil {
+			if cluster.IsKind(err, cluster.KindCorrupt) {
+				s.count.corrupt.Add(1)
+			}
+			return cluster.Object{}, nil, within(opName(name, id), err)
+		}
+		return r.Object, body, nil
+	}
+	return cluster.Object{}, nil, cluster.Errorf(cluster.KindUnavailable, opName(name, id), "it was replaced %d times while it was being opened", openTries)
+}
+
+// openRecord opens the contents that a record refers to; KindUnavailable if they are gone
+// because the record is out of date.
+func (s *Store) openRecord(r *layout.Record, inline []byte) (io.ReadCloser, error) {
+	o := &r.Object
+	switch {
+	case o.Deleted:
+		return nil, cluster.Errorf(cluster.KindNotFound, "open", "it was deleted")
+	case r.Chunked:
+		return &chunkReader{s: s, r: *r, sum: sha256.New()}, nil
+	case r.Number == 0:
+		return newBodyReader(inline), verifyContents(o, inline)
+	}
+	buf := make([]byte, 0, o.Size)
+	key := layout.AppendBodyKey(nil, r.Number)
+	found, err := s.get(s.db, key, func(v []byte) error {
+		_, contents, err := layout.ParseBody(v)
+		if err != nil {
+			return corrupt("contents: %w", err)
+		}
+		buf = append(buf, contents...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, s.missing(r)
+	}
+	return newBodyReader(buf), verifyContents(o, buf)
+}
+
+// missing says why the contents of a record are not there: the record is out of date
+// (KindUnavailable), or they are lost (KindCorrupt).
+func (s *Store) missing(r *layout.Record) error {
+	now, _, err := s.read(r.Object.ID, false)
+	if cluster.IsKind(err, cluster.KindNotFound) || err == nil && now.Number != r.Number {
+		return cluster.Errorf(cluster.KindUnavailable, "read contents", "the object was replaced or removed meanwhile")
+	}
+	if err != nil {
+		return err
+	}
+	return corrupt("the contents are missing")
+}
+
+func verifyContents(o *cluster.Object, contents []byte) error {
+	if o.Deleted {
+		if len(contents) != 0 {
+			return corrupt("a tombstone has contents")
+		}
+		return nil
+	}
+	if int64(len(contents)) != o.Size {
+		return corrupt("the contents have %d bytes, want %d", len(contents), o.Size)
+	}
+	if sha256.Sum256(contents) != o.Sum {
+		return corrupt("the contents do not match their SHA-256")
+	}
+	return nil
+}
+
+// bodyReader reads verified contents from memory.
+type bodyReader struct{ *bytes.Reader }
+
+func newBodyReader(b []byte) bodyReader { return bodyReader{bytes.NewReader(b)} }
+
+func (bodyReader) Close() error { return nil }
+
+// chunkReader reads large contents: one verified chunk in memory.
+type chunkReader struct {
+	s    *Store
+	r    layout.Record
+	sum  hash.Hash
+	next uint32
+	buf  []byte // one chunk, reused
+	rest []byte // of it, not read yet
+	err  error
+}
+
+func (c *chunkReader) Read(p []byte) (int, error) {
+	if len(c.rest) == 0 && c.err == nil && len(p) > 0 {
+		c.err = c.load()
+	}
+	if len(c.rest) == 0 {
+		return 0, c.err
+	}
+	n := copy(p, c.rest)
+	c.rest = c.rest[n:]
+	return n, nil
+}
+
+// Close ends the reading.
+func (c *chunkReader) Close() error {
+	c.rest, c.buf = nil, nil
+	if c.err == nil {
+		c.err = cluster.Errorf(cluster.KindInvalid, "read contents", "they are closed")
+	}
+	return nil
+}
+
+// load reads and checks the next chunk; io.EOF after the last.
+func (c *chunkReader) load() error {
+	const name = "read contents of object"
+	o := &c.r.Object
+	if c.next == layout.Chunks(o.Size) {
+		return io.EOF
+	}
+	if err := c.s.enter(name); err != nil {
+		return err
+	}
+	defer c.s.gate.exit()
+	key := layout.AppendChunkKey(nil, c.r.Number, c.next)
+	found, err := c.s.get(c.s.db, key, func(v []byte) error {
+		chunk, err := layout.ParseChunk(key, v)
+		if err != nil {
+			return corrupt("chunk %d: %w", c.next, err)
+		}
+		c.buf = append(c.buf[:0], chunk...)
+		return nil
+	})
+	if err == nil && !found {
+		if err = c.s.missing(&c.r); cluster.IsKind(err, cluster.KindUnavailable) {
+			err = cluster.Errorf(cluster.KindNotFound, name, "it was removed or replaced while it was read")
+		}
+	}
+	if err == nil {
+		err = c.verify()
+	}
+	if err != nil {
+		if cluster.IsKind(err, cluster.KindCorrupt) {
+			c.s.count.corrupt.Add(1)
+		}
+		return within(opName(name, o.ID), err)
+	}
+	c.next++
+	c.rest = c.buf
+	return nil
+}
+
+// verify checks the length of the chunk in buf, and the whole with the last one.
+func (c *chunkReader) verify() error {
+	o := &c.r.Object
+	want := min(o.Size-int64(c.next)*layout.ChunkSize, layout.ChunkSize)
+	if int64(len(c.buf)) != want {
+		return corrupt("chunk %d has %d bytes, want %d", c.next, len(c.buf), want)
+	}
+	c.sum.Write(c.buf)
+	if c.next+1 == layout.Chunks(o.Size) && [32]byte(c.sum.Sum(nil)) != o.Sum {
+		return corrupt("the contents do not match their SHA-256")
+	}
+	return nil
+}

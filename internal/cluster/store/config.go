@@ -1,0 +1,102 @@
+package store
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/store/internal/layout"
+)
+
+// Limits and defaults.
+const (
+	MinFreeDefault      = 1 << 30
+	CacheSizeDefault    = 64 << 20
+	MemTableSizeDefault = 64 << 20
+
+	MetaNameMax = 64      // bytes of a meta value's name
+	MetaSizeMax = 4 << 20 // bytes of a meta value
+
+	// ApplyAllMax is the most updates in one ApplyAll: one commit, one batch in memory.
+	ApplyAllMax = 10_000
+	// ListMax is the most objects that List gives.
+	ListMax = 1 << 20
+
+	// writersMax bounds the updates that are staged, queued or being committed, and with them
+	// the memory for staged contents (writersMax x a chunk = 32 MiB).
+	writersMax = 256
+	// waitersMax bounds the callers that wait for a writer's place. Beyond it, KindLimit at once.
+	waitersMax = 4096
+	// chunkWritersMax bounds the large contents written at the same time.
+	chunkWritersMax = 8
+	// groupBytesMax ends a group: more would only delay those who wait.
+	groupBytesMax = 4 << 20
+	// ownersCachedMax bounds the headers kept in memory by the committer (two generations).
+	ownersCachedMax = 1 << 14
+)
+
+// Config says where a store lies and what it may hold. The zero value of a field that has a
+// default stands for that default.
+type Config struct {
+	FS        vfs.FS             // default vfs.Default; all files are opened through it
+	Dir       string             // made if absent; no other files belong in it
+	ClusterID cluster.ID         // recorded in a new directory, must match in an old one
+	Node      cluster.NodeID     // likewise; zero: the recorded one, or a random one in a new directory
+	Types     []cluster.TypeSpec // the object types; whether a type is Cached can never change
+	Logger    *slog.Logger       // default: nothing is logged
+	// MinFree is the space, in bytes, below which new objects are refused. It must cover what
+	// the engine needs to go on: a few memtables and a compaction. Default MinFreeDefault.
+	MinFree      int64
+	CacheSize    int64 // bytes of block cache; default CacheSizeDefault
+	MemTableSize int64 // bytes of one memtable; default MemTableSizeDefault
+	// OnFatal is called once, when the disk failed in a way that leaves what is durable unknown
+	// (a write or fsync of the log failed). Nothing is acknowledged after that. The process must
+	// end and start again; it must not try to go on. OnFatal may be called from any goroutine
+	// and may not call the store. Default: nothing more than the failing of every call.
+	OnFatal func(error)
+	// Now reads the wall clock; default time.Now. It may jump: sequence numbers grow all the same.
+	Now func() time.Time
+}
+
+// withDefaults checks the configuration and fills in what was left out.
+func (c Config) withDefaults() (Config, error) {
+	if c.FS == nil {
+		c.FS = vfs.Default
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.OnFatal == nil {
+		c.OnFatal = func(error) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	c.MinFree = cmp.Or(c.MinFree, MinFreeDefault)
+	c.CacheSize = cmp.Or(c.CacheSize, CacheSizeDefault)
+	c.MemTableSize = cmp.Or(c.MemTableSize, MemTableSizeDefault)
+	switch {
+	case c.Dir == "":
+		return c, fmt.Errorf("no directory is given")
+	case c.ClusterID == cluster.ID{}:
+		return c, fmt.Errorf("no cluster id is given")
+	case c.MinFree < 0 || c.CacheSize < 0 || c.MemTableSize < 0:
+		return c, fmt.Errorf("a size is negative: MinFree %d, CacheSize %d, MemTableSize %d", c.MinFree, c.CacheSize, c.MemTableSize)
+	}
+	c.Types = slices.Clone(c.Types)
+	slices.SortFunc(c.Types, func(a, b cluster.TypeSpec) int { return cmp.Compare(a.Name, b.Name) })
+	for i, t := range c.Types {
+		if err := layout.CheckType(t.Name); err != nil {
+			return c, err
+		}
+		if i > 0 && c.Types[i-1].Name == t.Name {
+			return c, fmt.Errorf("type %q is declared twice", t.Name)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,270 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/store/internal/layout"
+)
+
+// op is one caller's request on its way to the committer and back. From the moment it is queued
+// it belongs to the committer, with all it points to; the caller may stop waiting, and touches
+// it again only after done.
+type op struct {
+	name    string // what is being done, for errors
+	updates []staged
+	one     [1]staged // backs updates when there is one
+	metaKey []byte
+	meta    []byte // value of metaKey
+	results []Result
+	err     error
+	done    chan struct{} // one token once results and err are set
+}
+
+// staged is an update in the form that the committer writes: names checked, keys and values
+// coded, contents read and hashed. Nothing in it is the caller's memory but immutable strings.
+type staged struct {
+	object  cluster.Object // Attr is nil: it stands in record
+	bucket  cluster.Bucket
+	cached  bool   // of a cached type
+	mine    bool   // this node is in the new replica set
+	keep    bool   // no contents came: those stored stay
+	number  uint64 // of the contents; 0: none
+	chunked bool   // the contents are written already, under an intent
+	key     []byte // object key
+	record  []byte // value of the object key; contents included if cached
+	sealed  int    // length of the record proper in record
+	body    []byte // value of the body key, if number is set and chunked is not
+	refs    *[]byte
+}
+
+// ops recycles ops with their channels, buffers the memory of staged contents: by far the most
+// of what an update allocates.
+type recycled struct {
+	ops   sync.Pool
+	small sync.Pool
+	large sync.Pool
+}
+
+const (
+	smallBuffer = 16 << 10
+	largeBuffer = layout.ChunkSize + 4<<10
+)
+
+func newRecycled() *recycled {
+	return &recycled{
+		ops:   sync.Pool{New: func() any { return &op{done: make(chan struct{}, 1)} }},
+		small: sync.Pool{New: func() any { return buffer(smallBuffer) }},
+		large: sync.Pool{New: func() any { return buffer(largeBuffer) }},
+	}
+}
+
+func buffer(size int) *[]byte {
+	b := make([]byte, 0, size)
+	return &b
+}
+
+// buffer gives memory of at least that capacity.
+func (r *recycled) buffer(size int) *[]byte {
+	switch {
+	case size <= smallBuffer:
+		return r.small.Get().(*[]byte)
+	case size <= largeBuffer:
+		return r.large.Get().(*[]byte)
+	}
+	return buffer(size)
+}
+
+func (r *recycled) release(b *[]byte) {
+	if b == nil {
+		return
+	}
+	*b = (*b)[:0]
+	switch cap(*b) {
+	case smallBuffer:
+		r.small.Put(b)
+	case largeBuffer:
+		r.large.Put(b)
+	}
+}
+
+// check says why an update cannot be stored, whatever else is stored.
+func (s *Store) check(u *cluster.Update, body cluster.Body) error {
+	o := &u.Object
+	if err := layout.CheckID(o.ID); err != nil {
+		return err
+	}
+	t, ok := s.types[o.ID.Type]
+	if !ok {
+		return fmt.Errorf("type %q is not declared", o.ID.Type)
+	}
+	if err := checkReplicas(o.Replicas); err != nil {
+		return err
+	}
+	switch {
+	case o.Timestamp.Time <= 0 || o.Timestamp.Node == cluster.NoNode:
+		return fmt.Errorf("timestamp %v is not one", o.Timestamp)
+	case len(o.Attr) > cluster.AttrSizeMax:
+		return fmt.Errorf("attributes have %d bytes: at most %d", len(o.Attr), cluster.AttrSizeMax)
+	case o.Deleted && (o.Size != 0 || body != nil):
+		return fmt.Errorf("a deletion has contents")
+	case !o.Deleted && len(o.Replicas) == 0:
+		return fmt.Errorf("the replica set is empty")
+	case o.Size < 0 || o.Size > cluster.ObjectSizeMax:
+		return fmt.Errorf("size %d: want 0 to %d", o.Size, cluster.ObjectSizeMax)
+	case t.Cached && o.Size > cluster.CachedSizeMax:
+		return fmt.Errorf("size %d: at most %d for the cached type %q", o.Size, cluster.CachedSizeMax, t.Name)
+	case body != nil && body.Size() != o.Size:
+		return fmt.Errorf("contents have %d bytes, the object says %d", body.Size(), o.Size)
+	case body == nil && o.Size != 0 && t.Cached && o.Replicas.Contains(s.format.Node):
+		return fmt.Errorf("an object of the cached type %q comes without its contents", t.Name)
+	}
+	return nil
+}
+
+func checkReplicas(set cluster.ReplicaSet) error {
+	if len(set) > cluster.ReplicaSetMax {
+		return fmt.Errorf("replica set of %d nodes: at most %d", len(set), cluster.ReplicaSetMax)
+	}
+	for i, id := range set {
+		if id == cluster.NoNode || i > 0 && id <= set[i-1] {
+			return fmt.Errorf("replica set %v is not ascending", set)
+		}
+	}
+	return nil
+}
+
+// stage fills in st from a checked update. Contents up to one chunk are read and hashed into
+// it, larger ones are written to disk, un-synced, under an intent.
+func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body cluster.Body) error {
+	o := &u.Object
+	st.object = *o
+	st.object.Attr = nil
+	st.object.Replicas = slices.Clone(o.Replicas)
+	st.bucket = s.format.Cluster.BucketOf(o.ID.Owner)
+	st.cached = s.types[o.ID.Type].Cached
+	st.mine = o.Replicas.Contains(s.format.Node)
+	prefix := layout.PrefixObject
+	if st.cached {
+		prefix = layout.PrefixCached
+	}
+	contents := int64(0)
+	if st.mine && body != nil && o.Size <= layout.ChunkSize || st.cached {
+		contents = o.Size
+	}
+	const keyMax = 1 + 2 + cluster.OwnerLengthMax + 1 + cluster.TypeLengthMax + 1 + cluster.ObjectIDLenMax
+	const recordMax = 256 // without attributes
+	st.refs = s.pool.buffer(keyMax*2 + recordMax + len(o.Attr) + int(contents))
+	buf := layout.AppendObjectKey(*st.refs, prefix, st.bucket, o.ID)
+	st.key = buf[:len(buf):len(buf)]
+	if !st.mine {
+		return nil
+	}
+	switch {
+	case st.cached || o.Size == 0:
+	case body == nil:
+		st.keep = true
+	case o.Size > layout.ChunkSize:
+		if err := s.writeChunks(ctx, st, body); err != nil {
+			return err
+		}
+	default:
+		st.number = s.nextNumber()
+	}
+	r := layout.Record{Object: *o, Number: st.number, Chunked: st.chunked}
+	start := len(buf)
+	buf = layout.AppendRecord(buf, st.key, &r)
+	st.sealed = len(buf) - start
+	st.record = buf[start:len(buf):len(buf)]
+	if st.keep || st.chunked {
+		return nil
+	}
+	if !st.cached {
+		start = len(buf)
+		buf = layout.AppendBody(buf, st.key, nil)
+	}
+	buf, err := readContents(buf, o, body)
+	if err != nil {
+		return err
+	}
+	if st.cached {
+		st.record = buf[start:]
+	} else if st.number != 0 {
+		st.body = buf[start:]
+	}
+	return nil
+}
+
+// readContents appends the contents of an object and checks that they are what it says.
+func readContents(buf []byte, o *cluster.Object, body cluster.Body) ([]byte, error) {
+	if o.Deleted {
+		return buf, nil
+	}
+	start := len(buf)
+	if o.Size > 0 {
+		buf = slices.Grow(buf, int(o.Size))[:start+int(o.Size)]
+		if err := readFull(body, buf[start:], 0); err != nil {
+			return nil, err
+		}
+	}
+	if sha256.Sum256(buf[start:]) != o.Sum {
+		return nil, sumError()
+	}
+	return buf, nil
+}
+
+func sumError() error {
+	return cluster.Errorf(cluster.KindInvalid, "check the contents", "they do not match the SHA-256 of the object")
+}
+
+// readFull fills p from offset off.
+func readFull(body cluster.Body, p []byte, off int64) error {
+	n, err := body.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || err == io.EOF {
+		err = io.ErrUnexpectedEOF
+	}
+	return cluster.Errorf(cluster.KindUnavailable, "read the contents to store", "at byte %d: %w", off+int64(n), err)
+}
+
+// newOp gives an op with n updates to stage.
+func (s *Store) newOp(name string, n int) *op {
+	p := s.pool.ops.Get().(*op)
+	p.name = name
+	if n == 1 {
+		p.updates = p.one[:]
+	} else {
+		p.updates = make([]staged, n)
+	}
+	p.results = make([]Result, n)
+	return p
+}
+
+// freeStaged gives back the memory of contents: nothing refers to it once the batch is built.
+func (s *Store) freeStaged(p *op) {
+	for i := range p.updates {
+		s.pool.release(p.updates[i].refs)
+		p.updates[i] = staged{}
+	}
+}
+
+// freeOp recycles an op that nobody refers to any more.
+func (s *Store) freeOp(p *op) {
+	done := p.done
+	*p = op{done: done}
+	s.pool.ops.Put(p)
+}
+
+// sameContents reports whether a stored object has the contents that an update without
+// contents relies on.
+func sameContents(have, want *cluster.Object) bool {
+	return !have.Deleted && have.Size == want.Size && bytes.Equal(have.Sum[:], want.Sum[:])
+}
