@@ -29,6 +29,9 @@ const (
 // with 100 ms of jitter: fifteen round trips in a row must fail (1.5e-11 at 10 % loss each way).
 type Config struct {
 	Self cluster.Endpoint // this node: the id is its identity, Addr is where others reach it
+	// Assign derives the user map of a view from the map of the view it continues; it is
+	// usermap.Assign, handed in so that this core stands on the words alone. Required.
+	Assign func(base cluster.UserMap, members []cluster.Member, epoch cluster.Epoch) cluster.UserMap
 
 	// PingPeriod is the time between two pings of the next neighbour. Default 200 ms.
 	PingPeriod time.Duration
@@ -44,7 +47,8 @@ type Config struct {
 	// GatherDelay is how long a coordinator waits before round 1 for more changes; each new
 	// stranger starts it anew. Up to as much again is added at random. Default 50 ms.
 	GatherDelay time.Duration
-	// GatherMax bounds the wait. Default 400 ms.
+	// GatherMax bounds the wait. A coordinator that agreed to be merged into a larger group also
+	// keeps from merging others itself for as long. Default 400 ms.
 	GatherMax time.Duration
 	// ReplyTimeout bounds round 2: who has not answered by then is not a member. It ends at once
 	// when all who are expected have answered. Default 500 ms.
@@ -109,6 +113,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.PingMissesDoubt < 0 || c.DoubtMissesMax < 0 {
 		errs = append(errs, fmt.Errorf("PingMissesDoubt %d, DoubtMissesMax %d: want positive counts", c.PingMissesDoubt, c.DoubtMissesMax))
+	}
+	if c.Assign == nil {
+		errs = append(errs, errors.New("Assign is nil: give usermap.Assign"))
 	}
 	if c.Self.ID == cluster.NoNode {
 		errs = append(errs, errors.New("Self.ID is zero: give the node its id"))
