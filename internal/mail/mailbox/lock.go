@@ -63,8 +63,11 @@ func (s *Lock) holds() bool {
 // another session has it), or cannot be confirmed now.
 func (s *Lock) Confirm(ctx context.Context) error {
 	for !s.holds() {
+		if s.hasExpired() {
+			s.lose() // another session may have come and gone
+		}
 		if s.wasLost() {
-			return cluster.Errorf(cluster.KindUnavailable, "confirm lock of mailbox "+string(s.user), "%w", mail.ErrInUse)
+			return cluster.Errorf(cluster.KindUnavailable, "confirm lock of mailbox "+string(s.user), "the session has lost it: %w", mail.ErrInUse)
 		}
 		err := s.ask(ctx, true)
 		if errors.Is(err, mail.ErrInUse) {
@@ -97,7 +100,7 @@ func (s *Lock) Close() error {
 		return nil
 	}
 	s.lose() // no holding on while the manager gives it to the next
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	return s.release(ctx)
 }
@@ -122,7 +125,7 @@ func (s *Lock) lose() {
 func (s *Lock) giveUp(ctx context.Context) {
 	s.stop()
 	s.lose()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	// The lease ends what this cannot.
 	_ = s.release(ctx)
@@ -143,6 +146,10 @@ func (s *Lock) keep() {
 				continue // the new view changes nothing for this session
 			}
 		case <-timer.C:
+		}
+		if s.hasExpired() { // slept too long: another session may have come and gone
+			s.lose()
+			return
 		}
 		err := s.ask(s.ctx, true)
 		switch {

@@ -60,6 +60,8 @@ const (
 	retryPause = 30 * time.Millisecond
 	// askTimeout bounds one question to the manager.
 	askTimeout = 5 * time.Second
+	// releaseTimeout bounds the last one, which a lease can do without.
+	releaseTimeout = 2 * time.Second
 )
 
 // Locks gives and takes the maildrop locks on one node: for its own sessions, and as manager for

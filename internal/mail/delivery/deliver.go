@@ -1,0 +1,299 @@
+package delivery
+
+import (
+	"context"
+	"crypto/sha256"
+	"io"
+	"sync"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// bytesPerSecondMin is what one attempt to store may take at least: time for large messages.
+const bytesPerSecondMin = 1 << 20
+
+// undoTimeout bounds the removal of what was stored for a delivery that failed.
+const undoTimeout = 5 * time.Second
+
+// item is one user's copy of a message on its way.
+type item struct {
+	user   mail.User
+	object cluster.Object // Replicas are set once it is stored
+	stored bool
+	err    error
+	doubt  cluster.ReplicaSet // nodes that may have a copy although their call failed
+}
+
+// Deliver stores a message for all recipients, each for itself (LMTP, RFC 2033): one error for
+// each recipient, in their order, nil if the message is durable for all users it means. What was
+// stored only for a recipient that fails is removed again. A user that several recipients mean
+// gets one copy.
+func (p *Proxy) Deliver(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
+	return p.deliver(ctx, env, body, false)
+}
+
+// DeliverAll stores a message for all recipients or none (SMTP, where the message has one reply):
+// if one fails, what was stored for the others is removed again as far as possible, and every
+// recipient has an error. A kind that is for good is kept only if it is that of all.
+func (p *Proxy) DeliverAll(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
+	return p.deliver(ctx, env, body, true)
+}
+
+func (p *Proxy) deliver(ctx context.Context, env mail.Envelope, body cluster.Body, together bool) []error {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	items, byUser, err := prepare(env, body)
+	if err == nil {
+		p.storeEach(ctx, items, body)
+	}
+	results := make([]error, len(env.Recipients))
+	failed := false
+	for i, r := range env.Recipients {
+		results[i] = recipientError(r, items, byUser, err)
+		failed = failed || results[i] != nil
+	}
+	if failed {
+		if together {
+			failAll(results)
+		}
+		p.undo(ctx, env, items, byUser, results)
+	}
+	return results
+}
+
+// prepare makes one item for each user, with an id of its own and the sum of the contents.
+func prepare(env mail.Envelope, body cluster.Body) ([]item, map[mail.User]int, error) {
+	sum, err := sumOf(body)
+	if err != nil {
+		return nil, nil, cluster.Errorf(cluster.KindInternal, "read message", "%w", err)
+	}
+	attr := mail.MessageAttr{Received: env.Received}.Append(nil)
+	items := make([]item, 0, len(env.Recipients))
+	byUser := make(map[mail.User]int, len(env.Recipients))
+	for _, r := range env.Recipients {
+		for _, u := range r.Users {
+			if _, ok := byUser[u]; ok {
+				continue
+			}
+			byUser[u] = len(items)
+			items = append(items, item{user: u, object: cluster.Object{
+				ID: mail.NewMessageID().Object(u), Attr: attr, Size: body.Size(), Sum: sum}})
+		}
+	}
+	return items, byUser, nil
+}
+
+func sumOf(body cluster.Body) (sum [sha256.Size]byte, err error) {
+	h := sha256.New()
+	if _, err := io.Copy(h, io.NewSectionReader(body, 0, body.Size())); err != nil {
+		return sum, err
+	}
+	h.Sum(sum[:0])
+	return sum, nil
+}
+
+// storeEach stores all items, UsersMax at once.
+func (p *Proxy) storeEach(ctx context.Context, items []item, body cluster.Body) {
+	if len(items) == 1 { // the usual case needs no goroutine
+		p.store(ctx, &items[0], body)
+		return
+	}
+	slots := make(chan struct{}, p.cfg.UsersMax)
+	var wg sync.WaitGroup
+	for i := range items {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			p.store(ctx, &items[i], body)
+		})
+	}
+	wg.Wait()
+}
+
+// store makes one item durable, at the nodes chosen first or at others.
+func (p *Proxy) store(ctx context.Context, it *item, body cluster.Body) {
+	op := "deliver to " + string(it.user)
+	box, err := p.mailbox(ctx, it.user)
+	if err == nil {
+		err = p.checkQuota(&box, it.object.Size)
+	}
+	if err != nil {
+		it.err = cluster.Errorf(cluster.KindOf(err), op, "%w", err)
+		return
+	}
+	copies, spread := orDefault(box.Copies, p.cfg.Copies), orDefault(box.Spread, p.cfg.Spread)
+	var exclude []cluster.NodeID
+	for range p.cfg.AttemptsMax {
+		set, chooseErr := p.cluster.Choose(box.Entry, mail.TypeMessage, copies, spread, exclude)
+		if chooseErr == nil && len(set) == 0 {
+			chooseErr = cluster.Errorf(cluster.KindUnavailable, op, "no node can take it")
+		}
+		if chooseErr != nil {
+			if err == nil { // else the failure at the chosen nodes says more
+				err = chooseErr
+			}
+			break
+		}
+		if err = p.attempt(ctx, it, set, body); err == nil {
+			it.stored = true
+			p.fresh.stored(it.user, set, it.object.Size)
+			p.cleaner.add(it.object.ID, without(it.doubt, set))
+			return
+		}
+		p.fresh.forget(it.user)
+		if ctx.Err() != nil || cluster.IsKind(err, cluster.KindInvalid) {
+			break
+		}
+		p.cfg.Logger.Info("store failed, choosing other nodes", "user", it.user, "nodes", set.String(), "err", err)
+		exclude = append(exclude, set...)
+	}
+	it.err = cluster.Errorf(temporary(cluster.KindOf(err)), op, "%w", err)
+}
+
+// attempt stores an item at one set of nodes.
+func (p *Proxy) attempt(ctx context.Context, it *item, set cluster.ReplicaSet, body cluster.Body) error {
+	timeout := p.cfg.AttemptTimeout + time.Duration(it.object.Size/bytesPerSecondMin)*time.Second
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	o := it.object
+	o.Replicas = set
+	err := p.cluster.Update(ctx, cluster.Update{Object: o}, body)
+	if err == nil {
+		it.object.Replicas = set
+		return nil
+	}
+	if isDoubtful(err) {
+		it.doubt = cluster.NewReplicaSet(append(append([]cluster.NodeID(nil), it.doubt...), set...)...)
+	}
+	return err
+}
+
+// isDoubtful reports an error of a call that may have been carried out all the same: all but those
+// with which a node says that it did nothing.
+func isDoubtful(err error) bool {
+	switch cluster.KindOf(err) {
+	case cluster.KindStale, cluster.KindBehind, cluster.KindInvalid, cluster.KindLimit, cluster.KindDenied:
+		return false
+	}
+	return true // KindFull too: of two nodes one may have had room
+}
+
+// temporary gives the kind of a delivery that failed though its user exists: nothing that happens
+// while storing proves anything about the recipient (V1).
+func temporary(k cluster.Kind) cluster.Kind {
+	switch k {
+	case cluster.KindFull, cluster.KindLimit, cluster.KindInternal:
+		return k
+	}
+	return cluster.KindUnavailable
+}
+
+// recipientError gives the first error among the users that a recipient means.
+func recipientError(r mail.Recipient, items []item, byUser map[mail.User]int, err error) error {
+	if err != nil {
+		return err
+	}
+	if len(r.Users) == 0 {
+		return cluster.Errorf(cluster.KindInternal, "deliver to "+r.Address.String(), "recipient means nobody: it was not verified")
+	}
+	for _, u := range r.Users {
+		if err := items[byUser[u]].err; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failAll gives every recipient an error, since one has. The reply to the message is that of the
+// first that is temporary, if there is one.
+func failAll(results []error) {
+	kept := error(nil)
+	same := true
+	for _, err := range results {
+		switch {
+		case err == nil:
+			same = false
+		case kept == nil:
+			kept = err
+		case cluster.KindOf(err) != cluster.KindOf(kept):
+			same = false
+			if isForGood(kept) {
+				kept = err
+			}
+		}
+	}
+	if !same && isForGood(kept) {
+		kept = cluster.Errorf(cluster.KindUnavailable, "deliver to all recipients", "one of them is gone: %w", kept)
+	}
+	for i := range results {
+		results[i] = kept
+	}
+}
+
+func isForGood(err error) bool {
+	switch cluster.KindOf(err) {
+	case cluster.KindNotFound, cluster.KindDenied, cluster.KindInvalid:
+		return true
+	}
+	return false
+}
+
+// undo removes what was stored for recipients that failed and for no other, now if it can be, else
+// later.
+func (p *Proxy) undo(ctx context.Context, env mail.Envelope, items []item, byUser map[mail.User]int, results []error) {
+	wanted := make([]bool, len(items))
+	for i, r := range env.Recipients {
+		if results[i] == nil {
+			for _, u := range r.Users {
+				wanted[byUser[u]] = true
+			}
+		}
+	}
+	var updates []cluster.Update
+	for i := range items {
+		it := &items[i]
+		if wanted[i] {
+			continue
+		}
+		if it.stored {
+			updates = append(updates, removal(it.object.ID, it.object.Replicas))
+			p.fresh.forget(it.user)
+		} else {
+			p.cleaner.add(it.object.ID, it.doubt)
+		}
+	}
+	if len(updates) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
+	defer cancel()
+	for i, err := range p.cluster.UpdateAll(ctx, updates) {
+		if err != nil && !cluster.IsKind(err, cluster.KindNotFound) {
+			p.cleaner.add(updates[i].Object.ID, updates[i].Previous)
+		}
+	}
+}
+
+func removal(id cluster.ObjectID, from cluster.ReplicaSet) cluster.Update {
+	return cluster.Update{Object: cluster.Object{ID: id, Deleted: true}, Previous: from}
+}
+
+func orDefault(v, def int) int {
+	if v > 0 {
+		return v
+	}
+	return def
+}
+
+// without gives the nodes of a set that are not in another.
+func without(s, other cluster.ReplicaSet) cluster.ReplicaSet {
+	var rest cluster.ReplicaSet
+	for _, id := range s {
+		if !other.Contains(id) {
+			rest = append(rest, id)
+		}
+	}
+	return rest
+}

@@ -1,0 +1,182 @@
+// Package delivery is the delivery proxy (Porcupine §3.5): it finds out what a recipient means,
+// and makes a message durable for each user, on any node of the cluster.
+//
+// Verify asks the directory, one call to the user's manager in the usual case. Deliver chooses
+// nodes by spread and load, and stores one object for each user. A node that fails is excluded and
+// another one chosen, with the same object id: the id is drawn once for each message and user, so
+// that whatever the cluster does, it is one message (D6). What a failed call may have left behind
+// is removed as soon as the node can be reached (type cleaner); until then the id tells readers
+// that it is the same message.
+//
+// An error is of a kind that says what it proves: KindNotFound and KindDenied are for good,
+// everything else is for now (V1). nil means durable on all nodes of the replica set (D1, D2).
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// substrate is what the proxy needs of the node.
+type substrate interface {
+	Choose(entry cluster.Entry, t cluster.ObjectType, copies, spread int, exclude []cluster.NodeID) (cluster.ReplicaSet, error)
+	Update(ctx context.Context, u cluster.Update, body cluster.Body) error
+	UpdateAll(ctx context.Context, us []cluster.Update) []error
+}
+
+// Mailbox is a user that can be delivered to, and what the user's manager said in the same breath.
+type Mailbox struct {
+	User          mail.User
+	Entry         cluster.Entry // the mail map; the contents of cached objects are not needed
+	QuotaBytes    int64         // the user's own; 0: the cluster's default
+	QuotaMessages int64
+	Spread        int
+	Copies        int
+}
+
+// directory is who knows the users.
+type directory interface {
+	// Resolve says which mailboxes an address means, and Mailbox looks up one of them again. The
+	// kinds of their errors are those of Verify.
+	Resolve(ctx context.Context, a mail.Address) ([]Mailbox, error)
+	Mailbox(ctx context.Context, u mail.User) (Mailbox, error)
+}
+
+// Config of a Proxy. Zero fields are the defaults.
+type Config struct {
+	Spread        int   // soft limit on the nodes that a user's mail lies on; default 2
+	Copies        int   // nodes that each message lies on; default 1
+	QuotaBytes    int64 // of users without their own; default 50 GiB
+	QuotaMessages int64 // default 1,000,000
+	UsersMax      int   // stored to at once, for one message; default 8
+	AttemptsMax   int   // choices of nodes for one user; default 4
+	// AttemptTimeout is for one attempt to store; a second is added for each MiB. Default 5 s.
+	AttemptTimeout time.Duration
+	Timeout        time.Duration // of one Deliver; default 60 s
+	FreshFor       time.Duration // how long Deliver takes over what Verify was told; default 3 s
+	FreshMax       int           // users for whom that is kept; default 4,096
+	Logger         *slog.Logger  // nil: nothing is logged
+}
+
+func (c Config) withDefaults() Config {
+	count := func(v *int, def int) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	span := func(v *time.Duration, def time.Duration) {
+		if *v <= 0 {
+			*v = def
+		}
+	}
+	count(&c.Spread, 2)
+	count(&c.Copies, 1)
+	count(&c.UsersMax, 8)
+	count(&c.AttemptsMax, 4)
+	count(&c.FreshMax, 4096)
+	span(&c.AttemptTimeout, 5*time.Second)
+	span(&c.Timeout, time.Minute)
+	span(&c.FreshFor, 3*time.Second)
+	if c.QuotaBytes <= 0 {
+		c.QuotaBytes = 50 << 30
+	}
+	if c.QuotaMessages <= 0 {
+		c.QuotaMessages = 1_000_000
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+// Proxy delivers mail. It is safe for concurrent use. Run must run while it is used.
+type Proxy struct {
+	cluster   substrate
+	directory directory
+	cfg       Config
+	fresh     *freshEntries
+	cleaner   *cleaner
+}
+
+// New makes a Proxy.
+func New(node substrate, d directory, cfg Config) (*Proxy, error) {
+	if node == nil || d == nil {
+		return nil, errors.New("delivery: the node or the directory is missing")
+	}
+	cfg = cfg.withDefaults()
+	return &Proxy{
+		cluster:   node,
+		directory: d,
+		cfg:       cfg,
+		fresh:     newFreshEntries(cfg.FreshFor, cfg.FreshMax),
+		cleaner:   newCleaner(node, cfg.Logger),
+	}, nil
+}
+
+// Run removes what failed calls may have left behind, until ctx ends.
+func (p *Proxy) Run(ctx context.Context) { p.cleaner.run(ctx) }
+
+// Verify says what a recipient means. Several things may happen:
+//
+//  1. At least one user, and all of them have room.
+//  2. KindNotFound: proven that a domain of ours has no such address.
+//  3. KindDenied: proven that the domain is not ours.
+//  4. KindFull with mail.ErrOverQuota: a mailbox that it means is full.
+//  5. KindLimit: the address means too much.
+//  6. Any other kind: it cannot be said now.
+//
+// from does not matter yet.
+func (p *Proxy) Verify(ctx context.Context, from, rcpt mail.Address) (mail.Recipient, error) {
+	boxes, err := p.directory.Resolve(ctx, rcpt)
+	if err != nil {
+		return mail.Recipient{}, cluster.Errorf(cluster.KindOf(err), "verify recipient "+rcpt.String(), "%w", err)
+	}
+	users := make([]mail.User, len(boxes))
+	for i := range boxes {
+		if err := p.checkQuota(&boxes[i], 0); err != nil {
+			return mail.Recipient{}, err
+		}
+		users[i] = boxes[i].User
+		p.fresh.put(&boxes[i], time.Now())
+	}
+	return mail.Recipient{Address: rcpt, Users: users}, nil
+}
+
+// mailbox gives what is known of a user: what Verify was told, if that was just now.
+func (p *Proxy) mailbox(ctx context.Context, u mail.User) (Mailbox, error) {
+	if box, ok := p.fresh.get(u, time.Now()); ok {
+		return box, nil
+	}
+	return p.directory.Mailbox(ctx, u)
+}
+
+// checkQuota wants room for one more message of that size. The counts are those of the members
+// that reported: mail on nodes that are away is not counted, and deliveries that run at the same
+// moment do not see each other (Q1).
+func (p *Proxy) checkQuota(b *Mailbox, size int64) error {
+	var count, bytes int64
+	for i := range b.Entry.Fragments {
+		if f := &b.Entry.Fragments[i]; f.Type == mail.TypeMessage {
+			count += f.Count
+			bytes += f.Bytes
+		}
+	}
+	countMax, bytesMax := p.cfg.QuotaMessages, p.cfg.QuotaBytes
+	if b.QuotaMessages > 0 {
+		countMax = b.QuotaMessages
+	}
+	if b.QuotaBytes > 0 {
+		bytesMax = b.QuotaBytes
+	}
+	// Not bytes+size > bytesMax: the sum could overflow.
+	if count >= countMax || bytes >= bytesMax || size > bytesMax-bytes {
+		return cluster.Errorf(cluster.KindFull, "deliver to "+string(b.User), "%d messages of %d, %d bytes of %d: %w",
+			count, countMax, bytes, bytesMax, mail.ErrOverQuota)
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package retrieval
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// listing is what one node holds of a user.
+type listing struct {
+	node    cluster.NodeID
+	objects []cluster.Object
+}
+
+var errNoHolder = errors.New("no member holds it any more")
+
+// listAll lists all fragments of the user: a cover of nodes at once, and for what a node that
+// failed was asked for, another cover of the rest. It fails if a fragment has no holder left (V2).
+func (p *Proxy) listAll(ctx context.Context, u mail.User, e *cluster.Entry) ([]listing, error) {
+	op := "list mail of " + string(u)
+	var open []cluster.Placed
+	for _, f := range e.Fragments {
+		// A fragment without holders lies on nodes that are away: it is left out (Porcupine §3.6).
+		if f.Type == mail.TypeMessage && len(f.Holders) > 0 {
+			open = append(open, f)
+		}
+	}
+	var done []listing
+	var failed []cluster.NodeID
+	lastErr := errNoHolder
+	for len(open) > 0 {
+		nodes := cover(open, failed, p.cluster.ID())
+		if nodes == nil {
+			return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", lastErr)
+		}
+		lists, errs := p.listEach(ctx, u, nodes)
+		for i, err := range errs {
+			if err != nil {
+				failed, lastErr = append(failed, nodes[i]), err
+				continue
+			}
+			done = append(done, lists[i])
+			open = slices.DeleteFunc(open, func(f cluster.Placed) bool { return slices.Contains(f.Holders, nodes[i]) })
+		}
+	}
+	return done, nil
+}
+
+// listEach asks the nodes, ListsMax at once.
+func (p *Proxy) listEach(ctx context.Context, u mail.User, nodes []cluster.NodeID) ([]listing, []error) {
+	lists := make([]listing, len(nodes))
+	errs := make([]error, len(nodes))
+	list := func(i int) {
+		lists[i].node = nodes[i]
+		lists[i].objects, errs[i] = p.cluster.List(ctx, nodes[i], string(u), mail.TypeMessage)
+	}
+	if len(nodes) == 1 { // the usual case needs no goroutine
+		list(0)
+		return lists, errs
+	}
+	slots := make(chan struct{}, p.cfg.ListsMax)
+	var wg sync.WaitGroup
+	for i := range nodes {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			list(i)
+		})
+	}
+	wg.Wait()
+	return lists, errs
+}
+
+// cover picks few nodes that hold all the fragments between them, none of those excluded: the
+// one that holds the most fragments not yet covered, and so on; this node rather than another,
+// then the lowest id. It gives nil if a fragment has no holder left.
+func cover(fragments []cluster.Placed, exclude []cluster.NodeID, self cluster.NodeID) []cluster.NodeID {
+	open := slices.Clone(fragments)
+	var nodes []cluster.NodeID
+	for len(open) > 0 {
+		counts := make(map[cluster.NodeID]int)
+		var candidates []cluster.NodeID
+		for _, f := range open {
+			for _, id := range f.Holders {
+				if slices.Contains(exclude, id) {
+					continue
+				}
+				if counts[id]++; counts[id] == 1 {
+					candidates = append(candidates, id)
+				}
+			}
+		}
+		if len(candidates) == 0 {
+			return nil
+		}
+		slices.Sort(candidates)
+		best := slices.MaxFunc(candidates, func(a, b cluster.NodeID) int {
+			if c := counts[a] - counts[b]; c != 0 {
+				return c
+			}
+			return weight(a == self) - weight(b == self)
+		})
+		nodes = append(nodes, best)
+		open = slices.DeleteFunc(open, func(f cluster.Placed) bool { return slices.Contains(f.Holders, best) })
+	}
+	return nodes
+}
+
+func weight(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

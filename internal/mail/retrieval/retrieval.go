@@ -1,0 +1,142 @@
+// Package retrieval is the retrieval proxy (Porcupine §3.6): it makes one maildrop of the
+// fragments that a user's mail lies in, for one session on any node.
+//
+// Open takes the maildrop's lock, asks the user's manager for the mail map, asks one live node of
+// each fragment for its messages, and merges the answers. What it shows is all that lies on the
+// members of the view. While the manager's bucket is incomplete it waits, and a member that does
+// not answer is an error: a maildrop is shown whole or not at all (V2). Only what lies on nodes
+// that are away is left out; it is there again when they are.
+//
+// A message that was stored twice, because a delivery could not know that it had succeeded, has
+// one id in both places: it is shown once and deleted in both (D6).
+package retrieval
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// substrate is what the proxy needs of the node.
+type substrate interface {
+	ID() cluster.NodeID
+	Lookup(ctx context.Context, owner string) (cluster.Entry, error)
+	List(ctx context.Context, on cluster.NodeID, owner string, t cluster.ObjectType) ([]cluster.Object, error)
+	Open(ctx context.Context, on cluster.NodeID, id cluster.ObjectID) (cluster.Object, io.ReadCloser, error)
+	UpdateAll(ctx context.Context, us []cluster.Update) []error
+}
+
+// Lock is a session's hold on a maildrop; *mailbox.Lock is one.
+type Lock interface {
+	Lost() <-chan struct{}
+	Confirm(ctx context.Context) error
+	Close() error
+}
+
+// Config of a Proxy. Acquire and Floor are required; zero fields are the defaults.
+type Config struct {
+	// Acquire takes the lock of a user's maildrop, or fails, with mail.ErrInUse in the chain if
+	// another session has it.
+	Acquire func(ctx context.Context, u mail.User) (Lock, error)
+	// Floor gives the timestamp that a message must be newer than to be the user's: what is not
+	// was a former user's of that name.
+	Floor        func(e *cluster.Entry) (cluster.Timestamp, error)
+	CompleteWait time.Duration // for an incomplete bucket; default 10 s
+	ListsMax     int           // listings of one Open that run at once; default 8
+	MessagesMax  int           // in one maildrop; default 1,000,000
+	Logger       *slog.Logger  // nil: nothing is logged
+}
+
+// Proxy opens maildrops. It is safe for concurrent use.
+type Proxy struct {
+	cluster substrate
+	cfg     Config
+}
+
+// New makes a Proxy.
+func New(node substrate, cfg Config) (*Proxy, error) {
+	if node == nil || cfg.Acquire == nil || cfg.Floor == nil {
+		return nil, errors.New("retrieval: the node, Acquire or Floor is missing")
+	}
+	if cfg.CompleteWait <= 0 {
+		cfg.CompleteWait = 10 * time.Second
+	}
+	if cfg.ListsMax <= 0 {
+		cfg.ListsMax = 8
+	}
+	if cfg.MessagesMax <= 0 {
+		cfg.MessagesMax = 1_000_000
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Proxy{cluster: node, cfg: cfg}, nil
+}
+
+// Open takes the lock of the user's maildrop and lists it. KindUnavailable: with mail.ErrInUse,
+// another session has it; otherwise it cannot be shown whole now. KindLimit: it has more than
+// MessagesMax messages. The caller must Close the Maildrop.
+func (p *Proxy) Open(ctx context.Context, u mail.User, c mail.Client) (*Maildrop, error) {
+	lock, err := p.cfg.Acquire(ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	d := &Maildrop{proxy: p, user: u, lock: lock}
+	if err := d.load(ctx); err != nil {
+		// The lock's lease ends what Close cannot.
+		if closeErr := lock.Close(); closeErr != nil {
+			p.cfg.Logger.Warn("mailbox lock not released", "user", u, "service", c.Service, "err", closeErr)
+		}
+		return nil, err
+	}
+	return d, nil
+}
+
+// Pauses between two looks at an incomplete bucket.
+const (
+	pauseFirst = 10 * time.Millisecond
+	pauseMax   = 200 * time.Millisecond
+)
+
+// collect looks the user up and lists all fragments. While the bucket is incomplete, or a node
+// that should hold a fragment does not answer, it begins again, up to CompleteWait: either the
+// node answers again, or the next view is without it (V2).
+func (p *Proxy) collect(ctx context.Context, u mail.User) (cluster.Entry, []listing, error) {
+	op := "open mailbox " + string(u)
+	deadline := time.Now().Add(p.cfg.CompleteWait)
+	for pause := pauseFirst; ; pause = min(2*pause, pauseMax) {
+		e, err := p.lookup(ctx, u, deadline)
+		if err != nil {
+			return e, nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
+		}
+		if e.Knowledge == cluster.Partial {
+			err = cluster.Errorf(cluster.KindUnavailable, op, "its manager is still hearing from the nodes: try again in a moment")
+		} else {
+			var lists []listing
+			if lists, err = p.listAll(ctx, u, &e); err == nil {
+				return e, lists, nil
+			}
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil || !time.Now().Before(deadline) {
+			return e, nil, err
+		}
+	}
+}
+
+// lookup asks the user's manager, not longer than the deadline.
+func (p *Proxy) lookup(ctx context.Context, u mail.User, deadline time.Time) (cluster.Entry, error) {
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	return p.cluster.Lookup(ctx, string(u))
+}
