@@ -1,6 +1,10 @@
 package mail
 
-import "errors"
+import (
+	"errors"
+
+	"porcupine/internal/cluster"
+)
 
 // ErrOverQuota is in the chain of an error of kind cluster.KindFull when not a disk but the
 // user's mailbox is full: SMTP says 452 4.2.2 instead of 452 4.3.1.
@@ -23,4 +27,20 @@ type SCRAMKeys struct {
 	Iterations int
 	StoredKey  []byte // 32 bytes
 	ServerKey  []byte // 32 bytes
+}
+
+// Settings are a user's own limits; zero means the cluster's default. They are part of the durable
+// profile: the JSON names do not change.
+type Settings struct {
+	QuotaBytes    int64 `json:"quota_bytes,omitempty"`
+	QuotaMessages int64 `json:"quota_messages,omitempty"`
+	Spread        int   `json:"spread,omitempty"` // soft limit on the nodes that the mail is spread over
+	Copies        int   `json:"copies,omitempty"` // nodes that each message lies on
+}
+
+// Mailbox is a user that exists, and what the user's manager said in the same breath.
+type Mailbox struct {
+	User     User
+	Settings Settings
+	Entry    cluster.Entry // the mail map
 }

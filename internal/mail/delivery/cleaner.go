@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 // Limits of the cleaner.
 const (
 	leftoversMax  = 4096             // removals that wait; more are dropped and logged
-	leftoverTries = 10               // until one is given up
-	cleanPeriod   = 5 * time.Second  // between two tries of all
+	leftoverTries = 100              // until one is given up
+	retryPeriod   = 5 * time.Second  // after a try that failed
+	recheckAfter  = 30 * time.Second // after one that succeeded: the failed call may still be on its way
 	cleanTimeout  = 10 * time.Second // of one call
 	cleanBatchMax = 200              // removals of one call
 )
@@ -21,9 +23,11 @@ const (
 // leftover is a copy that may lie where it should not: the call that would have stored it failed,
 // and the message was stored elsewhere or refused.
 type leftover struct {
-	id    cluster.ObjectID
-	on    cluster.NodeID
-	tries int
+	id      cluster.ObjectID
+	on      cluster.NodeID
+	due     time.Time // when to try next
+	tries   int       // that failed
+	removed bool      // once; a second time is for the call that came late
 }
 
 // cleaner removes leftovers when their nodes can be reached again. It forgets them when the
@@ -33,7 +37,7 @@ type leftover struct {
 type cleaner struct {
 	cluster substrate
 	logger  *slog.Logger
-	wake    chan struct{}
+	wake    chan struct{} // one element: there are new leftovers
 
 	mu   sync.Mutex
 	left []leftover
@@ -63,9 +67,9 @@ func (c *cleaner) add(id cluster.ObjectID, on cluster.ReplicaSet) {
 	}
 }
 
-// run tries all leftovers when new ones come and each cleanPeriod, until ctx ends.
+// run removes leftovers when they come and when they are due, until ctx ends.
 func (c *cleaner) run(ctx context.Context) {
-	ticker := time.NewTicker(cleanPeriod)
+	ticker := time.NewTicker(retryPeriod)
 	defer ticker.Stop()
 	for {
 		select {
@@ -74,19 +78,29 @@ func (c *cleaner) run(ctx context.Context) {
 		case <-ticker.C:
 		case <-c.wake:
 		}
-		c.mu.Lock()
-		work := c.left
-		c.left = nil
-		c.mu.Unlock()
-		c.keep(c.try(ctx, work))
+		for _, l := range c.try(ctx, c.takeDue(time.Now())) {
+			c.keep(l)
+		}
 	}
 }
 
-// try removes what it can and gives what is left.
+// takeDue takes the leftovers that are due off the list.
+func (c *cleaner) takeDue(now time.Time) (due []leftover) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left = slices.DeleteFunc(c.left, func(l leftover) bool {
+		if now.Before(l.due) {
+			return false
+		}
+		due = append(due, l)
+		return true
+	})
+	return due
+}
+
+// try removes what it can and gives what has to be tried again.
 func (c *cleaner) try(ctx context.Context, work []leftover) (rest []leftover) {
-	for len(work) > 0 {
-		batch := work[:min(len(work), cleanBatchMax)]
-		work = work[len(batch):]
+	for batch := range slices.Chunk(work, cleanBatchMax) {
 		updates := make([]cluster.Update, len(batch))
 		for i, l := range batch {
 			updates[i] = removal(l.id, cluster.NewReplicaSet(l.on))
@@ -95,26 +109,34 @@ func (c *cleaner) try(ctx context.Context, work []leftover) (rest []leftover) {
 		errs := c.cluster.UpdateAll(callCtx, updates)
 		cancel()
 		for i, err := range errs {
-			if err == nil || cluster.IsKind(err, cluster.KindNotFound) {
-				continue
-			}
-			l := batch[i]
-			if l.tries++; l.tries == leftoverTries {
+			if l := batch[i]; l.next(err, time.Now()) {
+				rest = append(rest, l)
+			} else if err != nil && !l.removed {
 				c.logger.Warn("leftover of a failed delivery stays: a message may be seen twice",
 					"owner", l.id.Owner, "id", l.id.ID, "node", l.on, "err", err)
-				continue
 			}
-			rest = append(rest, l)
 		}
 	}
 	return rest
 }
 
-func (c *cleaner) keep(rest []leftover) {
+// next takes in the outcome of a try and reports whether there is to be another.
+func (l *leftover) next(err error, now time.Time) bool {
+	if err == nil || cluster.IsKind(err, cluster.KindNotFound) {
+		again := !l.removed
+		l.removed, l.due = true, now.Add(recheckAfter)
+		return again
+	}
+	l.tries++
+	l.due = now.Add(retryPeriod)
+	return l.tries < leftoverTries
+}
+
+// keep puts a leftover back on the list.
+func (c *cleaner) keep(l leftover) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.left = append(rest, c.left...)
-	if len(c.left) > leftoversMax {
-		c.left = c.left[:leftoversMax]
+	if len(c.left) < leftoversMax {
+		c.left = append(c.left, l)
 	}
 }

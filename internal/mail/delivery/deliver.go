@@ -34,6 +34,15 @@ func (p *Proxy) Deliver(ctx context.Context, env mail.Envelope, body cluster.Bod
 	return p.deliver(ctx, env, body, false)
 }
 
+// Together is a Proxy for a front end that has one reply for the whole message: its Deliver is
+// DeliverAll.
+type Together struct{ *Proxy }
+
+// Deliver is Proxy.DeliverAll.
+func (t Together) Deliver(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
+	return t.DeliverAll(ctx, env, body)
+}
+
 // DeliverAll stores a message for all recipients or none (SMTP, where the message has one reply):
 // if one fails, what was stored for the others is removed again as far as possible, and every
 // recipient has an error. A kind that is for good is kept only if it is that of all.
@@ -123,7 +132,7 @@ func (p *Proxy) store(ctx context.Context, it *item, body cluster.Body) {
 		it.err = cluster.Errorf(cluster.KindOf(err), op, "%w", err)
 		return
 	}
-	copies, spread := orDefault(box.Copies, p.cfg.Copies), orDefault(box.Spread, p.cfg.Spread)
+	copies, spread := orDefault(box.Settings.Copies, p.cfg.Copies), orDefault(box.Settings.Spread, p.cfg.Spread)
 	var exclude []cluster.NodeID
 	for range p.cfg.AttemptsMax {
 		set, chooseErr := p.cluster.Choose(box.Entry, mail.TypeMessage, copies, spread, exclude)
@@ -164,7 +173,7 @@ func (p *Proxy) attempt(ctx context.Context, it *item, set cluster.ReplicaSet, b
 		it.object.Replicas = set
 		return nil
 	}
-	if isDoubtful(err) {
+	if isDoubtful(err, set) {
 		it.doubt = cluster.NewReplicaSet(append(append([]cluster.NodeID(nil), it.doubt...), set...)...)
 	}
 	return err
@@ -172,12 +181,14 @@ func (p *Proxy) attempt(ctx context.Context, it *item, set cluster.ReplicaSet, b
 
 // isDoubtful reports an error of a call that may have been carried out all the same: all but those
 // with which a node says that it did nothing.
-func isDoubtful(err error) bool {
+func isDoubtful(err error, set cluster.ReplicaSet) bool {
 	switch cluster.KindOf(err) {
 	case cluster.KindStale, cluster.KindBehind, cluster.KindInvalid, cluster.KindLimit, cluster.KindDenied:
 		return false
+	case cluster.KindFull:
+		return len(set) > 1 // one of the others may have had room
 	}
-	return true // KindFull too: of two nodes one may have had room
+	return true
 }
 
 // temporary gives the kind of a delivery that failed though its user exists: nothing that happens

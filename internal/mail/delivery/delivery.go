@@ -29,22 +29,12 @@ type substrate interface {
 	UpdateAll(ctx context.Context, us []cluster.Update) []error
 }
 
-// Mailbox is a user that can be delivered to, and what the user's manager said in the same breath.
-type Mailbox struct {
-	User          mail.User
-	Entry         cluster.Entry // the mail map; the contents of cached objects are not needed
-	QuotaBytes    int64         // the user's own; 0: the cluster's default
-	QuotaMessages int64
-	Spread        int
-	Copies        int
-}
-
 // directory is who knows the users.
 type directory interface {
 	// Resolve says which mailboxes an address means, and Mailbox looks up one of them again. The
 	// kinds of their errors are those of Verify.
-	Resolve(ctx context.Context, a mail.Address) ([]Mailbox, error)
-	Mailbox(ctx context.Context, u mail.User) (Mailbox, error)
+	Resolve(ctx context.Context, a mail.Address) ([]mail.Mailbox, error)
+	Mailbox(ctx context.Context, u mail.User) (mail.Mailbox, error)
 }
 
 // Config of a Proxy. Zero fields are the defaults.
@@ -148,7 +138,7 @@ func (p *Proxy) Verify(ctx context.Context, from, rcpt mail.Address) (mail.Recip
 }
 
 // mailbox gives what is known of a user: what Verify was told, if that was just now.
-func (p *Proxy) mailbox(ctx context.Context, u mail.User) (Mailbox, error) {
+func (p *Proxy) mailbox(ctx context.Context, u mail.User) (mail.Mailbox, error) {
 	if box, ok := p.fresh.get(u, time.Now()); ok {
 		return box, nil
 	}
@@ -158,7 +148,7 @@ func (p *Proxy) mailbox(ctx context.Context, u mail.User) (Mailbox, error) {
 // checkQuota wants room for one more message of that size. The counts are those of the members
 // that reported: mail on nodes that are away is not counted, and deliveries that run at the same
 // moment do not see each other (Q1).
-func (p *Proxy) checkQuota(b *Mailbox, size int64) error {
+func (p *Proxy) checkQuota(b *mail.Mailbox, size int64) error {
 	var count, bytes int64
 	for i := range b.Entry.Fragments {
 		if f := &b.Entry.Fragments[i]; f.Type == mail.TypeMessage {
@@ -167,11 +157,11 @@ func (p *Proxy) checkQuota(b *Mailbox, size int64) error {
 		}
 	}
 	countMax, bytesMax := p.cfg.QuotaMessages, p.cfg.QuotaBytes
-	if b.QuotaMessages > 0 {
-		countMax = b.QuotaMessages
+	if b.Settings.QuotaMessages > 0 {
+		countMax = b.Settings.QuotaMessages
 	}
-	if b.QuotaBytes > 0 {
-		bytesMax = b.QuotaBytes
+	if b.Settings.QuotaBytes > 0 {
+		bytesMax = b.Settings.QuotaBytes
 	}
 	// Not bytes+size > bytesMax: the sum could overflow.
 	if count >= countMax || bytes >= bytesMax || size > bytesMax-bytes {

@@ -20,7 +20,7 @@ type freshEntries struct {
 }
 
 type freshEntry struct {
-	box Mailbox
+	box mail.Mailbox
 	at  time.Time
 }
 
@@ -31,7 +31,7 @@ func newFreshEntries(ttl time.Duration, limit int) *freshEntries {
 // freshScanMax bounds the work of making room.
 const freshScanMax = 16
 
-func (f *freshEntries) put(b *Mailbox, now time.Time) {
+func (f *freshEntries) put(b *mail.Mailbox, now time.Time) {
 	kept := *b
 	kept.Entry.Cached = nil // passwords have no business here
 	f.mu.Lock()
@@ -55,16 +55,16 @@ func (f *freshEntries) makeRoom(now time.Time) {
 	}
 }
 
-func (f *freshEntries) get(u mail.User, now time.Time) (Mailbox, bool) {
+func (f *freshEntries) get(u mail.User, now time.Time) (mail.Mailbox, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	e, ok := f.boxes[u]
 	if !ok {
-		return Mailbox{}, false
+		return mail.Mailbox{}, false
 	}
 	if now.Sub(e.at) >= f.ttl {
 		delete(f.boxes, u)
-		return Mailbox{}, false
+		return mail.Mailbox{}, false
 	}
 	return e.box, true
 }

@@ -155,14 +155,18 @@ func (p *patience) again(ctx context.Context) bool {
 	if left <= 0 {
 		return false
 	}
-	timer := time.NewTimer(min(p.pause, left))
-	defer timer.Stop()
+	pause(ctx, min(p.pause, left))
 	p.pause = min(2*p.pause, pauseMax)
+	return ctx.Err() == nil
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-ctx.Done():
-		return false
 	}
 }
 

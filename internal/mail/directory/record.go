@@ -22,21 +22,13 @@ type Profile struct {
 	Changed    time.Time             `json:"changed"`
 	Disabled   bool                  `json:"disabled,omitempty"` // may not log in; mail still comes in
 	Credential credential.Credential `json:"credential"`
-	Settings   Settings              `json:"settings"`
+	Settings   mail.Settings              `json:"settings"`
 	// MailAfter is when the last account of this name was removed, zero if there was none. Mail
 	// that is not newer was that account's and is never shown to this one (A1).
 	MailAfter cluster.Timestamp `json:"mail_after,omitzero"`
 }
 
-// Settings are a user's own limits. Zero means the cluster's default.
-type Settings struct {
-	QuotaBytes    int64 `json:"quota_bytes,omitempty"`
-	QuotaMessages int64 `json:"quota_messages,omitempty"`
-	Spread        int   `json:"spread,omitempty"` // soft limit on the nodes that the mail is spread over
-	Copies        int   `json:"copies,omitempty"` // nodes that each message lies on
-}
-
-func (s Settings) check() error {
+func checkSettings(s mail.Settings) error {
 	if s.QuotaBytes < 0 || s.QuotaMessages < 0 || s.Spread < 0 || s.Copies < 0 || s.Copies > cluster.ReplicaSetMax {
 		return fmt.Errorf("settings %+v: a number is negative, or copies are more than %d", s, cluster.ReplicaSetMax)
 	}
@@ -66,7 +58,7 @@ func decodeProfile(b []byte) (*Profile, error) {
 	if err := p.Credential.Check(); err != nil {
 		return nil, fmt.Errorf("user profile: %w", err)
 	}
-	if err := p.Settings.check(); err != nil {
+	if err := checkSettings(p.Settings); err != nil {
 		return nil, fmt.Errorf("user profile: %w", err)
 	}
 	return p, nil

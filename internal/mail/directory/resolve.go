@@ -8,13 +8,6 @@ import (
 	"porcupine/internal/mail"
 )
 
-// Mailbox is a user that exists, and what the manager said in the same breath.
-type Mailbox struct {
-	User    mail.User
-	Profile *Profile
-	Entry   cluster.Entry // the mail map
-}
-
 // Resolve says which mailboxes an address means. The usual case, an address that is a user, is
 // one call to the user's manager. Otherwise, in this order: an alias of that name; the address
 // without its detail; the domain's postmaster; the domain's catch-all. Several things may happen:
@@ -25,7 +18,7 @@ type Mailbox struct {
 //  4. KindLimit: the address means too much: AliasDepthMax or UsersMax.
 //  5. Any other kind: it cannot be said now. An alias that leads nowhere is such a case too: it
 //     is somebody's mistake, and mail should wait until it is mended.
-func (d *Directory) Resolve(ctx context.Context, a mail.Address) ([]Mailbox, error) {
+func (d *Directory) Resolve(ctx context.Context, a mail.Address) ([]mail.Mailbox, error) {
 	if a.Domain == "" {
 		var err error
 		if a, err = d.postmaster(ctx, a); err != nil {
@@ -43,11 +36,11 @@ func (d *Directory) Resolve(ctx context.Context, a mail.Address) ([]Mailbox, err
 }
 
 // Mailbox looks up one user. KindNotFound: proven that there is none.
-func (d *Directory) Mailbox(ctx context.Context, u mail.User) (Mailbox, error) {
+func (d *Directory) Mailbox(ctx context.Context, u mail.User) (mail.Mailbox, error) {
 	p := patience{wait: d.cfg.ResolveWait}
 	e, err := d.entry(ctx, &p, string(u), mail.TypeUser)
 	if err != nil {
-		return Mailbox{}, err
+		return mail.Mailbox{}, err
 	}
 	box, ok, err := mailboxIn(string(u), e)
 	if err == nil && !ok {
@@ -57,29 +50,37 @@ func (d *Directory) Mailbox(ctx context.Context, u mail.User) (Mailbox, error) {
 }
 
 // mailboxIn gives the user of that name, if the entry has one.
-func mailboxIn(owner string, e cluster.Entry) (Mailbox, bool, error) {
+func mailboxIn(owner string, e cluster.Entry) (mail.Mailbox, bool, error) {
+	p, ok, err := profileIn(owner, &e)
+	if !ok || err != nil {
+		return mail.Mailbox{}, false, err
+	}
+	return mail.Mailbox{User: mail.User(owner), Settings: p.Settings, Entry: e}, true, nil
+}
+
+func profileIn(owner string, e *cluster.Entry) (*Profile, bool, error) {
 	c, ok := e.Find(mail.TypeUser, "")
 	if !ok {
-		return Mailbox{}, false, nil
+		return nil, false, nil
 	}
 	p, err := decodeProfile(c.Contents)
 	if err != nil {
-		return Mailbox{}, false, cluster.Errorf(cluster.KindCorrupt, "read user "+owner, "%w", err)
+		return nil, false, cluster.Errorf(cluster.KindCorrupt, "read user "+owner, "%w", err)
 	}
-	return Mailbox{User: mail.User(owner), Profile: p, Entry: e}, true, nil
+	return p, true, nil
 }
 
 // MailFloor gives the timestamp that a message must be newer than to belong to the user whose
 // entry it is (Profile.MailAfter). KindUnavailable: the entry has no profile.
 func MailFloor(e *cluster.Entry) (cluster.Timestamp, error) {
-	box, ok, err := mailboxIn(e.Owner, *e)
+	p, ok, err := profileIn(e.Owner, e)
 	if err != nil {
 		return cluster.Timestamp{}, err
 	}
 	if !ok {
 		return cluster.Timestamp{}, unproven("read user "+e.Owner, e)
 	}
-	return box.Profile.MailAfter, nil
+	return p.MailAfter, nil
 }
 
 // postmaster completes the address that needs no domain (RFC 5321 §4.5.1).
@@ -105,7 +106,7 @@ func (d *Directory) postmaster(ctx context.Context, a mail.Address) (mail.Addres
 type resolution struct {
 	d        *Directory
 	patience patience
-	found    []Mailbox
+	found    []mail.Mailbox
 	visited  []string // names that were looked up: what ends loops
 }
 

@@ -29,7 +29,7 @@ func (d *Directory) NewCredential(password string) (Credential, error) {
 // NewUser is what a user is made with.
 type NewUser struct {
 	Credential Credential
-	Settings   Settings
+	Settings   mail.Settings
 }
 
 // AddUser makes a user. On return the profile is durable on all its nodes and known to the
@@ -42,7 +42,7 @@ func (d *Directory) AddUser(ctx context.Context, a mail.Address, n NewUser) (mai
 	if err != nil {
 		return "", err
 	}
-	if err := errors.Join(n.Credential.Check(), n.Settings.check()); err != nil {
+	if err := errors.Join(n.Credential.Check(), checkSettings(n.Settings)); err != nil {
 		return "", cluster.Errorf(cluster.KindInvalid, op, "%w", err)
 	}
 	if err := d.requireDomain(ctx, op, a); err != nil {
@@ -96,7 +96,7 @@ func (d *Directory) EditUser(ctx context.Context, u mail.User, edit func(*Profil
 		edit(p)
 		p.Version, p.Created, p.MailAfter = recordVersion, created, floor
 		p.Changed = time.Now().UTC().Truncate(time.Millisecond)
-		if err := errors.Join(p.Credential.Check(), p.Settings.check()); err != nil {
+		if err := errors.Join(p.Credential.Check(), checkSettings(p.Settings)); err != nil {
 			return nil, cluster.Errorf(cluster.KindInvalid, op, "%w", err)
 		}
 		return encodeRecord(p)
@@ -117,7 +117,7 @@ type UserInfo struct {
 	Changed  time.Time          `json:"changed"`
 	Disabled bool               `json:"disabled"`
 	SCRAM    bool               `json:"scram"`
-	Settings Settings           `json:"settings"`
+	Settings mail.Settings      `json:"settings"`
 	Nodes    cluster.ReplicaSet `json:"nodes"` // that the profile lies on
 }
 

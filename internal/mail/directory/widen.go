@@ -62,8 +62,7 @@ func (d *Directory) widenType(ctx context.Context, view *cluster.View, t cluster
 			} else {
 				widened++
 			}
-			pause := patience{wait: widenPause}
-			if pause.again(ctx); ctx.Err() != nil {
+			if pause(ctx, widenPause); ctx.Err() != nil {
 				return widened, cluster.Errorf(cluster.KindUnavailable, op, "%w", context.Cause(ctx))
 			}
 		}
