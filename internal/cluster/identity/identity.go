@@ -46,7 +46,7 @@ type Identity struct {
 	ca     *authority
 	tokens tokens
 
-	renewing sync.Mutex // one renewal at a time; held while the file is written
+	renewing sync.Mutex // one renewal at a time; held while the file is written, so only TryLock
 
 	mu   sync.Mutex
 	cert *tls.Certificate // the node's, with the CA's behind it; replaced, never changed
@@ -179,7 +179,9 @@ func (i *Identity) Node() cluster.NodeID { return i.node }
 func (i *Identity) Cluster() cluster.ID { return i.ca.cluster }
 
 // String names the node and its cluster, and none of the keys.
-func (i *Identity) String() string { return fmt.Sprintf("node %s of cluster %x", i.node, i.ca.cluster[:]) }
+func (i *Identity) String() string {
+	return fmt.Sprintf("node %s of cluster %x", i.node, i.ca.cluster[:])
+}
 
 // GoString is String: no verb prints the keys.
 func (i *Identity) GoString() string { return i.String() }
@@ -204,7 +206,9 @@ func renewalDue(c *x509.Certificate) time.Time {
 // Renew replaces the node's key and certificate if two thirds of its life are over, durably, and
 // reports whether it did. Connections that stand keep the old one; new ones show the new.
 func (i *Identity) Renew() (bool, error) {
-	i.renewing.Lock()
+	if !i.renewing.TryLock() {
+		return false, nil // another goroutine is at it
+	}
 	defer i.renewing.Unlock()
 	old, now := i.certificate(), i.now()
 	if now.Before(renewalDue(old.Leaf)) {

@@ -169,4 +169,3 @@ func (j *joiner) accept(answer joinAnswer, public ed25519.PublicKey, private ed2
 	j.ca, j.cert, j.known = ca, cert, answer.addrs
 	return nil
 }
-

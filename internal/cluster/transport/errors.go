@@ -1,7 +1,14 @@
 package transport
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"porcupine/internal/cluster"
 )
@@ -43,4 +50,53 @@ func Unreachable(err error) bool {
 // unreachable makes the error of a call without an answer.
 func unreachable(op string, err error) error {
 	return &cluster.Error{Kind: cluster.KindUnavailable, Op: op, Err: &unreachableError{err}}
+}
+
+// opName names a call in errors.
+func opName(to cluster.Endpoint, method string) string {
+	if to.ID == cluster.NoNode {
+		return fmt.Sprintf("call %s at %s", method, to.Addr)
+	}
+	return fmt.Sprintf("call %s at node %s (%s)", method, to.ID, to.Addr)
+}
+
+// failureOf is an error as it crosses: its kind and its text.
+func failureOf(err error) *RemoteError {
+	text := strings.ToValidUTF8(err.Error(), "?")
+	if len(text) > ErrorTextMax {
+		text = text[:ErrorTextMax]
+		for !utf8.ValidString(text) { // cut within a character
+			text = text[:len(text)-1]
+		}
+	}
+	return &RemoteError{Kind: cluster.KindOf(err), Text: text}
+}
+
+// answered makes the error of a call that the peer answered with a failure.
+func answered(op string, failure *RemoteError, stamp cluster.Stamp) error {
+	e := *failure
+	e.Stamp = stamp
+	return &cluster.Error{Kind: e.Kind, Op: op, Err: &e}
+}
+
+// rpcError makes the error of a call that gRPC says has failed. ctx is the caller's own.
+func rpcError(ctx context.Context, op string, err error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return &cluster.Error{Kind: cluster.KindUnavailable, Op: op, Err: context.Canceled}
+	}
+	st := status.Convert(err)
+	switch st.Code() {
+	case codes.ResourceExhausted: // our own limits, told by gRPC
+		return cluster.Errorf(cluster.KindLimit, op, "%s", st.Message())
+	case codes.Unimplemented, codes.InvalidArgument:
+		return cluster.Errorf(cluster.KindInvalid, op, "the peer does not understand: %s", st.Message())
+	case codes.Internal:
+		// gRPC's word for a frame that it or our codec could not read, and for a stream that was
+		// broken off: nothing was answered.
+		return unreachable(op, errors.New(st.Message()))
+	case codes.DeadlineExceeded:
+		return unreachable(op, fmt.Errorf("no answer in time: %w", context.DeadlineExceeded))
+	default:
+		return unreachable(op, errors.New(st.Message()))
+	}
 }

@@ -11,10 +11,10 @@ import (
 // Limits of one exchange. A request that exceeds one is refused with KindLimit before it is sent.
 const (
 	MethodLengthMax = 64
-	PayloadMax      = 4 << 20       // bytes of Request.Payload and Response.Payload
-	InlineBodyMax   = 256 << 10     // a body up to this size travels in one message with its payload
+	PayloadMax      = 4 << 20        // bytes of Request.Payload and Response.Payload
+	InlineBodyMax   = 256 << 10      // a body up to this size travels in one message with its payload
 	BodyMax         = int64(1) << 30 // cluster.ObjectSizeMax
-	ErrorTextMax    = 1 << 10       // of the text of an error that crosses nodes; cut beyond
+	ErrorTextMax    = 1 << 10        // of the text of an error that crosses nodes; cut beyond
 )
 
 // Time limits. All are the defaults used when the caller's context has no deadline.

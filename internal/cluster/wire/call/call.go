@@ -24,6 +24,7 @@ const (
 	MethodDelete     = "delete"     // DeleteRequest, DeleteAnswer
 	MethodService    = "service"    // ServiceRequest; the service's own answer
 	MethodOwners     = "owners"     // OwnersRequest, OwnersAnswer
+	MethodStatus     = "status"     // no payload, empty answer: its stamp says how the node is
 )
 
 // Limits of one payload. A sender splits what is larger.

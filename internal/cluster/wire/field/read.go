@@ -2,6 +2,7 @@ package field
 
 import (
 	"math"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -124,8 +125,18 @@ func (r *Reader) Fixed() uint64 {
 	return r.value
 }
 
-// String is a copy of a string field of at most most bytes.
-func (r *Reader) String(most int) string { return string(r.View(most)) }
+// String is a string field of at most most bytes of UTF-8.
+func (r *Reader) String(most int) string {
+	v := r.View(most)
+	if !utf8.Valid(v) {
+		r.Fail("field %d is not UTF-8", r.num)
+		return ""
+	}
+	return string(v)
+}
+
+// Raw is a bytes field of at most most bytes, as a string: for names that may hold any byte.
+func (r *Reader) Raw(most int) string { return string(r.View(most)) }
 
 // Bytes is a copy of a bytes field of at most most bytes.
 func (r *Reader) Bytes(most int) []byte {
@@ -185,6 +196,9 @@ func (r *Reader) PackedUints(most int, f func(v uint64)) {
 	}
 }
 
+// SizeMax is no limit at all: for a field whose elements are limited instead.
+const SizeMax = math.MaxInt
+
 // FixedList reads a packed repeated fixed64 field of at most most numbers.
 func FixedList[T ~uint64](r *Reader, most int) []T {
 	if !r.is(protowire.BytesType) {
@@ -196,6 +210,9 @@ func FixedList[T ~uint64](r *Reader, most int) []T {
 	}
 	if n := len(r.bytes) / 8; n > most {
 		r.limit("elements", n, most)
+		return nil
+	}
+	if len(r.bytes) == 0 {
 		return nil
 	}
 	list := make([]T, 0, len(r.bytes)/8)

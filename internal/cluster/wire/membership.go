@@ -1,0 +1,175 @@
+package wire
+
+import (
+	"math"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/wire/field"
+)
+
+// ContactsMax is how many contacts each list of a membership message may have.
+const ContactsMax = membership.KnownMax
+
+// MarshalMessage writes a membership message.
+func MarshalMessage(m *membership.Message) []byte {
+	var b []byte
+	b = field.Uint(b, 1, uint64(m.Kind))
+	b = field.Message(b, 2, func(b []byte) []byte { return AppendEndpoint(b, m.From) })
+	b = field.Bool(b, 3, m.Sole)
+	b = appendEpochField(b, 4, m.Installed)
+	b = field.Uint(b, 5, natural(m.Size))
+	b = field.Bool(b, 6, m.Member)
+	b = field.Fixed(b, 7, m.Nonce)
+	b = appendEpochField(b, 8, m.Epoch)
+	b = appendEpochField(b, 9, m.Promised)
+	b = field.Bool(b, 10, m.Busy)
+	b = appendEpochField(b, 11, m.Yours)
+	b = field.Bool(b, 12, m.Leaving)
+	b = field.Message(b, 13, func(b []byte) []byte { return AppendEndpoint(b, m.Coordinator) })
+	b = appendContacts(b, 14, m.Members)
+	b = field.Fixed(b, 15, m.Digest)
+	b = appendContacts(b, 16, m.Known)
+	if m.View != nil {
+		b = field.Element(b, 17, func(b []byte) []byte { return appendView(b, m.View) })
+	}
+	return b
+}
+
+func appendEpochField(b []byte, n field.Number, e cluster.Epoch) []byte {
+	return field.Message(b, n, func(b []byte) []byte { return AppendEpoch(b, e) })
+}
+
+func appendContacts(b []byte, n field.Number, list []membership.Contact) []byte {
+	for i := range list {
+		b = field.Element(b, n, func(b []byte) []byte { return AppendContact(b, &list[i]) })
+	}
+	return b
+}
+
+// UnmarshalMessage reads what MarshalMessage writes. The message has a kind, which this version may
+// not know: the core that gets it decides.
+func UnmarshalMessage(b []byte) (*membership.Message, error) {
+	var m membership.Message
+	r := field.Read(b)
+	for r.Next() {
+		switch r.Num() {
+		case 1:
+			m.Kind = membership.Kind(r.UintMax(math.MaxUint8))
+		case 2:
+			m.From = message(r, UnmarshalEndpoint)
+		case 3:
+			m.Sole = r.Bool()
+		case 4:
+			m.Installed = message(r, UnmarshalEpoch)
+		case 5:
+			m.Size = int(r.UintMax(math.MaxInt32))
+		case 6:
+			m.Member = r.Bool()
+		case 7:
+			m.Nonce = r.Fixed()
+		default:
+			unmarshalByKind(r, &m)
+		}
+	}
+	if m.Kind == 0 {
+		r.Fail("membership message without a kind")
+	}
+	if r.Err() != nil {
+		return nil, r.Err()
+	}
+	return &m, nil
+}
+
+// unmarshalByKind reads a field that only some kinds of message have.
+func unmarshalByKind(r *field.Reader, m *membership.Message) {
+	switch r.Num() {
+	case 8:
+		m.Epoch = message(r, UnmarshalEpoch)
+	case 9:
+		m.Promised = message(r, UnmarshalEpoch)
+	case 10:
+		m.Busy = r.Bool()
+	case 11:
+		m.Yours = message(r, UnmarshalEpoch)
+	case 12:
+		m.Leaving = r.Bool()
+	case 13:
+		m.Coordinator = message(r, UnmarshalEndpoint)
+	case 14:
+		m.Members = element(r, m.Members, ContactsMax, UnmarshalContact)
+	case 15:
+		m.Digest = r.Fixed()
+	case 16:
+		m.Known = element(r, m.Known, ContactsMax, UnmarshalContact)
+	case 17:
+		m.View = message(r, UnmarshalView)
+	}
+}
+
+// AppendContact writes the fields of a Contact.
+func AppendContact(b []byte, c *membership.Contact) []byte {
+	b = field.Message(b, 1, func(b []byte) []byte {
+		b = field.Message(b, 1, func(b []byte) []byte { return AppendEndpoint(b, c.Endpoint) })
+		return field.Bool(b, 2, c.Sole)
+	})
+	b = appendEpochField(b, 2, c.Heard)
+	return field.Bool(b, 3, c.Removed)
+}
+
+// UnmarshalContact reads what AppendContact writes. The contact has an id.
+func UnmarshalContact(b []byte) (c membership.Contact, err error) {
+	r := field.Read(b)
+	for r.Next() {
+		switch r.Num() {
+		case 1:
+			c.Known = message(r, unmarshalKnown)
+		case 2:
+			c.Heard = message(r, UnmarshalEpoch)
+		case 3:
+			c.Removed = r.Bool()
+		}
+	}
+	if c.ID == cluster.NoNode {
+		r.Fail("contact without an id")
+	}
+	return c, r.Err()
+}
+
+func unmarshalKnown(b []byte) (k cluster.Known, err error) {
+	r := field.Read(b)
+	for r.Next() {
+		switch r.Num() {
+		case 1:
+			k.Endpoint = message(r, UnmarshalEndpoint)
+		case 2:
+			k.Sole = r.Bool()
+		}
+	}
+	return k, r.Err()
+}
+
+// MarshalPersistent writes what a membership core must remember across restarts: the same format
+// serves on disk.
+func MarshalPersistent(p *membership.Persistent) []byte {
+	b := appendEpochField(nil, 1, p.Promised)
+	return appendContacts(b, 2, p.Contacts)
+}
+
+// UnmarshalPersistent reads what MarshalPersistent writes.
+func UnmarshalPersistent(b []byte) (*membership.Persistent, error) {
+	var p membership.Persistent
+	r := field.Read(b)
+	for r.Next() {
+		switch r.Num() {
+		case 1:
+			p.Promised = message(r, UnmarshalEpoch)
+		case 2:
+			p.Contacts = element(r, p.Contacts, ContactsMax, UnmarshalContact)
+		}
+	}
+	if r.Err() != nil {
+		return nil, r.Err()
+	}
+	return &p, nil
+}
