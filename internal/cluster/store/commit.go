@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,6 +30,7 @@ type committer struct {
 	dirty   []*owner
 	state   layout.State
 	buf     []byte
+	it      *pebble.Iterator // what was committed before the group; nil until it is asked for
 }
 
 func newCommitter(s *Store) *committer {
@@ -46,7 +48,10 @@ func (c *committer) run() {
 	defer close(c.s.stopped)
 	for first := range c.s.queue {
 		c.gather(first)
-		err := c.commit()
+		err := c.doneReading()
+		if err == nil {
+			err = c.commit()
+		}
 		c.answer(err)
 	}
 	if c.s.failed.Load() == nil {
@@ -138,7 +143,7 @@ func (c *committer) record(st *staged) (*layout.Record, error) {
 		return r, nil
 	}
 	var rec *layout.Record
-	_, err := c.s.get(c.s.db, st.key, func(v []byte) error {
+	_, err := c.get(st.key, func(v []byte) error {
 		r, _, err := layout.ParseRecord(st.key, v)
 		if err != nil {
 			return corrupt("record: %w", err)
@@ -152,6 +157,37 @@ func (c *committer) record(st *staged) (*layout.Record, error) {
 	}
 	c.records[id] = rec
 	return rec, nil
+}
+
+// get is Store.get on what was committed before the group. Most keys asked for are those of new
+// objects: an iterator can use the filters of all levels to see that they are absent, while the
+// engine's Get reads a block of the last level each time.
+func (c *committer) get(key []byte, use func(value []byte) error) (bool, error) {
+	if c.it == nil {
+		it, err := c.s.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
+		if err != nil {
+			return false, engineError(err)
+		}
+		c.it = it
+	}
+	if !c.it.SeekPrefixGE(key) || !bytes.Equal(c.it.Key(), key) {
+		return false, engineError(c.it.Error())
+	}
+	value, err := c.it.ValueAndErr()
+	if err != nil {
+		return false, engineError(err)
+	}
+	return true, use(value)
+}
+
+// doneReading ends what get began.
+func (c *committer) doneReading() error {
+	if c.it == nil {
+		return nil
+	}
+	it := c.it
+	c.it = nil
+	return engineError(it.Close())
 }
 
 // newer is the Thomas write rule.

@@ -8,6 +8,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable/block"
+
+	"porcupine/internal/cluster/store/internal/layout"
 )
 
 // Settings of the storage engine, chosen for mail: values of a few KiB, written once, read a few
@@ -34,9 +36,10 @@ const (
 // engineOptions tunes Pebble for the store.
 func (s *Store) engineOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          s.fs,
-		Lock:                        s.lock,
-		CacheSize:                   s.cfg.CacheSize,
+		FS:   s.fs,
+		Lock: s.lock,
+		// The engine takes its memtables out of the cache's size.
+		CacheSize:                   s.cfg.CacheSize + memTablesMax*s.cfg.MemTableSize,
 		FormatMajorVersion:          pebble.FormatNewest,
 		MemTableSize:                uint64(s.cfg.MemTableSize),
 		MemTableStopWritesThreshold: memTablesMax,
@@ -68,6 +71,11 @@ func (s *Store) engineOptions() *pebble.Options {
 				s.cfg.Logger.Warn("store: writes wait for the disk to catch up", "reason", info.Reason)
 			},
 		},
+	}
+	// A table of mixed kinds would span the whole range of contents, and every compaction of it
+	// would drag all of them along.
+	o.Experimental.SpanPolicyFunc = func(start []byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{}, layout.ContentsBorder(start), nil
 	}
 	o.TargetFileSizes[0] = tableSize
 	for i := range o.Levels {

@@ -54,7 +54,7 @@ func (c *committer) owner(b cluster.Bucket, name string) (*owner, error) {
 	}
 	c.s.count.headerMiss.Add(1)
 	o := &owner{key: layout.AppendHeaderKey(nil, b, name)}
-	found, err := c.s.get(c.s.db, o.key, func(v []byte) (err error) {
+	found, err := c.get(o.key, func(v []byte) (err error) {
 		if o.header, err = layout.ParseHeader(o.key, v); err != nil {
 			return corrupt("header of %s: %w", name, err)
 		}

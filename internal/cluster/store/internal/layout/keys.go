@@ -12,8 +12,9 @@ import (
 // Prefix is the first byte of a key: what kind of record it is.
 type Prefix byte
 
-// The prefixes. Small records that are read together lie together; bodies and chunks, which
-// are large and die young, lie apart from them.
+// The prefixes. Small records lie together, before PrefixBody; contents, which are large and die
+// young, lie behind them. The engine is told to end its tables at these two borders (see
+// [ContentsBorder]), so that moving contents never drags records along.
 const (
 	PrefixCached Prefix = 'C' // objects of cached types, contents included
 	PrefixFormat Prefix = 'F' // the format record
@@ -22,9 +23,21 @@ const (
 	PrefixMeta   Prefix = 'M' // small named values
 	PrefixObject Prefix = 'O' // objects of the other types
 	PrefixState  Prefix = 'S' // the state record
-	PrefixBody   Prefix = 'B' // contents, or the head of chunked contents
-	PrefixChunk  Prefix = 'K' // chunks of large contents
+	PrefixBody   Prefix = 'b' // contents, or the head of chunked contents
+	PrefixChunk  Prefix = 'c' // chunks of large contents
 )
+
+// ContentsBorder gives the first border between records, bodies and chunks that lies behind a
+// key; nil if there is none.
+func ContentsBorder(key []byte) []byte {
+	switch {
+	case len(key) == 0 || Prefix(key[0]) < PrefixBody:
+		return []byte{byte(PrefixBody)}
+	case Prefix(key[0]) < PrefixChunk:
+		return []byte{byte(PrefixChunk)}
+	}
+	return nil
+}
 
 const (
 	bucketSize = 2
