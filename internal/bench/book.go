@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -258,12 +260,10 @@ func (b *book) report(c Config, now time.Time) Report {
 	}
 	rep.Ledger, rep.Examples = b.ledger.Settle()
 	rep.Examples = append(rep.Examples, b.errors...)
-	for user, err := range b.unread {
-		if len(rep.Unread) == unreadMax {
-			rep.UnreadMore = len(b.unread) - unreadMax
-			break
-		}
-		rep.Unread = append(rep.Unread, fmt.Sprintf("%s: %v", fmt.Sprintf(c.UserPattern, user), err))
+	users := slices.Sorted(maps.Keys(b.unread))
+	rep.UnreadMore = max(0, len(users)-unreadMax)
+	for _, user := range users[:len(users)-rep.UnreadMore] {
+		rep.Unread = append(rep.Unread, fmt.Sprintf("%s: %v", fmt.Sprintf(c.UserPattern, user), b.unread[user]))
 	}
 	return rep
 }
