@@ -30,15 +30,18 @@ type item struct {
 // each recipient, in their order, nil if the message is durable for all users it means. What was
 // stored only for a recipient that fails is removed again. A user that several recipients mean
 // gets one copy.
-func (p *Proxy) Deliver(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
+func (p *Delivery) Deliver(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
 	return p.deliver(ctx, env, body, false)
 }
 
-// Together is a Proxy for a front end that has one reply for the whole message: its Deliver is
+// Together is a Delivery for a front end that has one reply for the whole message: its Deliver is
 // DeliverAll.
-type Together struct{ *Proxy }
+type Together struct{ *Delivery }
 
-// Deliver is Proxy.DeliverAll.
+// AllOrNone gives the Delivery for front ends that have one reply for the whole message.
+func (p *Delivery) AllOrNone() Together { return Together{p} }
+
+// Deliver is Delivery.DeliverAll.
 func (t Together) Deliver(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
 	return t.DeliverAll(ctx, env, body)
 }
@@ -46,11 +49,11 @@ func (t Together) Deliver(ctx context.Context, env mail.Envelope, body cluster.B
 // DeliverAll stores a message for all recipients or none (SMTP, where the message has one reply):
 // if one fails, what was stored for the others is removed again as far as possible, and every
 // recipient has an error. A kind that is for good is kept only if it is that of all.
-func (p *Proxy) DeliverAll(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
+func (p *Delivery) DeliverAll(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
 	return p.deliver(ctx, env, body, true)
 }
 
-func (p *Proxy) deliver(ctx context.Context, env mail.Envelope, body cluster.Body, together bool) []error {
+func (p *Delivery) deliver(ctx context.Context, env mail.Envelope, body cluster.Body, together bool) []error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	items, byUser, err := prepare(env, body)
@@ -104,7 +107,7 @@ func sumOf(body cluster.Body) (sum [sha256.Size]byte, err error) {
 }
 
 // storeEach stores all items, UsersMax at once.
-func (p *Proxy) storeEach(ctx context.Context, items []item, body cluster.Body) {
+func (p *Delivery) storeEach(ctx context.Context, items []item, body cluster.Body) {
 	if len(items) == 1 { // the usual case needs no goroutine
 		p.store(ctx, &items[0], body)
 		return
@@ -122,7 +125,7 @@ func (p *Proxy) storeEach(ctx context.Context, items []item, body cluster.Body) 
 }
 
 // store makes one item durable, at the nodes chosen first or at others.
-func (p *Proxy) store(ctx context.Context, it *item, body cluster.Body) {
+func (p *Delivery) store(ctx context.Context, it *item, body cluster.Body) {
 	op := "deliver to " + string(it.user)
 	box, err := p.mailbox(ctx, it.user)
 	if err == nil {
@@ -162,7 +165,7 @@ func (p *Proxy) store(ctx context.Context, it *item, body cluster.Body) {
 }
 
 // attempt stores an item at one set of nodes.
-func (p *Proxy) attempt(ctx context.Context, it *item, set cluster.ReplicaSet, body cluster.Body) error {
+func (p *Delivery) attempt(ctx context.Context, it *item, set cluster.ReplicaSet, body cluster.Body) error {
 	timeout := p.cfg.AttemptTimeout + time.Duration(it.object.Size/bytesPerSecondMin)*time.Second
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -253,7 +256,7 @@ func isForGood(err error) bool {
 
 // undo removes what was stored for recipients that failed and for no other, now if it can be, else
 // later.
-func (p *Proxy) undo(ctx context.Context, env mail.Envelope, items []item, byUser map[mail.User]int, results []error) {
+func (p *Delivery) undo(ctx context.Context, env mail.Envelope, items []item, byUser map[mail.User]int, results []error) {
 	wanted := make([]bool, len(items))
 	for i, r := range env.Recipients {
 		if results[i] == nil {

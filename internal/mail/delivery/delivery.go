@@ -37,7 +37,7 @@ type directory interface {
 	Mailbox(ctx context.Context, u mail.User) (mail.Mailbox, error)
 }
 
-// Config of a Proxy. Zero fields are the defaults.
+// Config of a Delivery. Zero fields are the defaults.
 type Config struct {
 	Spread        int   // soft limit on the nodes that a user's mail lies on; default 2
 	Copies        int   // nodes that each message lies on; default 1
@@ -84,8 +84,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Proxy delivers mail. It is safe for concurrent use. Run must run while it is used.
-type Proxy struct {
+// Delivery is the proxy mail. It is safe for concurrent use. Run must run while it is used.
+type Delivery struct {
 	cluster   substrate
 	directory directory
 	cfg       Config
@@ -93,13 +93,13 @@ type Proxy struct {
 	cleaner   *cleaner
 }
 
-// New makes a Proxy.
-func New(node substrate, d directory, cfg Config) (*Proxy, error) {
+// New makes a Delivery.
+func New(node substrate, d directory, cfg Config) (*Delivery, error) {
 	if node == nil || d == nil {
 		return nil, errors.New("delivery: the node or the directory is missing")
 	}
 	cfg = cfg.withDefaults()
-	return &Proxy{
+	return &Delivery{
 		cluster:   node,
 		directory: d,
 		cfg:       cfg,
@@ -109,7 +109,7 @@ func New(node substrate, d directory, cfg Config) (*Proxy, error) {
 }
 
 // Run removes what failed calls may have left behind, until ctx ends.
-func (p *Proxy) Run(ctx context.Context) { p.cleaner.run(ctx) }
+func (p *Delivery) Run(ctx context.Context) { p.cleaner.run(ctx) }
 
 // Verify says what a recipient means. Several things may happen:
 //
@@ -121,7 +121,7 @@ func (p *Proxy) Run(ctx context.Context) { p.cleaner.run(ctx) }
 //  6. Any other kind: it cannot be said now.
 //
 // from does not matter yet.
-func (p *Proxy) Verify(ctx context.Context, from, rcpt mail.Address) (mail.Recipient, error) {
+func (p *Delivery) Verify(ctx context.Context, from, rcpt mail.Address) (mail.Recipient, error) {
 	boxes, err := p.directory.Resolve(ctx, rcpt)
 	if err != nil {
 		return mail.Recipient{}, cluster.Errorf(cluster.KindOf(err), "verify recipient "+rcpt.String(), "%w", err)
@@ -138,7 +138,7 @@ func (p *Proxy) Verify(ctx context.Context, from, rcpt mail.Address) (mail.Recip
 }
 
 // mailbox gives what is known of a user: what Verify was told, if that was just now.
-func (p *Proxy) mailbox(ctx context.Context, u mail.User) (mail.Mailbox, error) {
+func (p *Delivery) mailbox(ctx context.Context, u mail.User) (mail.Mailbox, error) {
 	if box, ok := p.fresh.get(u, time.Now()); ok {
 		return box, nil
 	}
@@ -148,7 +148,7 @@ func (p *Proxy) mailbox(ctx context.Context, u mail.User) (mail.Mailbox, error) 
 // checkQuota wants room for one more message of that size. The counts are those of the members
 // that reported: mail on nodes that are away is not counted, and deliveries that run at the same
 // moment do not see each other (Q1).
-func (p *Proxy) checkQuota(b *mail.Mailbox, size int64) error {
+func (p *Delivery) checkQuota(b *mail.Mailbox, size int64) error {
 	var count, bytes int64
 	for i := range b.Entry.Fragments {
 		if f := &b.Entry.Fragments[i]; f.Type == mail.TypeMessage {

@@ -154,6 +154,8 @@ func (d *Directory) apply(ctx context.Context, c *change) (again bool, err error
 	switch {
 	case c.Op == opAdd:
 		return false, d.applyAdd(ctx, c, &e)
+	case !exists && c.Op == opRemove && c.Base.Compare(removedAt(&e, c.Type)) < 0:
+		return false, nil // made already: the answer got lost
 	case !exists:
 		return false, absent(c.String(), &e)
 	case c.Op == opWiden:
@@ -268,14 +270,8 @@ func (d *Directory) place(c *change, old cluster.ReplicaSet, exclude []cluster.N
 			kept = append(kept, id)
 		}
 	}
-	want := min(d.cfg.Copies, len(v.Members)) - len(kept)
-	taken := slices.Concat(kept, exclude)
-	for ; want > 0; want-- {
-		chosen, err = d.cluster.Choose(cluster.Entry{Owner: c.Owner}, c.Type, want, want, taken)
-		if err == nil {
-			break
-		}
-		chosen = nil
+	if want := min(d.cfg.Copies, len(v.Members)) - len(kept); want > 0 {
+		chosen, err = d.cluster.Choose(cluster.Entry{Owner: c.Owner}, c.Type, want, want, slices.Concat(kept, exclude))
 	}
 	if n := len(kept) + len(chosen); n < max(copiesMin, 1) {
 		if err == nil {

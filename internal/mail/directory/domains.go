@@ -121,7 +121,7 @@ func (d *Directory) requireNone(ctx context.Context, op string, t cluster.Object
 
 // DomainInfo is a domain in a list.
 type DomainInfo struct {
-	Name       string             `json:"name"`
+	Domain     string             `json:"domain"`
 	Created    time.Time          `json:"created"`
 	Postmaster string             `json:"postmaster,omitempty"`
 	CatchAll   string             `json:"catch_all,omitempty"`
@@ -135,7 +135,7 @@ func (d *Directory) ListDomains(ctx context.Context, after string, limit int) (d
 		if err != nil {
 			return err
 		}
-		domains = append(domains, DomainInfo{Name: c.Object.ID.Owner, Created: r.Created,
+		domains = append(domains, DomainInfo{Domain: c.Object.ID.Owner, Created: r.Created,
 			Postmaster: r.Postmaster, CatchAll: r.CatchAll, Nodes: c.Object.Replicas})
 		return nil
 	})

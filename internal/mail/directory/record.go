@@ -22,7 +22,7 @@ type Profile struct {
 	Changed    time.Time             `json:"changed"`
 	Disabled   bool                  `json:"disabled,omitempty"` // may not log in; mail still comes in
 	Credential credential.Credential `json:"credential"`
-	Settings   mail.Settings              `json:"settings"`
+	Settings   mail.Settings         `json:"settings"`
 	// MailAfter is when the last account of this name was removed, zero if there was none. Mail
 	// that is not newer was that account's and is never shown to this one (A1).
 	MailAfter cluster.Timestamp `json:"mail_after,omitzero"`

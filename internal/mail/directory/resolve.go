@@ -99,7 +99,7 @@ func (d *Directory) postmaster(ctx context.Context, a mail.Address) (mail.Addres
 	if len(domains) == 0 {
 		return a, cluster.Errorf(cluster.KindUnavailable, op, "no domain is known here")
 	}
-	return mail.Address{Local: a.Local, Domain: domains[0].Name}, nil
+	return mail.Address{Local: a.Local, Domain: domains[0].Domain}, nil
 }
 
 // resolution is one Resolve on its way.

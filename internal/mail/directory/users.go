@@ -55,7 +55,7 @@ func (d *Directory) AddUser(ctx context.Context, a mail.Address, n NewUser) (mai
 	}
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	contents, err := encodeRecord(&Profile{Version: recordVersion, Created: now, Changed: now,
-		Credential: n.Credential, Settings: n.Settings, MailAfter: removedAt(&e)})
+		Credential: n.Credential, Settings: n.Settings, MailAfter: removedAt(&e, mail.TypeUser)})
 	if err != nil {
 		return "", err
 	}
@@ -63,10 +63,10 @@ func (d *Directory) AddUser(ctx context.Context, a mail.Address, n NewUser) (mai
 	return mail.User(owner), err
 }
 
-// removedAt gives the timestamp of the user's tombstone, zero if there is none.
-func removedAt(e *cluster.Entry) cluster.Timestamp {
+// removedAt gives the timestamp of an object's tombstone, zero if there is none.
+func removedAt(e *cluster.Entry, t cluster.ObjectType) cluster.Timestamp {
 	for _, c := range e.Cached {
-		if c.Object.ID.Type == mail.TypeUser && c.Object.Deleted {
+		if c.Object.ID.Type == t && c.Object.Deleted {
 			return c.Object.Timestamp
 		}
 	}

@@ -20,7 +20,7 @@ var errNoHolder = errors.New("no member holds it any more")
 
 // listAll lists all fragments of the user: a cover of nodes at once, and for what a node that
 // failed was asked for, another cover of the rest. It fails if a fragment has no holder left (V2).
-func (p *Proxy) listAll(ctx context.Context, u mail.User, e *cluster.Entry) ([]listing, error) {
+func (p *Retrieval) listAll(ctx context.Context, u mail.User, e *cluster.Entry) ([]listing, error) {
 	op := "list mail of " + string(u)
 	var open []cluster.Placed
 	for _, f := range e.Fragments {
@@ -51,7 +51,7 @@ func (p *Proxy) listAll(ctx context.Context, u mail.User, e *cluster.Entry) ([]l
 }
 
 // listEach asks the nodes, ListsMax at once.
-func (p *Proxy) listEach(ctx context.Context, u mail.User, nodes []cluster.NodeID) ([]listing, []error) {
+func (p *Retrieval) listEach(ctx context.Context, u mail.User, nodes []cluster.NodeID) ([]listing, []error) {
 	lists := make([]listing, len(nodes))
 	errs := make([]error, len(nodes))
 	list := func(i int) {

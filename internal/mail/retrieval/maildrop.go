@@ -14,7 +14,7 @@ import (
 // Maildrop is one user's mail as one session sees it: fixed when it was opened. It is used by one
 // goroutine.
 type Maildrop struct {
-	proxy    *Proxy
+	proxy    *Retrieval
 	user     mail.User
 	lock     Lock
 	messages []message

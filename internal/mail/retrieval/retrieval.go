@@ -38,11 +38,15 @@ type Lock interface {
 	Close() error
 }
 
-// Config of a Proxy. Acquire and Floor are required; zero fields are the defaults.
-type Config struct {
+// locks is who gives the locks; *mailbox.Locks is one, with L its *Lock.
+type locks[L Lock] interface {
 	// Acquire takes the lock of a user's maildrop, or fails, with mail.ErrInUse in the chain if
 	// another session has it.
-	Acquire func(ctx context.Context, u mail.User) (Lock, error)
+	Acquire(ctx context.Context, u mail.User) (L, error)
+}
+
+// Config of a Retrieval. Floor is required; zero fields are the defaults.
+type Config struct {
 	// Floor gives the timestamp that a message must be newer than to be the user's: what is not
 	// was a former user's of that name.
 	Floor        func(e *cluster.Entry) (cluster.Timestamp, error)
@@ -52,16 +56,17 @@ type Config struct {
 	Logger       *slog.Logger  // nil: nothing is logged
 }
 
-// Proxy opens maildrops. It is safe for concurrent use.
-type Proxy struct {
+// Retrieval opens maildrops. It is safe for concurrent use.
+type Retrieval struct {
 	cluster substrate
 	cfg     Config
+	acquire func(ctx context.Context, u mail.User) (Lock, error)
 }
 
-// New makes a Proxy.
-func New(node substrate, cfg Config) (*Proxy, error) {
-	if node == nil || cfg.Acquire == nil || cfg.Floor == nil {
-		return nil, errors.New("retrieval: the node, Acquire or Floor is missing")
+// New makes a Retrieval.
+func New[L Lock](node substrate, l locks[L], cfg Config) (*Retrieval, error) {
+	if node == nil || l == nil || cfg.Floor == nil {
+		return nil, errors.New("retrieval: the node, the locks or Floor is missing")
 	}
 	if cfg.CompleteWait <= 0 {
 		cfg.CompleteWait = 10 * time.Second
@@ -75,14 +80,15 @@ func New(node substrate, cfg Config) (*Proxy, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Proxy{cluster: node, cfg: cfg}, nil
+	acquire := func(ctx context.Context, u mail.User) (Lock, error) { return l.Acquire(ctx, u) }
+	return &Retrieval{cluster: node, cfg: cfg, acquire: acquire}, nil
 }
 
 // Open takes the lock of the user's maildrop and lists it. KindUnavailable: with mail.ErrInUse,
 // another session has it; otherwise it cannot be shown whole now. KindLimit: it has more than
 // MessagesMax messages. The caller must Close the Maildrop.
-func (p *Proxy) Open(ctx context.Context, u mail.User, c mail.Client) (*Maildrop, error) {
-	lock, err := p.cfg.Acquire(ctx, u)
+func (p *Retrieval) Open(ctx context.Context, u mail.User, c mail.Client) (*Maildrop, error) {
+	lock, err := p.acquire(ctx, u)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +112,7 @@ const (
 // collect looks the user up and lists all fragments. While the bucket is incomplete, or a node
 // that should hold a fragment does not answer, it begins again, up to CompleteWait: either the
 // node answers again, or the next view is without it (V2).
-func (p *Proxy) collect(ctx context.Context, u mail.User) (cluster.Entry, []listing, error) {
+func (p *Retrieval) collect(ctx context.Context, u mail.User) (cluster.Entry, []listing, error) {
 	op := "open mailbox " + string(u)
 	deadline := time.Now().Add(p.cfg.CompleteWait)
 	for pause := pauseFirst; ; pause = min(2*pause, pauseMax) {
@@ -135,7 +141,7 @@ func (p *Proxy) collect(ctx context.Context, u mail.User) (cluster.Entry, []list
 }
 
 // lookup asks the user's manager, not longer than the deadline.
-func (p *Proxy) lookup(ctx context.Context, u mail.User, deadline time.Time) (cluster.Entry, error) {
+func (p *Retrieval) lookup(ctx context.Context, u mail.User, deadline time.Time) (cluster.Entry, error) {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	return p.cluster.Lookup(ctx, string(u))

@@ -51,7 +51,8 @@ type Params struct {
 	ArgonMemory     uint32 // KiB
 	ArgonTime       uint32
 	ArgonThreads    uint8
-	SCRAMIterations int // negative: no SCRAM keys
+	SCRAMIterations int
+	NoSCRAM         bool // make no SCRAM keys
 }
 
 func (p Params) withDefaults() Params {
@@ -76,8 +77,8 @@ func (p Params) validate() error {
 		p.ArgonMemory < 8*uint32(p.ArgonThreads) {
 		return fmt.Errorf("argon2 parameters m=%d,t=%d,p=%d are out of range", p.ArgonMemory, p.ArgonTime, p.ArgonThreads)
 	}
-	if p.SCRAMIterations > SCRAMIterationsMax || p.SCRAMIterations > 0 && p.SCRAMIterations < SCRAMIterationsMin {
-		return fmt.Errorf("%d SCRAM iterations are out of range: want %d to %d, or a negative number for none",
+	if p.SCRAMIterations > SCRAMIterationsMax || p.SCRAMIterations < SCRAMIterationsMin {
+		return fmt.Errorf("%d SCRAM iterations are out of range: want %d to %d",
 			p.SCRAMIterations, SCRAMIterationsMin, SCRAMIterationsMax)
 	}
 	return nil
@@ -110,7 +111,7 @@ func New(password string, p Params) (Credential, error) {
 		return Credential{}, err
 	}
 	c := Credential{Password: encode(p, random(SaltLength), []byte(prepare(password)))}
-	if p.SCRAMIterations > 0 {
+	if !p.NoSCRAM {
 		scram, err := newSCRAM(password, p.SCRAMIterations)
 		if err != nil {
 			return Credential{}, err
@@ -195,7 +196,7 @@ func parse(s string) (p Params, salt, hash []byte, err error) {
 		return p, nil, nil, errMalformed
 	}
 	n, err := fmt.Sscanf(fields[3], "m=%d,t=%d,p=%d", &p.ArgonMemory, &p.ArgonTime, &p.ArgonThreads)
-	if err != nil || n != 3 || p.ArgonTime == 0 || p.ArgonThreads == 0 || p.validate() != nil {
+	if err != nil || n != 3 || p.ArgonTime == 0 || p.ArgonThreads == 0 || p.withDefaults().validate() != nil {
 		return p, nil, nil, errMalformed
 	}
 	salt, err = base64.RawStdEncoding.Strict().DecodeString(fields[4])

@@ -3,6 +3,8 @@ package login
 import (
 	"net/netip"
 	"time"
+
+	"porcupine/internal/mail"
 )
 
 // remembered reports a verified login that is not too old.
@@ -33,18 +35,8 @@ type account struct {
 	network netip.Prefix
 }
 
-// accountOf takes an IPv6 host for its /64: one customer has at least that.
 func accountOf(a Attempt) account {
-	ip := a.Remote.Unmap()
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	prefix, err := ip.Prefix(bits)
-	if err != nil { // no address: a test, or a unix socket
-		prefix = netip.Prefix{}
-	}
-	return account{user: a.User, network: prefix}
+	return account{user: a.User, network: mail.NetworkOf(a.Remote)}
 }
 
 // failure counts wrong passwords; one is forgiven each FailureTTL.
