@@ -137,3 +137,8 @@ func messageReply(errs []error) smtp.Reply {
 	}
 	return reply
 }
+
+// Refusal is the line for a client that the door turns away before it has a session.
+func Refusal(reason string) string {
+	return string(smtp.Reply("421 4.7.0 " + reason + "; try again later").Append(nil))
+}
