@@ -41,6 +41,13 @@ func (f *flight) late(now time.Time) bool  { return f.id != 0 && !now.Before(f.u
 
 func (f *flight) start(id uint64, now time.Time) { f.id, f.until = id, now.Add(PushTimeout) }
 
+// rest ends a pause that is over, so that Deadline does not name it again.
+func (f *flight) rest(now time.Time) {
+	if f.ready(now) {
+		f.until = time.Time{}
+	}
+}
+
 func (f *flight) land() { *f = flight{} }
 
 // fail ends the flight and doubles the pause before the next.
@@ -127,6 +134,7 @@ func (r *Reporter) dispatch(now time.Time) Output {
 	for i := range r.order {
 		to := r.order[(at+i)%len(r.order)]
 		l := r.lanes[to]
+		l.bucketFlight.rest(now)
 		r.sendSingles(&out, to, l, now)
 		switch {
 		case len(l.queue) > 0:

@@ -1,0 +1,250 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/softstate"
+)
+
+// check watches a run. Its methods are called by the shell where something could go wrong; each
+// invariant is a function that says what is wrong, or nothing.
+type check struct {
+	w        *World
+	failure  *Failure
+	views    map[cluster.Epoch]*cluster.View // M1: the first of each epoch seen
+	highest  map[cluster.NodeID]cluster.Epoch
+	previous map[cluster.NodeID]*cluster.View
+	showings int // of mailboxes, whole
+}
+
+func (c *check) init(w *World) {
+	c.w = w
+	c.views = make(map[cluster.Epoch]*cluster.View)
+	c.highest = make(map[cluster.NodeID]cluster.Epoch)
+	c.previous = make(map[cluster.NodeID]*cluster.View)
+}
+
+// that fails the run if text is not empty. The first failure counts.
+func (c *check) that(invariant, text string) {
+	if text == "" || c.failure != nil {
+		return
+	}
+	c.failure = &Failure{
+		Seed:      c.w.opt.Seed,
+		Invariant: invariant,
+		At:        time.Duration(c.w.now),
+		Text:      text,
+		Last:      c.w.trace.tail(),
+	}
+}
+
+// installed is called when a node has installed a view.
+func (c *check) installed(n *node, v *cluster.View, done softstate.Installed, owedBefore int) {
+	if _, ok := c.views[v.Epoch]; !ok {
+		c.w.stats.Epochs++
+	}
+	c.that("M1", c.oneViewAnEpoch(v))
+	c.that("M2", c.epochGrows(n, v))
+	old := c.previous[n.id]
+	c.previous[n.id] = v
+	if old == nil || old.Epoch.Counter == 0 || n.reporter == nil {
+		return
+	}
+	c.that("M3", mapBalanced(v))
+	c.that("M3", mapMovesLittle(old, v))
+	c.that("S3", workFollowsMoves(n, old, v, done, n.reporter.OwedBuckets()-owedBefore))
+}
+
+// oneViewAnEpoch is M1: two views of one epoch have the same members and the same map.
+func (c *check) oneViewAnEpoch(v *cluster.View) string {
+	old, ok := c.views[v.Epoch]
+	if !ok {
+		c.views[v.Epoch] = v
+		return ""
+	}
+	if old == v {
+		return ""
+	}
+	if !slices.Equal(old.Members, v.Members) || !slices.Equal(old.Map, v.Map) {
+		return fmt.Sprintf("two views of epoch %v: %v and %v, maps equal: %v", v.Epoch, old.IDs(), v.IDs(), slices.Equal(old.Map, v.Map))
+	}
+	return ""
+}
+
+// epochGrows is M2: a node's epoch never decreases, across restarts too.
+func (c *check) epochGrows(n *node, v *cluster.View) string {
+	old := c.highest[n.id]
+	c.highest[n.id] = v.Epoch
+	if v.Epoch.Compare(old) <= 0 {
+		return fmt.Sprintf("%v installed epoch %v after %v", n, v.Epoch, old)
+	}
+	if !v.Contains(n.id) {
+		return fmt.Sprintf("%v installed a view without itself: %v", n, v.IDs())
+	}
+	return ""
+}
+
+// mapBalanced is M3: every bucket has one manager, a member, and members have floor or ceil of
+// the buckets.
+func mapBalanced(v *cluster.View) string {
+	if len(v.Map) != cluster.BucketCount {
+		return fmt.Sprintf("epoch %v has a map of %d buckets", v.Epoch, len(v.Map))
+	}
+	count := make(map[cluster.NodeID]int, len(v.Members))
+	for _, a := range v.Map {
+		count[a.Manager]++
+	}
+	floor := cluster.BucketCount / len(v.Members)
+	total := 0
+	for _, m := range v.Members {
+		if n := count[m.ID]; n < floor || n > floor+1 {
+			return fmt.Sprintf("epoch %v gives %v of %d members %d buckets", v.Epoch, m.ID, len(v.Members), n)
+		}
+		total += count[m.ID]
+	}
+	if total != cluster.BucketCount {
+		return fmt.Sprintf("epoch %v has buckets managed by strangers", v.Epoch)
+	}
+	return ""
+}
+
+// mapMovesLittle is M3: one member more or less moves at most ceil(B/N) buckets.
+func mapMovesLittle(old, v *cluster.View) string {
+	stayed, gone, came := 0, 0, 0
+	for _, m := range old.Members {
+		if now, ok := v.Member(m.ID); !ok {
+			gone++
+		} else if now.Since == m.Since {
+			stayed++
+		}
+	}
+	came = len(v.Members) - stayed
+	if gone+came != 1 || stayed == 0 {
+		return ""
+	}
+	moved := 0
+	for b := range v.Map {
+		if v.Map[b].Manager != old.Map[b].Manager {
+			moved++
+		}
+	}
+	n := max(len(old.Members), len(v.Members))
+	if gone == 1 {
+		n = len(old.Members)
+	}
+	if limit := (cluster.BucketCount + n - 1) / n; moved > limit {
+		return fmt.Sprintf("epoch %v moves %d buckets for one change among %d nodes, want at most %d", v.Epoch, moved, n, limit)
+	}
+	return ""
+}
+
+// workFollowsMoves is S3: a node scans again, and a manager starts over, no more than moved.
+func workFollowsMoves(n *node, old, v *cluster.View, done softstate.Installed, owedMore int) string {
+	before, _ := old.Member(n.id)
+	now, _ := v.Member(n.id)
+	if before.Since != now.Since {
+		return ""
+	}
+	moved, toMe := 0, 0
+	for b := range v.Map {
+		if v.Map[b] != old.Map[b] {
+			moved++
+			if v.Map[b].Manager == n.id {
+				toMe++
+			}
+		}
+	}
+	if owedMore > moved || done.Fresh > toMe {
+		return fmt.Sprintf("%v owes %d more buckets and starts %d anew in epoch %v, which moved %d (%d to it)",
+			n, owedMore, done.Fresh, v.Epoch, moved, toMe)
+	}
+	return ""
+}
+
+// acceptedPush is M4: a push is taken only in its own epoch.
+func (c *check) acceptedPush(n *node, p *softstate.Push, err error) {
+	if v := n.view(); err == nil && p.Epoch != v.Epoch {
+		c.that("M4", fmt.Sprintf("%v took a push of epoch %v in epoch %v", n, p.Epoch, v.Epoch))
+	}
+}
+
+// lookup is S2: what a complete bucket says covers what the members hold, as far as they are in
+// the same epoch and have told all.
+func (c *check) lookup(n *node, owner string, e *cluster.Entry) {
+	if e.Knowledge == cluster.Partial {
+		return
+	}
+	v := n.view()
+	for _, m := range v.Members {
+		x := c.w.byID[m.ID]
+		if x.up() && x.view().Epoch == v.Epoch && !x.reporter.Owes(owner) {
+			c.that("S2", covers(n, e, x, x.disk.holding(owner)))
+		}
+	}
+	for _, f := range e.Fragments {
+		for _, h := range f.Holders {
+			if !v.Contains(h) {
+				c.that("S2", fmt.Sprintf("%v refers %s to %v, which is no member", n, owner, h))
+			}
+		}
+	}
+}
+
+// covers says what of a holding the entry lacks.
+func covers(n *node, e *cluster.Entry, x *node, h cluster.Holding) string {
+	for _, f := range h.Fragments {
+		if !slices.ContainsFunc(e.Fragments, func(p cluster.Placed) bool {
+			return p.Type == f.Type && p.Replicas.Equal(f.Replicas) && slices.Contains(p.Holders, x.id)
+		}) {
+			return fmt.Sprintf("%v says %v of %s without the fragment at %v", n, e.Knowledge, e.Owner, x)
+		}
+	}
+	for _, o := range h.Cached {
+		if !slices.ContainsFunc(e.Cached, func(c cluster.CachedObject) bool {
+			return c.Object.ID == o.Object.ID && c.Object.Timestamp.Compare(o.Object.Timestamp) >= 0
+		}) {
+			return fmt.Sprintf("%v says %v of %s without the profile at %v", n, e.Knowledge, e.Owner, x)
+		}
+	}
+	return ""
+}
+
+// refused is V1: never 550 for a user that exists.
+func (c *check) refused(n *node, u *user, begun int64) {
+	if !u.exists || u.created >= begun {
+		return
+	}
+	for _, id := range u.homes {
+		if !c.w.byID[id].gone {
+			c.that("V1", fmt.Sprintf("%v says that %s does not exist; it was created at %v on %v",
+				n, u.name, time.Duration(u.created), u.homes))
+		}
+	}
+}
+
+// shown is V2: a mailbox is shown whole, as far as the nodes that hold it are members.
+func (c *check) shown(n *node, u *user, v *cluster.View, shown map[cluster.NodeID][]string, begun int64) {
+	c.showings++
+	ids := make([]string, 0, len(c.w.client.messages))
+	for id, m := range c.w.client.messages {
+		if m.user == u && !m.deleted && m.acked < begun {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
+	for _, id := range ids {
+		m := c.w.client.messages[id]
+		home := m.home
+		if !home.up() || home.view().Epoch != v.Epoch || n.view() != v {
+			continue
+		}
+		if !slices.Contains(shown[home.id], id) {
+			c.that("V2", fmt.Sprintf("%v shows the mailbox of %s without %s, which %v holds since %v",
+				n, u.name, id, home, time.Duration(m.acked)))
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/membership"
+)
+
+// Lengths of the second phase.
+const (
+	// settleMax is how long after the heal the cluster may take until all nodes share an epoch, no
+	// bucket is incomplete and nothing is owed. It is longer than the longest penalty.
+	settleMax  = 90 * time.Second
+	settleStep = time.Second
+	// stillTime is how long the cluster must then stay in one epoch.
+	stillTime = 20 * time.Second
+)
+
+// Run plays one seed.
+func Run(opt Options) Result {
+	w := newWorld(opt)
+	w.draw()
+	w.boot(w.opt.Nodes)
+	until := w.opt.Break
+	w.faults.run(int64(until))
+	if !opt.Quiet {
+		w.client.run(int64(until))
+	}
+	w.run(until)
+	if w.check.failure == nil {
+		w.heal()
+	}
+	w.stats.Simulated = time.Duration(w.now)
+	return Result{Seed: opt.Seed, Nodes: w.opt.Nodes, Stats: w.stats, Trace: w.trace.hash, Failure: w.check.failure}
+}
+
+// draw decides what the options leave open.
+func (w *World) draw() {
+	rng := w.stream("options")
+	if w.opt.Nodes == 0 {
+		w.opt.Nodes = 3 + rng.IntN(7)
+		if rng.IntN(40) == 0 {
+			w.opt.Nodes = 10 + rng.IntN(21)
+		}
+	}
+	if w.opt.Break == 0 {
+		w.opt.Break = time.Duration(2+rng.IntN(28)) * time.Minute
+		if w.opt.Nodes > 9 {
+			w.opt.Break = 2 * time.Minute
+		}
+	}
+	if rng.IntN(3) > 0 {
+		w.opt.timing = 1
+	}
+	w.client.pause = time.Duration(300+rng.IntN(3000)) * time.Millisecond
+	w.faults.draw()
+}
+
+// boot makes and starts the first machines. They are one installation: each knows of all.
+func (w *World) boot(count int) {
+	for range count {
+		w.addNode()
+	}
+	for _, n := range w.nodes {
+		for _, peer := range w.nodes {
+			if peer != n {
+				n.disk.persist.Contacts = append(n.disk.persist.Contacts, membership.Contact{Known: cluster.Known{Endpoint: peer.endpoint()}})
+			}
+		}
+		sortContacts(n.disk.persist.Contacts)
+		w.after(time.Duration(n.rng.Int64N(int64(2*time.Second))), func() { w.faults.restart(n) })
+	}
+}
+
+// contacts lists what a joiner learns from its sponsor.
+func contacts(sponsor *node) []membership.Contact {
+	var out []membership.Contact
+	for _, k := range sponsor.core.Known() {
+		out = append(out, membership.Contact{Known: k})
+	}
+	sortContacts(out)
+	return out
+}
+
+func sortContacts(c []membership.Contact) {
+	slices.SortFunc(c, func(a, b membership.Contact) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+func (n *node) endpoint() cluster.Endpoint {
+	return cluster.Endpoint{ID: n.id, Name: n.addr(), Addr: n.addr()}
+}
+
+// heal is the second phase: no faults, and the cluster must converge.
+func (w *World) heal() {
+	w.faults.heal()
+	begun := w.now
+	for w.now < begun+int64(settleMax) && w.check.failure == nil {
+		w.run(time.Duration(w.now) + settleStep)
+		if w.unsettled() == "" {
+			break
+		}
+	}
+	w.stats.Converged = time.Duration(w.now - begun)
+	w.check.that("M5", w.unsettled())
+	epochs := w.stats.Epochs
+	w.run(time.Duration(w.now) + stillTime)
+	if w.stats.Epochs != epochs {
+		w.check.that("M5", fmt.Sprintf("%d more epochs in a cluster at rest", w.stats.Epochs-epochs))
+	}
+	w.check.that("M6", w.overlapping())
+	w.check.that("S1", w.softStateDiffers())
+	w.check.that("D1", w.mailLost())
+	w.listAll()
+}
+
+// unsettled is M5 and the liveness half of S2: it says what is not at rest yet.
+func (w *World) unsettled() string {
+	var epoch cluster.Epoch
+	running := 0
+	for _, n := range w.nodes {
+		if !n.up() {
+			continue
+		}
+		running++
+		v := n.view()
+		if epoch.IsZero() {
+			epoch = v.Epoch
+		}
+		if v.Epoch != epoch {
+			return fmt.Sprintf("%v is in epoch %v, another node in %v", n, v.Epoch, epoch)
+		}
+		if c := n.manager.Counts(); c.Incomplete > 0 {
+			return fmt.Sprintf("%v has %d incomplete buckets in epoch %v", n, c.Incomplete, epoch)
+		}
+		if n.reporter.OwedBuckets() > 0 || n.reporter.OwedHoldings() > 0 {
+			return fmt.Sprintf("%v owes %d buckets and %d holdings in epoch %v", n, n.reporter.OwedBuckets(), n.reporter.OwedHoldings(), epoch)
+		}
+	}
+	for _, n := range w.nodes {
+		if n.up() && len(n.view().Members) != running {
+			return fmt.Sprintf("epoch %v has %d members, but %d nodes run", epoch, len(n.view().Members), running)
+		}
+	}
+	return ""
+}
+
+// overlapping is M6: no node is in the views of two groups.
+func (w *World) overlapping() string {
+	for _, a := range w.nodes {
+		for _, b := range w.nodes {
+			if !a.up() || !b.up() || a.view().Epoch == b.view().Epoch {
+				continue
+			}
+			for _, m := range a.view().Members {
+				if b.view().Contains(m.ID) {
+					return fmt.Sprintf("%v is a member for %v in epoch %v and for %v in epoch %v",
+						w.byID[m.ID], a, a.view().Epoch, b, b.view().Epoch)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// softStateDiffers is S1: at rest, soft state is what a full scan of all disks gives.
+func (w *World) softStateDiffers() string {
+	for _, u := range w.client.users {
+		v := w.firstView()
+		manager := w.byID[v.Manager(w.id.BucketOf(u.name))]
+		e, err := manager.manager.Lookup(u.name)
+		if err != nil || e.Knowledge == cluster.Partial {
+			return fmt.Sprintf("%v on %s: %v, %v", manager, u.name, e.Knowledge, err)
+		}
+		var newest *cluster.CachedObject
+		var holders []cluster.NodeID
+		for _, n := range w.nodes {
+			if !v.Contains(n.id) {
+				continue
+			}
+			h := n.disk.holding(u.name)
+			if len(h.Fragments) > 0 {
+				holders = append(holders, n.id)
+			}
+			for i := range h.Cached {
+				if newest == nil || newest.Object.Timestamp.Compare(h.Cached[i].Object.Timestamp) < 0 {
+					newest = &h.Cached[i]
+				}
+			}
+		}
+		var told []cluster.NodeID
+		for _, f := range e.Fragments {
+			told = append(told, f.Holders...)
+		}
+		slices.Sort(holders)
+		slices.Sort(told)
+		if !slices.Equal(holders, told) {
+			return fmt.Sprintf("%v places the mail of %s on %v, the disks on %v", manager, u.name, told, holders)
+		}
+		if (newest == nil) != (len(e.Cached) == 0) || newest != nil && newest.Object.Timestamp != e.Cached[0].Object.Timestamp {
+			return fmt.Sprintf("%v has another profile of %s than the disks", manager, u.name)
+		}
+	}
+	return ""
+}
+
+func (w *World) firstView() *cluster.View {
+	for _, n := range w.nodes {
+		if n.up() {
+			return n.view()
+		}
+	}
+	return nil
+}
+
+// mailLost is D1, with one copy of a message: what was acknowledged lies on its disk.
+func (w *World) mailLost() string {
+	for i := 1; i <= w.client.number; i++ {
+		m := w.client.messages[fmt.Sprintf("m%d", i)]
+		if m == nil || m.deleted {
+			continue
+		}
+		s := m.home.disk.owners[m.user.name]
+		if s == nil || !slices.Contains(s.messages, m.id) {
+			return fmt.Sprintf("%s for %s is not on %v", m.id, m.user.name, m.home)
+		}
+	}
+	return ""
+}
+
+// listAll is D9: every acknowledged message can be seen from any node. check.shown compares.
+func (w *World) listAll() {
+	for i, u := range w.client.users {
+		n := w.nodes[i%len(w.nodes)]
+		if n.up() && u.exists && w.check.failure == nil {
+			done := w.check.showings
+			w.client.retrieve(n, u, false)
+			w.run(time.Duration(w.now) + time.Second)
+			if w.check.showings == done && w.check.failure == nil {
+				w.check.that("D9", fmt.Sprintf("%v does not show the mailbox of %s in a cluster at rest", n, u.name))
+			}
+		}
+	}
+}

@@ -1,0 +1,239 @@
+package sim
+
+import (
+	"fmt"
+	"hash/fnv"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/membership"
+)
+
+// start is the wall time at which every run begins.
+var start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// World is one run.
+type World struct {
+	opt    Options
+	id     cluster.ID
+	now    int64 // nanoseconds since start
+	queue  queue
+	net    network
+	nodes  []*node
+	byID   map[cluster.NodeID]*node
+	byAddr map[string]*node
+	calls  uint64 // numbers requests
+	faults faults
+	client clients
+	check  check
+	trace  trace
+	stats  Stats
+}
+
+// Options say what to run. The seed decides all that is left zero.
+type Options struct {
+	Seed   uint64
+	Nodes  int           // at the start
+	Break  time.Duration // length of the first phase
+	Log    io.Writer     // every event of note goes there; nil: nowhere
+	Quiet  bool          // no clients
+	timing timing
+	calm   bool // no faults of its own: a scenario gives them
+}
+
+// seeds is the number of nodes whose addresses are in everybody's configuration.
+func (o *Options) seeds() int { return 3 }
+
+// timing is a choice of periods for the membership core.
+type timing int
+
+// config gives the membership configuration: the defaults, or periods five times as long, which
+// make an hour cheaper and faults relatively shorter.
+func (t timing) config() membership.Config {
+	if t == 0 {
+		return membership.Config{}
+	}
+	return membership.Config{
+		PingPeriod:  time.Second,
+		DoubtPeriod: 250 * time.Millisecond,
+	}
+}
+
+// Stats count what a run did.
+type Stats struct {
+	Events     int64
+	Messages   int64 // sent, of all kinds
+	Membership int64 // sent by the membership cores
+	Pushes     int64
+	Epochs     int64 // different views installed
+	Faults     int64
+	Ops        [opKinds]int64 // by clients
+	Acked      int64          // messages
+	Refused    int64          // users refused for good
+	Simulated  time.Duration
+	Converged  time.Duration // after the heal
+}
+
+// add sums up.
+func (s *Stats) add(o *Stats) {
+	s.Events += o.Events
+	s.Messages += o.Messages
+	s.Membership += o.Membership
+	s.Pushes += o.Pushes
+	s.Epochs += o.Epochs
+	s.Faults += o.Faults
+	s.Acked += o.Acked
+	s.Refused += o.Refused
+	s.Simulated += o.Simulated
+	s.Converged = max(s.Converged, o.Converged)
+	for i := range s.Ops {
+		s.Ops[i] += o.Ops[i]
+	}
+}
+
+func (s *Stats) String() string {
+	return fmt.Sprintf("%.1f h simulated, %d events, %d messages (%d of membership), %d pushes, %d epochs, %d faults, operations %v, %d acknowledged, %d refused for good, slowest to converge %v",
+		s.Simulated.Hours(), s.Events, s.Messages, s.Membership, s.Pushes, s.Epochs, s.Faults, s.Ops, s.Acked, s.Refused, s.Converged)
+}
+
+// Result is the outcome of a run.
+type Result struct {
+	Seed    uint64
+	Nodes   int
+	Stats   Stats
+	Trace   uint64 // hash of every event
+	Failure *Failure
+}
+
+// Failure is a broken invariant.
+type Failure struct {
+	Seed      uint64
+	Invariant string
+	At        time.Duration
+	Text      string
+	Last      []string // the last events, oldest first
+}
+
+func (f *Failure) Error() string {
+	s := fmt.Sprintf("seed %d breaks %s at %v: %s\nlast events:\n", f.Seed, f.Invariant, f.At, f.Text)
+	for _, l := range f.Last {
+		s += "  " + l + "\n"
+	}
+	return s + fmt.Sprintf("replay: go test ./internal/sim -run TestReplay -v -sim.seed=%d", f.Seed)
+}
+
+// newWorld prepares a run.
+func newWorld(opt Options) *World {
+	w := &World{opt: opt, byID: make(map[cluster.NodeID]*node), byAddr: make(map[string]*node)}
+	w.trace.hash = opt.Seed
+	w.check.init(w)
+	w.client.init(w)
+	w.faults.w, w.faults.rng = w, w.stream("faults")
+	w.net.rng = w.stream("network")
+	w.net.latency = 200 * time.Microsecond
+	ids := w.stream("ids")
+	for i := range w.id {
+		w.id[i] = byte(ids.Uint32())
+	}
+	return w
+}
+
+// stream gives the random stream of one part of the run.
+func (w *World) stream(part string) *rand.Rand {
+	h := fnv.New64a()
+	io.WriteString(h, part)
+	return rand.New(rand.NewPCG(w.opt.Seed, h.Sum64()))
+}
+
+// time is the time that processes see: it is monotonic, whatever their wall clocks do.
+func (w *World) time() time.Time { return start.Add(time.Duration(w.now)) }
+
+// addNode makes a machine without a process.
+func (w *World) addNode() *node {
+	n := &node{w: w, index: len(w.nodes)}
+	n.rng = w.stream(n.addr())
+	n.id = cluster.NodeID(n.rng.Uint64() | 1)
+	n.disk = newDisk(n.id, w.id)
+	w.nodes = append(w.nodes, n)
+	w.byID[n.id], w.byAddr[n.addr()] = n, n
+	w.net.grow(len(w.nodes))
+	return n
+}
+
+// at runs do at a moment, in no process.
+func (w *World) after(d time.Duration, do func()) {
+	w.queue.push(event{at: w.now + int64(d), do: do})
+}
+
+// run plays events until the given moment, or until an invariant breaks.
+func (w *World) run(until time.Duration) {
+	for len(w.queue.heap) > 0 && w.check.failure == nil {
+		if w.queue.heap[0].at > int64(until) {
+			break
+		}
+		e := w.queue.pop()
+		w.now = e.at
+		w.stats.Events++
+		w.step(e)
+	}
+	w.now = max(w.now, int64(until))
+}
+
+// step plays one event.
+func (w *World) step(e event) {
+	n := e.node
+	if n == nil {
+		e.do()
+		return
+	}
+	if e.packet == nil && e.life != n.life || !n.up() {
+		if e.packet != nil {
+			w.net.release(e.packet)
+		}
+		return
+	}
+	if n.paused {
+		n.hold(e)
+		return
+	}
+	w.trace.mix(e)
+	switch {
+	case e.packet != nil:
+		n.take(e.packet)
+		w.net.release(e.packet)
+	case e.do != nil:
+		e.do()
+	default:
+		n.tick()
+	}
+	n.schedule()
+}
+
+// hold keeps an event for a stopped process. Packets beyond the limit are lost, as in a socket.
+func (n *node) hold(e event) {
+	if e.packet != nil && len(n.held) >= inboxMax {
+		n.w.net.release(e.packet)
+		return
+	}
+	n.held = append(n.held, e)
+}
+
+// resume lets a stopped process go on: all that came and fell due meanwhile is there at once.
+func (n *node) resume() {
+	n.paused = false
+	for _, e := range n.held {
+		e.at = n.w.now + 1
+		n.w.queue.push(e)
+	}
+	n.held = nil
+}
+
+// record notes an event of note.
+func (w *World) record(what string, n *node) {
+	w.trace.note(w.now, what, n)
+	if w.opt.Log != nil {
+		fmt.Fprintln(w.opt.Log, w.trace.last())
+	}
+}
