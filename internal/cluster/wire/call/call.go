@@ -14,44 +14,33 @@ import (
 // The methods of a node.
 const (
 	MethodMembership = "membership" // a membership.Message, one way: the answer is empty
-	MethodView       = "view"       // no payload; answer: a wire view
-	MethodPush       = "push"       // PushRequest; empty answer: installed
-	MethodRegister   = "register"   // RegisterRequest; empty answer: installed
+	MethodPush       = "push"       // PushRequest; empty answer: all of it was taken
 	MethodLookup     = "lookup"     // LookupRequest, LookupAnswer
 	MethodApply      = "apply"      // ApplyRequest with body; empty answer: durable
 	MethodList       = "list"       // ListRequest, ListAnswer
 	MethodOpen       = "open"       // OpenRequest; OpenAnswer with body
 	MethodDelete     = "delete"     // DeleteRequest, DeleteAnswer
 	MethodService    = "service"    // ServiceRequest; the service's own answer
-	MethodOwners     = "owners"     // OwnersRequest, OwnersAnswer
-	MethodStatus     = "status"     // no payload, empty answer: its stamp says how the node is
+	MethodOwners     = "owners"     // MarshalListQuery, MarshalListPage
+	MethodStatus     = "status"     // no payload, in any epoch; StatusAnswer
+	MethodConfirm    = "confirm"    // no payload; empty answer: the node is in the caller's epoch
 )
 
 // Limits of one payload. A sender splits what is larger.
 const (
-	HoldingsMax      = 16 << 10 // in one PushRequest
-	UpdatesMax       = 1024     // in one ApplyRequest
-	ListMax          = 4096     // objects in one ListAnswer
-	DeleteMax        = 4096     // objects in one DeleteRequest
-	OwnersMax        = 4096     // owners in one OwnersAnswer
-	ServiceMethodMax = 64       // bytes
-	ServiceSizeMax   = 1 << 20  // bytes of ServiceRequest.Payload
+	UpdatesMax       = 1024    // in one ApplyRequest
+	ListMax          = 4096    // objects in one ListAnswer
+	DeleteMax        = 4096    // objects in one DeleteRequest
+	ServiceMethodMax = 64      // bytes
+	ServiceSizeMax   = 1 << 20 // bytes of ServiceRequest.Payload
 )
 
-// PushRequest brings a manager what the sender holds for owners of the buckets it manages: soft
-// state reconstruction (Porcupine §4.3). A bucket may be spread over several requests; the one that
-// lists it in Complete ends it.
+// PushRequest is a softstate.Push as it travels: without its sender, who is whom the connection
+// proves it to be, and without its number, which is the sender's alone (Porcupine §4.3).
 type PushRequest struct {
 	Epoch    cluster.Epoch     // of the view by which the receiver is the manager
-	Holdings []cluster.Holding // at most HoldingsMax
-	// Complete lists the buckets of which the sender has now sent all it holds (the markers).
-	Complete []cluster.Bucket
-}
-
-// RegisterRequest brings a manager the new holding of one owner.
-type RegisterRequest struct {
-	Epoch   cluster.Epoch
-	Holding cluster.Holding
+	Holdings []cluster.Holding // at most softstate.PushHoldingsMax
+	Complete []cluster.Bucket  // the markers, at most softstate.PushCompleteMax
 }
 
 // LookupRequest asks an owner's manager what it knows of the owner.
@@ -119,20 +108,4 @@ type ServiceRequest struct {
 	Owner   string
 	Method  string // at most ServiceMethodMax bytes
 	Payload []byte // at most ServiceSizeMax bytes; the service's own
-}
-
-// OwnersRequest asks a manager for the owners that have cached objects of a type, in the order of
-// bucket and then owner, over the buckets that it manages.
-type OwnersRequest struct {
-	Type   cluster.ObjectType
-	Bucket cluster.Bucket // begin in this bucket
-	After  string         // and there after this owner; empty: with its first
-	Max    int            // owners in the answer; 0 and more than OwnersMax mean OwnersMax
-}
-
-// OwnersAnswer is one page of owners.
-type OwnersAnswer struct {
-	Owners []string       // at most OwnersMax
-	Bucket cluster.Bucket // of the last owner: where the next request begins
-	More   bool           // there are owners after the last one
 }

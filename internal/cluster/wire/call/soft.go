@@ -7,70 +7,38 @@ import (
 	"porcupine/internal/cluster/wire/field"
 )
 
-// MarshalPush writes a push, without its sender and number: the sender is who the connection
-// says it is, and the number is for the sender alone.
-func MarshalPush(p *softstate.Push) []byte {
-	b := appendEpoch(nil, 1, p.Epoch)
-	for i := range p.Parts {
-		b = field.Element(b, 2, func(b []byte) []byte { return appendPart(b, &p.Parts[i]) })
+// Marshal writes the request.
+func (q *PushRequest) Marshal() []byte {
+	b := appendEpoch(nil, 1, q.Epoch)
+	for i := range q.Holdings {
+		b = field.Element(b, 2, func(b []byte) []byte { return wire.AppendHolding(b, &q.Holdings[i]) })
 	}
-	return b
+	return field.PackedUints(b, 3, len(q.Complete), func(i int) uint64 { return uint64(q.Complete[i]) })
 }
 
-func appendPart(b []byte, p *softstate.Part) []byte {
-	b = field.Uint(b, 1, uint64(p.Bucket))
-	b = field.Uint(b, 2, p.Attempt)
-	b = field.Uint(b, 3, uint64(max(p.First, 0)))
-	b = field.Bool(b, 4, p.Last)
-	for i := range p.Holdings {
-		b = field.Element(b, 5, func(b []byte) []byte { return wire.AppendHolding(b, &p.Holdings[i]) })
-	}
-	return b
-}
-
-// UnmarshalPush reads what MarshalPush writes; From and ID are the caller's to fill in.
-func UnmarshalPush(b []byte) (*softstate.Push, error) {
-	p := &softstate.Push{}
-	holdings := 0
+// Unmarshal reads what Marshal writes.
+func (q *PushRequest) Unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			p.Epoch = readEpoch(r)
+			q.Epoch = readEpoch(r)
 		case 2:
-			if r.Room(len(p.Parts), softstate.PushPartsMax) {
-				p.Parts = append(p.Parts, readPart(r, &holdings))
+			if r.Room(len(q.Holdings), softstate.PushHoldingsMax) {
+				q.Holdings = append(q.Holdings, readHolding(r))
 			}
+		case 3:
+			r.PackedUints(softstate.PushCompleteMax, func(v uint64) {
+				if v >= cluster.BucketCount {
+					r.Fail("push: there is no bucket %d", v)
+					return
+				}
+				q.Complete = append(q.Complete, cluster.Bucket(v))
+			})
 		}
 	}
-	need(r, "push", !p.Epoch.IsZero(), "epoch")
-	return p, r.Err()
-}
-
-// readPart reads one part; holdings counts those of the whole push.
-func readPart(r *field.Reader, holdings *int) (p softstate.Part) {
-	r.Message(func(b []byte) error {
-		r := field.Read(b)
-		for r.Next() {
-			switch r.Num() {
-			case 1:
-				p.Bucket = cluster.Bucket(r.UintMax(cluster.BucketCount - 1))
-			case 2:
-				p.Attempt = r.Uint()
-			case 3:
-				p.First = int(r.UintMax(1 << 40))
-			case 4:
-				p.Last = r.Bool()
-			case 5:
-				if r.Room(*holdings, softstate.PushHoldingsMax) {
-					*holdings++
-					p.Holdings = append(p.Holdings, readHolding(r))
-				}
-			}
-		}
-		return r.Err()
-	})
-	return p
+	need(r, "push", !q.Epoch.IsZero(), "epoch")
+	return r.Err()
 }
 
 // MarshalListQuery writes the request for a page of a manager's cached objects.

@@ -83,58 +83,6 @@ func (x *PushRequest) GetComplete() []uint32 {
 	return nil
 }
 
-type RegisterRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         *Epoch                 `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Holding       *Holding               `protobuf:"bytes,2,opt,name=holding,proto3" json:"holding,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *RegisterRequest) Reset() {
-	*x = RegisterRequest{}
-	mi := &file_call_proto_msgTypes[1]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *RegisterRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*RegisterRequest) ProtoMessage() {}
-
-func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[1]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use RegisterRequest.ProtoReflect.Descriptor instead.
-func (*RegisterRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{1}
-}
-
-func (x *RegisterRequest) GetEpoch() *Epoch {
-	if x != nil {
-		return x.Epoch
-	}
-	return nil
-}
-
-func (x *RegisterRequest) GetHolding() *Holding {
-	if x != nil {
-		return x.Holding
-	}
-	return nil
-}
-
 type LookupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -145,7 +93,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_call_proto_msgTypes[2]
+	mi := &file_call_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -157,7 +105,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[2]
+	mi := &file_call_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -170,7 +118,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{2}
+	return file_call_proto_rawDescGZIP(), []int{1}
 }
 
 func (x *LookupRequest) GetOwner() []byte {
@@ -196,7 +144,7 @@ type LookupAnswer struct {
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_call_proto_msgTypes[3]
+	mi := &file_call_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -208,7 +156,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[3]
+	mi := &file_call_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -221,7 +169,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{3}
+	return file_call_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *LookupAnswer) GetEntry() *Entry {
@@ -240,7 +188,7 @@ type ApplyRequest struct {
 
 func (x *ApplyRequest) Reset() {
 	*x = ApplyRequest{}
-	mi := &file_call_proto_msgTypes[4]
+	mi := &file_call_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -252,7 +200,7 @@ func (x *ApplyRequest) String() string {
 func (*ApplyRequest) ProtoMessage() {}
 
 func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[4]
+	mi := &file_call_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -265,7 +213,7 @@ func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
 func (*ApplyRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{4}
+	return file_call_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ApplyRequest) GetUpdates() []*Update {
@@ -287,7 +235,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_call_proto_msgTypes[5]
+	mi := &file_call_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -299,7 +247,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[5]
+	mi := &file_call_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -312,7 +260,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{5}
+	return file_call_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListRequest) GetOwner() []byte {
@@ -353,7 +301,7 @@ type ListAnswer struct {
 
 func (x *ListAnswer) Reset() {
 	*x = ListAnswer{}
-	mi := &file_call_proto_msgTypes[6]
+	mi := &file_call_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -365,7 +313,7 @@ func (x *ListAnswer) String() string {
 func (*ListAnswer) ProtoMessage() {}
 
 func (x *ListAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[6]
+	mi := &file_call_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -378,7 +326,7 @@ func (x *ListAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAnswer.ProtoReflect.Descriptor instead.
 func (*ListAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{6}
+	return file_call_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListAnswer) GetObjects() []*Object {
@@ -404,7 +352,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_call_proto_msgTypes[7]
+	mi := &file_call_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -416,7 +364,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[7]
+	mi := &file_call_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -429,7 +377,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{7}
+	return file_call_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OpenRequest) GetId() *ObjectID {
@@ -448,7 +396,7 @@ type OpenAnswer struct {
 
 func (x *OpenAnswer) Reset() {
 	*x = OpenAnswer{}
-	mi := &file_call_proto_msgTypes[8]
+	mi := &file_call_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -460,7 +408,7 @@ func (x *OpenAnswer) String() string {
 func (*OpenAnswer) ProtoMessage() {}
 
 func (x *OpenAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[8]
+	mi := &file_call_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -473,7 +421,7 @@ func (x *OpenAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenAnswer.ProtoReflect.Descriptor instead.
 func (*OpenAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{8}
+	return file_call_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OpenAnswer) GetObject() *Object {
@@ -495,7 +443,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_call_proto_msgTypes[9]
+	mi := &file_call_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +455,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[9]
+	mi := &file_call_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +468,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{9}
+	return file_call_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DeleteRequest) GetOwner() []byte {
@@ -560,7 +508,7 @@ type DeleteAnswer struct {
 
 func (x *DeleteAnswer) Reset() {
 	*x = DeleteAnswer{}
-	mi := &file_call_proto_msgTypes[10]
+	mi := &file_call_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -572,7 +520,7 @@ func (x *DeleteAnswer) String() string {
 func (*DeleteAnswer) ProtoMessage() {}
 
 func (x *DeleteAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[10]
+	mi := &file_call_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -585,7 +533,7 @@ func (x *DeleteAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAnswer.ProtoReflect.Descriptor instead.
 func (*DeleteAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{10}
+	return file_call_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DeleteAnswer) GetDeleted() uint32 {
@@ -606,7 +554,7 @@ type ServiceRequest struct {
 
 func (x *ServiceRequest) Reset() {
 	*x = ServiceRequest{}
-	mi := &file_call_proto_msgTypes[11]
+	mi := &file_call_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +566,7 @@ func (x *ServiceRequest) String() string {
 func (*ServiceRequest) ProtoMessage() {}
 
 func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[11]
+	mi := &file_call_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +579,7 @@ func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRequest.ProtoReflect.Descriptor instead.
 func (*ServiceRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{11}
+	return file_call_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ServiceRequest) GetOwner() []byte {
@@ -655,31 +603,32 @@ func (x *ServiceRequest) GetPayload() []byte {
 	return nil
 }
 
-type OwnersRequest struct {
+// ListQuery and ListPage are softstate's: the cached objects of a type at one manager.
+type ListQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"` // with after: behind this owner of this bucket
 	After         []byte                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
 	Max           uint32                 `protobuf:"varint,4,opt,name=max,proto3" json:"max,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *OwnersRequest) Reset() {
-	*x = OwnersRequest{}
-	mi := &file_call_proto_msgTypes[12]
+func (x *ListQuery) Reset() {
+	*x = ListQuery{}
+	mi := &file_call_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *OwnersRequest) String() string {
+func (x *ListQuery) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*OwnersRequest) ProtoMessage() {}
+func (*ListQuery) ProtoMessage() {}
 
-func (x *OwnersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[12]
+func (x *ListQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -690,62 +639,141 @@ func (x *OwnersRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use OwnersRequest.ProtoReflect.Descriptor instead.
-func (*OwnersRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{12}
+// Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
+func (*ListQuery) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *OwnersRequest) GetType() string {
+func (x *ListQuery) GetType() string {
 	if x != nil {
 		return x.Type
 	}
 	return ""
 }
 
-func (x *OwnersRequest) GetBucket() uint32 {
+func (x *ListQuery) GetBucket() uint32 {
 	if x != nil {
 		return x.Bucket
 	}
 	return 0
 }
 
-func (x *OwnersRequest) GetAfter() []byte {
+func (x *ListQuery) GetAfter() []byte {
 	if x != nil {
 		return x.After
 	}
 	return nil
 }
 
-func (x *OwnersRequest) GetMax() uint32 {
+func (x *ListQuery) GetMax() uint32 {
 	if x != nil {
 		return x.Max
 	}
 	return 0
 }
 
-type OwnersAnswer struct {
+type ListPage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Owners        [][]byte               `protobuf:"bytes,1,rep,name=owners,proto3" json:"owners,omitempty"`
-	Bucket        uint32                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	More          bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	Objects       []*CachedObject        `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	NextBucket    uint32                 `protobuf:"varint,2,opt,name=next_bucket,json=nextBucket,proto3" json:"next_bucket,omitempty"`
+	NextAfter     []byte                 `protobuf:"bytes,3,opt,name=next_after,json=nextAfter,proto3" json:"next_after,omitempty"`
+	More          bool                   `protobuf:"varint,4,opt,name=more,proto3" json:"more,omitempty"`
+	Knowledge     uint32                 `protobuf:"varint,5,opt,name=knowledge,proto3" json:"knowledge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *OwnersAnswer) Reset() {
-	*x = OwnersAnswer{}
+func (x *ListPage) Reset() {
+	*x = ListPage{}
+	mi := &file_call_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPage) ProtoMessage() {}
+
+func (x *ListPage) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPage.ProtoReflect.Descriptor instead.
+func (*ListPage) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListPage) GetObjects() []*CachedObject {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *ListPage) GetNextBucket() uint32 {
+	if x != nil {
+		return x.NextBucket
+	}
+	return 0
+}
+
+func (x *ListPage) GetNextAfter() []byte {
+	if x != nil {
+		return x.NextAfter
+	}
+	return nil
+}
+
+func (x *ListPage) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+func (x *ListPage) GetKnowledge() uint32 {
+	if x != nil {
+		return x.Knowledge
+	}
+	return 0
+}
+
+type StatusAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       string                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Epoch         *Epoch                 `protobuf:"bytes,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Load          *Load                  `protobuf:"bytes,3,opt,name=load,proto3" json:"load,omitempty"`
+	Buckets       uint32                 `protobuf:"varint,4,opt,name=buckets,proto3" json:"buckets,omitempty"`
+	Incomplete    uint32                 `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
+	Pending       uint64                 `protobuf:"varint,6,opt,name=pending,proto3" json:"pending,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatusAnswer) Reset() {
+	*x = StatusAnswer{}
 	mi := &file_call_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *OwnersAnswer) String() string {
+func (x *StatusAnswer) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*OwnersAnswer) ProtoMessage() {}
+func (*StatusAnswer) ProtoMessage() {}
 
-func (x *OwnersAnswer) ProtoReflect() protoreflect.Message {
+func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
 	mi := &file_call_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -757,30 +785,51 @@ func (x *OwnersAnswer) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use OwnersAnswer.ProtoReflect.Descriptor instead.
-func (*OwnersAnswer) Descriptor() ([]byte, []int) {
+// Deprecated: Use StatusAnswer.ProtoReflect.Descriptor instead.
+func (*StatusAnswer) Descriptor() ([]byte, []int) {
 	return file_call_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *OwnersAnswer) GetOwners() [][]byte {
+func (x *StatusAnswer) GetVersion() string {
 	if x != nil {
-		return x.Owners
+		return x.Version
+	}
+	return ""
+}
+
+func (x *StatusAnswer) GetEpoch() *Epoch {
+	if x != nil {
+		return x.Epoch
 	}
 	return nil
 }
 
-func (x *OwnersAnswer) GetBucket() uint32 {
+func (x *StatusAnswer) GetLoad() *Load {
 	if x != nil {
-		return x.Bucket
+		return x.Load
+	}
+	return nil
+}
+
+func (x *StatusAnswer) GetBuckets() uint32 {
+	if x != nil {
+		return x.Buckets
 	}
 	return 0
 }
 
-func (x *OwnersAnswer) GetMore() bool {
+func (x *StatusAnswer) GetIncomplete() uint32 {
 	if x != nil {
-		return x.More
+		return x.Incomplete
 	}
-	return false
+	return 0
+}
+
+func (x *StatusAnswer) GetPending() uint64 {
+	if x != nil {
+		return x.Pending
+	}
+	return 0
 }
 
 var File_call_proto protoreflect.FileDescriptor
@@ -792,10 +841,7 @@ const file_call_proto_rawDesc = "" +
 	"\vPushRequest\x121\n" +
 	"\x05epoch\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x05epoch\x129\n" +
 	"\bholdings\x18\x02 \x03(\v2\x1d.porcupine.cluster.v1.HoldingR\bholdings\x12\x1a\n" +
-	"\bcomplete\x18\x03 \x03(\rR\bcomplete\"}\n" +
-	"\x0fRegisterRequest\x121\n" +
-	"\x05epoch\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x05epoch\x127\n" +
-	"\aholding\x18\x02 \x01(\v2\x1d.porcupine.cluster.v1.HoldingR\aholding\"9\n" +
+	"\bcomplete\x18\x03 \x03(\rR\bcomplete\"9\n" +
 	"\rLookupRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x12\n" +
 	"\x04need\x18\x02 \x01(\rR\x04need\"A\n" +
@@ -827,16 +873,29 @@ const file_call_proto_rawDesc = "" +
 	"\x0eServiceRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n" +
-	"\apayload\x18\x03 \x01(\fR\apayload\"c\n" +
-	"\rOwnersRequest\x12\x12\n" +
+	"\apayload\x18\x03 \x01(\fR\apayload\"_\n" +
+	"\tListQuery\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12\x14\n" +
 	"\x05after\x18\x03 \x01(\fR\x05after\x12\x10\n" +
-	"\x03max\x18\x04 \x01(\rR\x03max\"R\n" +
-	"\fOwnersAnswer\x12\x16\n" +
-	"\x06owners\x18\x01 \x03(\fR\x06owners\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\rR\x06bucket\x12\x12\n" +
-	"\x04more\x18\x03 \x01(\bR\x04moreB(Z&porcupine/internal/cluster/wire/wirepbb\x06proto3"
+	"\x03max\x18\x04 \x01(\rR\x03max\"\xba\x01\n" +
+	"\bListPage\x12<\n" +
+	"\aobjects\x18\x01 \x03(\v2\".porcupine.cluster.v1.CachedObjectR\aobjects\x12\x1f\n" +
+	"\vnext_bucket\x18\x02 \x01(\rR\n" +
+	"nextBucket\x12\x1d\n" +
+	"\n" +
+	"next_after\x18\x03 \x01(\fR\tnextAfter\x12\x12\n" +
+	"\x04more\x18\x04 \x01(\bR\x04more\x12\x1c\n" +
+	"\tknowledge\x18\x05 \x01(\rR\tknowledge\"\xdf\x01\n" +
+	"\fStatusAnswer\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\tR\aversion\x121\n" +
+	"\x05epoch\x18\x02 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x05epoch\x12.\n" +
+	"\x04load\x18\x03 \x01(\v2\x1a.porcupine.cluster.v1.LoadR\x04load\x12\x18\n" +
+	"\abuckets\x18\x04 \x01(\rR\abuckets\x12\x1e\n" +
+	"\n" +
+	"incomplete\x18\x05 \x01(\rR\n" +
+	"incomplete\x12\x18\n" +
+	"\apending\x18\x06 \x01(\x04R\apendingB(Z&porcupine/internal/cluster/wire/wirepbb\x06proto3"
 
 var (
 	file_call_proto_rawDescOnce sync.Once
@@ -852,44 +911,47 @@ func file_call_proto_rawDescGZIP() []byte {
 
 var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_call_proto_goTypes = []any{
-	(*PushRequest)(nil),     // 0: porcupine.cluster.v1.PushRequest
-	(*RegisterRequest)(nil), // 1: porcupine.cluster.v1.RegisterRequest
-	(*LookupRequest)(nil),   // 2: porcupine.cluster.v1.LookupRequest
-	(*LookupAnswer)(nil),    // 3: porcupine.cluster.v1.LookupAnswer
-	(*ApplyRequest)(nil),    // 4: porcupine.cluster.v1.ApplyRequest
-	(*ListRequest)(nil),     // 5: porcupine.cluster.v1.ListRequest
-	(*ListAnswer)(nil),      // 6: porcupine.cluster.v1.ListAnswer
-	(*OpenRequest)(nil),     // 7: porcupine.cluster.v1.OpenRequest
-	(*OpenAnswer)(nil),      // 8: porcupine.cluster.v1.OpenAnswer
-	(*DeleteRequest)(nil),   // 9: porcupine.cluster.v1.DeleteRequest
-	(*DeleteAnswer)(nil),    // 10: porcupine.cluster.v1.DeleteAnswer
-	(*ServiceRequest)(nil),  // 11: porcupine.cluster.v1.ServiceRequest
-	(*OwnersRequest)(nil),   // 12: porcupine.cluster.v1.OwnersRequest
-	(*OwnersAnswer)(nil),    // 13: porcupine.cluster.v1.OwnersAnswer
-	(*Epoch)(nil),           // 14: porcupine.cluster.v1.Epoch
-	(*Holding)(nil),         // 15: porcupine.cluster.v1.Holding
-	(*Entry)(nil),           // 16: porcupine.cluster.v1.Entry
-	(*Update)(nil),          // 17: porcupine.cluster.v1.Update
-	(*Object)(nil),          // 18: porcupine.cluster.v1.Object
-	(*ObjectID)(nil),        // 19: porcupine.cluster.v1.ObjectID
-	(*Timestamp)(nil),       // 20: porcupine.cluster.v1.Timestamp
+	(*PushRequest)(nil),    // 0: porcupine.cluster.v1.PushRequest
+	(*LookupRequest)(nil),  // 1: porcupine.cluster.v1.LookupRequest
+	(*LookupAnswer)(nil),   // 2: porcupine.cluster.v1.LookupAnswer
+	(*ApplyRequest)(nil),   // 3: porcupine.cluster.v1.ApplyRequest
+	(*ListRequest)(nil),    // 4: porcupine.cluster.v1.ListRequest
+	(*ListAnswer)(nil),     // 5: porcupine.cluster.v1.ListAnswer
+	(*OpenRequest)(nil),    // 6: porcupine.cluster.v1.OpenRequest
+	(*OpenAnswer)(nil),     // 7: porcupine.cluster.v1.OpenAnswer
+	(*DeleteRequest)(nil),  // 8: porcupine.cluster.v1.DeleteRequest
+	(*DeleteAnswer)(nil),   // 9: porcupine.cluster.v1.DeleteAnswer
+	(*ServiceRequest)(nil), // 10: porcupine.cluster.v1.ServiceRequest
+	(*ListQuery)(nil),      // 11: porcupine.cluster.v1.ListQuery
+	(*ListPage)(nil),       // 12: porcupine.cluster.v1.ListPage
+	(*StatusAnswer)(nil),   // 13: porcupine.cluster.v1.StatusAnswer
+	(*Epoch)(nil),          // 14: porcupine.cluster.v1.Epoch
+	(*Holding)(nil),        // 15: porcupine.cluster.v1.Holding
+	(*Entry)(nil),          // 16: porcupine.cluster.v1.Entry
+	(*Update)(nil),         // 17: porcupine.cluster.v1.Update
+	(*Object)(nil),         // 18: porcupine.cluster.v1.Object
+	(*ObjectID)(nil),       // 19: porcupine.cluster.v1.ObjectID
+	(*Timestamp)(nil),      // 20: porcupine.cluster.v1.Timestamp
+	(*CachedObject)(nil),   // 21: porcupine.cluster.v1.CachedObject
+	(*Load)(nil),           // 22: porcupine.cluster.v1.Load
 }
 var file_call_proto_depIdxs = []int32{
 	14, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
 	15, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
-	14, // 2: porcupine.cluster.v1.RegisterRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
-	15, // 3: porcupine.cluster.v1.RegisterRequest.holding:type_name -> porcupine.cluster.v1.Holding
-	16, // 4: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
-	17, // 5: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
-	18, // 6: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
-	19, // 7: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
-	18, // 8: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
-	20, // 9: porcupine.cluster.v1.DeleteRequest.timestamp:type_name -> porcupine.cluster.v1.Timestamp
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	16, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
+	17, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
+	18, // 4: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
+	19, // 5: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
+	18, // 6: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
+	20, // 7: porcupine.cluster.v1.DeleteRequest.timestamp:type_name -> porcupine.cluster.v1.Timestamp
+	21, // 8: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
+	14, // 9: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
+	22, // 10: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_call_proto_init() }
