@@ -66,6 +66,9 @@ type Alias struct {
 // one given, at most limit long.
 type Directory interface {
 	AddUser(ctx context.Context, address, password string) error
+	// AddUsers makes several users with one password, derived once and stored alike for all.
+	// Users that exist are left as they are.
+	AddUsers(ctx context.Context, addresses []string, password string) error
 	SetPassword(ctx context.Context, address, password string) error
 	RemoveUser(ctx context.Context, address string) error
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
@@ -96,5 +99,8 @@ type Store interface {
 // PageMax is the longest page of a list.
 const PageMax = 1000
 
-// BodyMax bounds a request's body.
-const BodyMax = 64 << 10
+// Limits of a request.
+const (
+	BodyMax     = 256 << 10 // bytes
+	AddUsersMax = 1000      // users made by one AddUsers
+)

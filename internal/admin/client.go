@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -116,6 +117,16 @@ func (c *Client) NewToken(ctx context.Context) (string, time.Time, error) {
 // AddUser makes a user.
 func (c *Client) AddUser(ctx context.Context, addr, password string) error {
 	return c.change(ctx, "/users/add", address{Address: addr, Password: password})
+}
+
+// AddUsers makes several users with one password, AddUsersMax at a time.
+func (c *Client) AddUsers(ctx context.Context, addrs []string, password string) error {
+	for part := range slices.Chunk(addrs, AddUsersMax) {
+		if err := c.change(ctx, "/users/add-many", address{Addrs: part, Password: password}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // SetPassword changes a user's password.

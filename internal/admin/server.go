@@ -25,7 +25,8 @@ type Server struct {
 }
 
 type address struct {
-	Address  string   `json:"address"`
+	Address  string   `json:"address,omitempty"`
+	Addrs    []string `json:"addresses,omitempty"`
 	Password string   `json:"password,omitempty"`
 	Targets  []string `json:"targets,omitempty"`
 }
@@ -63,6 +64,12 @@ func (s *Server) Handler() http.Handler {
 	}))
 	get("/users", list(d.ListUsers))
 	change("/users/add", func(ctx context.Context, a address) error { return d.AddUser(ctx, a.Address, a.Password) })
+	change("/users/add-many", func(ctx context.Context, a address) error {
+		if len(a.Addrs) > AddUsersMax {
+			return cluster.Errorf(cluster.KindLimit, "add users", "%d at once, at most %d", len(a.Addrs), AddUsersMax)
+		}
+		return d.AddUsers(ctx, a.Addrs, a.Password)
+	})
 	change("/users/passwd", func(ctx context.Context, a address) error { return d.SetPassword(ctx, a.Address, a.Password) })
 	change("/users/remove", func(ctx context.Context, a address) error { return d.RemoveUser(ctx, a.Address) })
 	get("/domains", list(d.ListDomains))

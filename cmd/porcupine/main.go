@@ -1,0 +1,80 @@
+// Command porcupine is a highly available mail server that runs itself: every node of a cluster
+// runs this one program, and every node can do every task. See README.md for the first steps.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes: 0 done, 1 it failed, 2 the command line is wrong, and exitStore from 'store verify'.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+type cli struct {
+	Serve   serveCmd   `cmd:"" help:"Run a node."`
+	Dev     devCmd     `cmd:"" help:"Run a cluster of nodes on this machine, with demo users, to try it or to develop."`
+	Init    initCmd    `cmd:"" help:"Make a new cluster with this machine as its first node."`
+	Token   tokenCmd   `cmd:"" help:"Make a single-use token with which another machine can join."`
+	Join    joinCmd    `cmd:"" help:"Make this machine a node of an existing cluster. The token is read from standard input."`
+	Status  statusCmd  `cmd:"" help:"Show the cluster as this node sees it; every node shows the same."`
+	Node    nodeCmd    `cmd:"" help:"Nodes."`
+	User    userCmd    `cmd:"" help:"Users. Passwords are asked for, or read from standard input, never given on the command line."`
+	Domain  domainCmd  `cmd:"" help:"Domains that the cluster takes mail for."`
+	Alias   aliasCmd   `cmd:"" help:"Addresses that stand for users."`
+	Store   storeCmd   `cmd:"" help:"A node's disk."`
+	Config  configCmd  `cmd:"" help:"Print an example configuration file with every field explained."`
+	Bench   benchCmd   `cmd:"" help:"Load a cluster with SMTP and POP3 sessions and account for every message it acknowledged."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+// env is the outside world of a command.
+type env struct {
+	ctx    context.Context
+	in     *os.File
+	out    io.Writer
+	errOut io.Writer
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c cli
+	parser, err := kong.New(&c, kong.Name("porcupine"), kong.UsageOnError(),
+		kong.Description("A highly available mail server that runs itself."))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "porcupine:", err)
+		return exitFailed
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "porcupine: %v\nTry 'porcupine --help', or --help after a command.\n", err)
+		return exitUsage
+	}
+	err = parsed.Run(&env{ctx: ctx, in: os.Stdin, out: os.Stdout, errOut: os.Stderr})
+	var code exitCode
+	switch {
+	case errors.As(err, &code):
+		return int(code)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "porcupine:", err)
+		return exitFailed
+	}
+	return 0
+}
+
+// exitCode is an error that was reported already and ends the program with that status.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }

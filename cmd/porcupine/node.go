@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"text/tabwriter"
+
+	"porcupine/internal/admin"
+	"porcupine/internal/cluster/identity"
+	"porcupine/internal/config"
+	"porcupine/internal/daemon"
+	"porcupine/internal/dev"
+)
+
+// configFlag is shared by all commands that concern one node.
+type configFlag struct {
+	Config string `help:"The node's configuration file. Default: none, the built-in defaults." type:"path" placeholder:"FILE"`
+}
+
+func (f *configFlag) load() (config.Config, error) { return config.Load(f.Config) }
+
+// client speaks to the running node that the configuration describes.
+func (f *configFlag) client() (*admin.Client, error) {
+	c, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	return admin.NewClient(filepath.Join(c.DataDir, admin.SocketName)), nil
+}
+
+type serveCmd struct{ configFlag }
+
+func (c *serveCmd) Run(e *env) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	return daemon.Run(e.ctx, cfg, e.errOut)
+}
+
+type devCmd struct {
+	Nodes    int    `help:"Nodes to start." default:"3"`
+	Dir      string `help:"Where everything lies; started again on it, the cluster resumes." default:"dev-cluster" type:"path"`
+	PortBase int    `help:"Node N listens from this port + 100 N on." default:"10000"`
+	Users    int    `help:"Demo users u0, u1, ... to make." default:"10"`
+	Add      bool   `help:"Start one more node beside the running cluster in --dir."`
+}
+
+func (c *devCmd) Run(e *env) error {
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("dev: where this program lies: %w", err)
+	}
+	o := dev.Options{Dir: c.Dir, Nodes: c.Nodes, PortBase: c.PortBase, Users: c.Users, Program: program, Out: e.out}
+	if c.Add {
+		return dev.Add(e.ctx, o)
+	}
+	return dev.Run(e.ctx, o)
+}
+
+type initCmd struct{ configFlag }
+
+func (c *initCmd) Run(e *env) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	id, err := identity.Init(identity.Dir(cfg.DataDir), identity.Options{})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, `A new cluster; this machine is its first node, %s.
+Start it:             porcupine serve
+Then take mail for:   porcupine domain add example.org
+and give users:       porcupine user add someone@example.org
+More machines:        porcupine token here, porcupine join there.
+`, id.Node())
+	return nil
+}
+
+type tokenCmd struct{ configFlag }
+
+func (c *tokenCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	token, expires, err := client.NewToken(e.ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(e.out, token)
+	fmt.Fprintf(e.errOut, "On the new machine, before %s: porcupine join, and paste this line. It works once.\n", expires.Format("15:04:05"))
+	return nil
+}
+
+// tokenReadMax bounds what join reads from standard input.
+const tokenReadMax = 8 << 10
+
+type joinCmd struct{ configFlag }
+
+func (c *joinCmd) Run(e *env) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(io.LimitReader(e.in, tokenReadMax)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("join: read the token from standard input: %w", err)
+	}
+	token, err := identity.ParseToken(line)
+	if err != nil {
+		return fmt.Errorf("%w: paste the whole line that 'porcupine token' printed on a running node", err)
+	}
+	id, peers, err := identity.Join(e.ctx, identity.Dir(cfg.DataDir), token, identity.JoinOptions{})
+	if err != nil {
+		return err
+	}
+	if err := daemon.RememberPeers(cfg.DataDir, peers); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "This machine is node %s now. Start it: porcupine serve\n", id.Node())
+	return nil
+}
+
+type statusCmd struct {
+	configFlag
+	JSON bool `help:"Machine-readable."`
+}
+
+func (c *statusCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	s, err := client.Status(e.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		enc := json.NewEncoder(e.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	fmt.Fprintf(e.out, "epoch %s, %d members, %d absent, %d incomplete buckets, %d pending updates\n\n",
+		s.Epoch, len(s.Members), len(s.Absent), s.IncompleteBuckets, s.PendingUpdates)
+	return writeMembers(e.out, s)
+}
+
+func writeMembers(w io.Writer, s admin.Status) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "NODE\tNAME\tADDRESS\tSINCE\tBUCKETS\tUSERS\tMESSAGES\tLOAD\tDISK FREE\tNOTE")
+	for _, m := range s.Members {
+		note := m.Error
+		if m.DiskFull {
+			note = "disk full: takes no new mail"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.1f GiB\t%s\n", m.ID, m.Name, m.Address, m.Since, m.Buckets,
+			m.Users, m.Messages, m.Load, float64(m.DiskFree)/(1<<30), note)
+	}
+	for _, a := range s.Absent {
+		note := "absent"
+		if a.Sole {
+			note = "absent, and may hold users that lie nowhere else"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t\t\t\t\t\t\t%s\n", a.ID, a.Name, a.Address, note)
+	}
+	return t.Flush()
+}
+
+type nodeCmd struct {
+	List nodeListCmd `cmd:"" help:"List all nodes ever met, members or not."`
+}
+
+type nodeListCmd struct{ configFlag }
+
+func (c *nodeListCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	s, err := client.Status(e.ctx)
+	if err != nil {
+		return err
+	}
+	return writeMembers(e.out, s)
+}
+
+type configCmd struct{}
+
+func (c *configCmd) Run(e *env) error {
+	return config.Example(e.out, config.Default("mail.example.org", "/var/lib/porcupine"))
+}
+
+type versionCmd struct{}
+
+func (c *versionCmd) Run(e *env) error {
+	fmt.Fprintf(e.out, "porcupine %s (%s, %s/%s)\n", daemon.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return nil
+}

@@ -1,0 +1,29 @@
+// Package node runs one node of the substrate: the one loop that drives the pure cores, the
+// server side of the calls between nodes, and the client side that services build on.
+//
+// # What runs where
+//
+// One goroutine, the loop, owns the membership core and the reporter of the soft state. It takes
+// events one at a time, feeds a core, and carries out what the core puts out, in this order:
+// what must be durable is made durable BEFORE a message that depends on it is sent; a new view is
+// installed in the manager of the soft state BEFORE requests of its epoch are admitted, and there
+// BEFORE the reporter, since a node reports to itself too. Disk scans and calls run in goroutines
+// of their own and come back to the loop as events.
+//
+// The manager of the soft state answers lookups from many goroutines: it stands behind a mutex
+// that is never held across I/O.
+//
+// # What services see
+//
+// An object has an owner; the owner's manager knows what exists ([Node.Lookup]). Writing goes
+// through [Node.Update]: it returns when the object is durable on all of its replicas and the
+// owner's manager has been told. Reading goes to a node that holds the object ([Node.List],
+// [Node.Open]). A service's own calls go to the owner's manager ([Node.Ask], [Node.Serve]). All
+// of them find the node concerned by the installed view, and try again over a change of view
+// until their context ends: a caller sees KindUnavailable, never a stale answer.
+//
+// # Order of life
+//
+// New, Serve for each method of a service, Start, and Stop, which leaves the view on purpose so
+// that nobody has to time out.
+package node

@@ -1,0 +1,156 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/transport"
+	"porcupine/internal/cluster/wire/call"
+)
+
+// counters are what the node counts; Metrics gives them out.
+type counters struct {
+	lookups, retries, fenced, skewed        atomic.Int64
+	pushes, pushFailures, scanned, dropped  atomic.Int64
+	registerLate, owedBuckets, owedHoldings atomic.Int64
+	full                                    atomic.Bool
+	known                                   atomic.Pointer[[]cluster.Known]
+	events                                  [64]atomic.Int64 // by membership.EventKind
+}
+
+func (c *counters) event(k membership.EventKind) {
+	if int(k) < len(c.events) {
+		c.events[k].Add(1)
+	}
+}
+
+// eventLevels says how loud each event of membership is; those not named are for debugging.
+var eventLevels = map[membership.EventKind]slog.Level{
+	membership.EventInstalled: slog.LevelInfo,
+	membership.EventAlone:     slog.LevelWarn,
+	membership.EventLost:      slog.LevelWarn,
+	membership.EventFound:     slog.LevelInfo,
+	membership.EventSilent:    slog.LevelWarn,
+	membership.EventRegressed: slog.LevelError,
+	membership.EventDuplicate: slog.LevelError,
+	membership.EventPaused:    slog.LevelWarn,
+	membership.EventLeft:      slog.LevelInfo,
+	membership.EventInvalid:   slog.LevelWarn,
+	membership.EventDoubt:     slog.LevelDebug,
+}
+
+// Metrics is a snapshot of the node's counters and gauges.
+type Metrics struct {
+	Lookups, Retries, Fenced, Skewed     int64
+	Pushes, PushFailures, BucketsScanned int64
+	MessagesDropped, RegistrationsLate   int64
+	OwedBuckets, OwedHoldings            int64
+	Members, Known                       int
+	BucketsManaged, BucketsIncomplete    int
+	OwnersManaged, References, SoftBytes int64
+	EpochCounter                         uint64
+	Events                               map[string]int64 // membership events by name
+}
+
+// Metrics gives the counters since New and the gauges of this moment.
+func (n *Node) Metrics() Metrics {
+	s := &n.stats
+	v := n.View()
+	counts := n.counts()
+	m := Metrics{
+		Lookups: s.lookups.Load(), Retries: s.retries.Load(), Fenced: s.fenced.Load(), Skewed: s.skewed.Load(),
+		Pushes: s.pushes.Load(), PushFailures: s.pushFailures.Load(), BucketsScanned: s.scanned.Load(),
+		MessagesDropped: s.dropped.Load(), RegistrationsLate: s.registerLate.Load(),
+		OwedBuckets: s.owedBuckets.Load(), OwedHoldings: s.owedHoldings.Load(),
+		Members: len(v.Members), Known: len(n.Known()),
+		BucketsManaged: counts.Buckets, BucketsIncomplete: counts.Incomplete,
+		OwnersManaged: counts.Owners, References: counts.References, SoftBytes: counts.Bytes,
+		EpochCounter: v.Epoch.Counter,
+		Events:       map[string]int64{},
+	}
+	for k := range s.events {
+		if c := s.events[k].Load(); c > 0 {
+			m.Events[membership.EventKind(k).String()] = c
+		}
+	}
+	return m
+}
+
+// Known lists every node ever met and not removed, this one included.
+func (n *Node) Known() []cluster.Known {
+	if k := n.stats.known.Load(); k != nil {
+		return *k
+	}
+	return nil
+}
+
+// KnownNodes counts the nodes ever met and not removed, this one included.
+func (n *Node) KnownNodes() int { return len(n.Known()) }
+
+// Ready is nil when the node serves clients: every bucket it manages has been told in full.
+func (n *Node) Ready() error {
+	if n.draining.Load() {
+		return cluster.Errorf(cluster.KindUnavailable, "node", "stopping")
+	}
+	if len(n.View().Members) == 0 {
+		return cluster.Errorf(cluster.KindUnavailable, "node", "no view is installed yet")
+	}
+	if c := n.counts(); c.Incomplete > 0 {
+		return cluster.Errorf(cluster.KindUnavailable, "node", "%d of %d buckets are not complete yet", c.Incomplete, c.Buckets)
+	}
+	return nil
+}
+
+// MemberStatus is one member as it sees itself, or Err if it did not answer.
+type MemberStatus struct {
+	Member cluster.Member
+	call.StatusAnswer
+	Err error
+}
+
+// StatusTimeout bounds the wait for each member's answer to Members.
+const StatusTimeout = 2 * time.Second
+
+// Members asks every member of the view how it is. Any node gives the same answer.
+func (n *Node) Members(ctx context.Context) (*cluster.View, []MemberStatus) {
+	v := n.View()
+	all := make([]MemberStatus, len(v.Members))
+	var wg sync.WaitGroup
+	for i, m := range v.Members {
+		wg.Go(func() { all[i] = n.memberStatus(ctx, m) })
+	}
+	wg.Wait()
+	return v, all
+}
+
+func (n *Node) memberStatus(ctx context.Context, m cluster.Member) MemberStatus {
+	if m.ID == n.cfg.Self.ID {
+		return MemberStatus{Member: m, StatusAnswer: n.selfStatus()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, StatusTimeout)
+	defer cancel()
+	resp, err := n.call(ctx, m, &transport.Request{Method: call.MethodStatus})
+	if err != nil {
+		return MemberStatus{Member: m, Err: err}
+	}
+	s := MemberStatus{Member: m}
+	s.Err = s.Unmarshal(resp.Payload)
+	return s
+}
+
+func (n *Node) selfStatus() call.StatusAnswer {
+	counts := n.counts()
+	return call.StatusAnswer{
+		Version:    n.cfg.Version,
+		Epoch:      n.View().Epoch,
+		Load:       n.load(),
+		Buckets:    counts.Buckets,
+		Incomplete: counts.Incomplete,
+		Pending:    int(n.stats.owedBuckets.Load() + n.stats.owedHoldings.Load()),
+	}
+}

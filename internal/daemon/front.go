@@ -1,0 +1,172 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+
+	"porcupine/internal/config"
+	"porcupine/internal/mail/listener"
+	"porcupine/internal/mail/pop3server"
+	"porcupine/internal/mail/sasl"
+	"porcupine/internal/mail/smtpserver"
+	"porcupine/internal/mail/smtpserver/spool"
+)
+
+// frontEnds opens the mail listeners one by one.
+type frontEnds struct {
+	d     *daemon
+	certs *certificates
+	gate  *listener.Gate
+	auth  *sasl.Authenticator
+	open  []running
+}
+
+// running is one listener that serves.
+type running struct {
+	field  string
+	server *listener.Server
+	ended  chan error
+}
+
+// openFrontEnds opens SMTP, LMTP, submission and POP3.
+func (d *daemon) openFrontEnds(context.Context) error {
+	certs, err := newCertificates(d.cfg.TLS, d.cfg.Hostname, d.log)
+	if err != nil {
+		return err
+	}
+	gate, err := listener.NewGate(listener.GateConfig{ConnectionsMax: d.cfg.Limits.Connections, PerNetworkMax: d.cfg.Limits.ConnectionsPerIP})
+	if err != nil {
+		return err
+	}
+	auth, err := d.authenticator()
+	if err != nil {
+		return err
+	}
+	f := &frontEnds{d: d, certs: certs, gate: gate, auth: auth}
+	d.atEnd("front ends", f.stop)
+	return errors.Join(f.openSMTP(), f.openPOP3())
+}
+
+// stop closes all listeners at once; running sessions get their grace.
+func (f *frontEnds) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, f.d.grace())
+	defer cancel()
+	errs := make([]error, len(f.open))
+	var wg sync.WaitGroup
+	for i, r := range f.open {
+		wg.Go(func() {
+			if err := errors.Join(r.server.Shutdown(ctx), <-r.ended); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", r.field, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (d *daemon) authenticator() (*sasl.Authenticator, error) {
+	guard, err := sasl.NewGuard(sasl.GuardConfig{})
+	if err != nil {
+		return nil, err
+	}
+	secret, err := d.id.Secret("fake SCRAM salts")
+	if err != nil {
+		return nil, err
+	}
+	return sasl.New(sasl.Config{
+		Backend:         d.directory,
+		Guard:           guard,
+		AllowPlaintext:  d.cfg.Auth.AllowPlaintext,
+		FakeSecret:      secret,
+		ScramIterations: max(0, d.cfg.Auth.SCRAMIterations),
+		Observer:        loginCounts{d.metrics},
+	})
+}
+
+func (f *frontEnds) openSMTP() error {
+	c := f.d.cfg.SMTP
+	services := []struct {
+		field, addr string
+		role        smtpserver.Role
+		implicitTLS bool
+	}{
+		{"smtp.listen", c.Listen, smtpserver.MX, false},
+		{"smtp.lmtp_listen", c.LMTPListen, smtpserver.LMTP, false},
+		{"smtp.submission_listen", c.SubmissionListen, smtpserver.Submission, false},
+		{"smtp.submissions_listen", c.SubmissionsListen, smtpserver.Submission, true},
+	}
+	for _, s := range services {
+		server, err := smtpserver.New(smtpserver.Config{
+			Role: s.role, Hostname: f.d.cfg.Hostname, Delivery: f.d.deliveryFor(s.role), Auth: f.auth,
+			Spool: spool.Dir(f.d.cfg.DataDir), Observer: smtpCounts{f.d.metrics}, Logger: f.d.log,
+			Limits: smtpserver.Limits{
+				MessageSizeMax: int64(c.MessageSizeMax), RecipientsMax: c.RecipientsMax,
+				CommandTimeout: c.CommandTimeout.D(), DataTimeout: c.DataTimeout.D(),
+			},
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.field, err)
+		}
+		err = f.listen(s.field, s.addr, listener.Config{
+			Service: s.role.String(), ALPN: "smtp", ImplicitTLS: s.implicitTLS,
+			Handler: func(ctx context.Context, c *listener.Conn) { server.ServeConn(ctx, c) },
+			Refusal: func(why listener.Reason) string { return smtpserver.Refusal(string(why)) },
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *frontEnds) openPOP3() error {
+	c := f.d.cfg.POP3
+	server, err := pop3server.New(pop3server.Config{
+		Auth: f.auth, Maildrops: maildrops{f.d.retrieval, f.d.log}, IdleTimeout: c.IdleTimeout.D(),
+		Logger: f.d.log, Observer: popCounts{f.d.metrics},
+	})
+	if err != nil {
+		return fmt.Errorf("pop3: %w", err)
+	}
+	lc := listener.Config{Service: pop3Service, ALPN: pop3server.ALPN, Handler: server.Serve, Refusal: pop3server.Refusal}
+	if err := f.listen("pop3.listen", c.Listen, lc); err != nil {
+		return err
+	}
+	lc.ImplicitTLS = true
+	return f.listen("pop3.tls_listen", c.TLSListen, lc)
+}
+
+// listen opens one listener, which serves until the daemon stops.
+func (f *frontEnds) listen(field, addr string, c listener.Config) error {
+	if addr == config.Off {
+		return nil
+	}
+	c.Certificate, c.Gate, c.Logger, c.Observer = f.certs.get, f.gate, f.d.log, door{f.d.metrics}
+	server, err := listener.New(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", field, err)
+	}
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("%s: %w%s", field, err, advice(err))
+	}
+	r := running{field: field, server: server, ended: make(chan error, 1)}
+	go func() { r.ended <- server.Serve(ln) }()
+	f.open = append(f.open, r)
+	return nil
+}
+
+// advice says what to do about a listener that cannot be opened.
+func advice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return ": ports below 1024 need root, the capability CAP_NET_BIND_SERVICE, or another port in the configuration"
+	case errors.Is(err, syscall.EADDRINUSE):
+		return ": another program listens there; stop it or choose another port in the configuration"
+	}
+	return ""
+}

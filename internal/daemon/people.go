@@ -1,0 +1,163 @@
+package daemon
+
+import (
+	"context"
+
+	"porcupine/internal/admin"
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/directory"
+)
+
+// people shows the directory to the admin socket: text in, text out.
+type people struct{ d *daemon }
+
+var _ admin.Directory = people{}
+
+func parse(op, text string) (mail.Address, error) {
+	a, err := mail.ParseAddress(text)
+	if err != nil {
+		return a, cluster.Errorf(cluster.KindInvalid, op, "%w: write name@domain", err)
+	}
+	return a, nil
+}
+
+func user(op, text string) (mail.User, error) {
+	a, err := parse(op, text)
+	return mail.User(a.Canonical()), err
+}
+
+func (p people) AddUser(ctx context.Context, address, password string) error {
+	a, err := parse("add user", address)
+	if err != nil {
+		return err
+	}
+	credential, err := p.d.directory.NewCredential(password)
+	if err != nil {
+		return err
+	}
+	_, err = p.d.directory.AddUser(ctx, a, directory.NewUser{Credential: credential})
+	return err
+}
+
+// addUsersAtOnce bounds the users that AddUsers makes at the same time.
+const addUsersAtOnce = 16
+
+func (p people) AddUsers(ctx context.Context, addresses []string, password string) error {
+	credential, err := p.d.directory.NewCredential(password)
+	if err != nil {
+		return err
+	}
+	return inParallel(ctx, addresses, addUsersAtOnce, func(ctx context.Context, text string) error {
+		a, err := parse("add user", text)
+		if err != nil {
+			return err
+		}
+		_, err = p.d.directory.Mailbox(ctx, mail.User(a.Canonical()))
+		if !cluster.IsKind(err, cluster.KindNotFound) {
+			return err // there already, or not known now
+		}
+		_, err = p.d.directory.AddUser(ctx, a, directory.NewUser{Credential: credential})
+		return err
+	})
+}
+
+func (p people) SetPassword(ctx context.Context, address, password string) error {
+	u, err := user("set password", address)
+	if err != nil {
+		return err
+	}
+	credential, err := p.d.directory.NewCredential(password)
+	if err != nil {
+		return err
+	}
+	return p.d.directory.SetPassword(ctx, u, credential)
+}
+
+func (p people) RemoveUser(ctx context.Context, address string) error {
+	u, err := user("remove user", address)
+	if err != nil {
+		return err
+	}
+	deleted, err := p.d.directory.RemoveUser(ctx, u)
+	p.d.log.Info("user removed", "user", u, "messages_deleted", deleted, "err", err)
+	return err
+}
+
+func (p people) ListUsers(ctx context.Context, after string, limit int) ([]admin.User, error) {
+	infos, _, err := p.d.directory.ListUsers(ctx, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	users := make([]admin.User, len(infos))
+	for i, u := range infos {
+		users[i] = admin.User{Address: string(u.User), Created: u.Created, Changed: u.Changed, Disabled: u.Disabled}
+		if users[i].Messages, users[i].Bytes, err = p.usage(ctx, u.User); err != nil {
+			return nil, err
+		}
+	}
+	return users, nil
+}
+
+// usage sums what the user's mail map says of the user's fragments.
+func (p people) usage(ctx context.Context, u mail.User) (messages, bytes int64, err error) {
+	e, err := p.d.node.Lookup(ctx, string(u))
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, f := range e.Fragments {
+		if f.Type == mail.TypeMessage {
+			messages += f.Count
+			bytes += f.Bytes
+		}
+	}
+	return messages, bytes, nil
+}
+
+func (p people) AddDomain(ctx context.Context, domain string) error {
+	return p.d.directory.AddDomain(ctx, domain, directory.DomainSettings{})
+}
+
+func (p people) RemoveDomain(ctx context.Context, domain string) error {
+	return p.d.directory.RemoveDomain(ctx, domain)
+}
+
+func (p people) ListDomains(ctx context.Context, after string, limit int) ([]string, error) {
+	infos, _, err := p.d.directory.ListDomains(ctx, after, limit)
+	domains := make([]string, len(infos))
+	for i, d := range infos {
+		domains[i] = d.Domain
+	}
+	return domains, err
+}
+
+func (p people) AddAlias(ctx context.Context, alias string, targets []string) error {
+	a, err := parse("add alias", alias)
+	if err != nil {
+		return err
+	}
+	addrs := make([]mail.Address, len(targets))
+	for i, t := range targets {
+		if addrs[i], err = parse("add alias", t); err != nil {
+			return err
+		}
+	}
+	return p.d.directory.AddAlias(ctx, a, addrs)
+}
+
+func (p people) RemoveAlias(ctx context.Context, alias string) error {
+	a, err := parse("remove alias", alias)
+	if err != nil {
+		return err
+	}
+	return p.d.directory.RemoveAlias(ctx, a)
+}
+
+func (p people) ListAliases(ctx context.Context, after string, limit int) ([]admin.Alias, error) {
+	infos, _, err := p.d.directory.ListAliases(ctx, after, limit)
+	aliases := make([]admin.Alias, len(infos))
+	for i, a := range infos {
+		aliases[i] = admin.Alias{Address: a.Address, Targets: a.Targets}
+	}
+	return aliases, err
+}

@@ -1,0 +1,190 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/identity"
+	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/node"
+	"porcupine/internal/cluster/store"
+	"porcupine/internal/cluster/transport"
+	"porcupine/internal/config"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/delivery"
+	"porcupine/internal/mail/directory"
+	"porcupine/internal/mail/mailbox"
+	"porcupine/internal/mail/retrieval"
+)
+
+// daemon is the parts of one node.
+type daemon struct {
+	cfg     config.Config
+	log     *slog.Logger
+	fatal   context.CancelCauseFunc // ends the process in order, with a reason
+	closers []closer
+
+	id    *identity.Identity
+	store *store.Store
+	link  transport.Link
+	node  *node.Node
+
+	directory *directory.Directory
+	delivery  *delivery.Delivery
+	retrieval *retrieval.Retrieval
+	locks     *mailbox.Locks
+	metrics   *metrics
+	work      sync.WaitGroup // of background
+}
+
+// openSubstrate opens what the node stands on: identity, disk, cluster port.
+func (d *daemon) openSubstrate(ctx context.Context) error {
+	id, err := identity.Load(identity.Dir(d.cfg.DataDir), identity.Options{Logger: d.log})
+	if cluster.IsKind(err, cluster.KindNotFound) {
+		return fmt.Errorf("%s holds no node yet: make a new cluster with 'porcupine init', or join one with 'porcupine join'", d.cfg.DataDir)
+	}
+	if err != nil {
+		return err
+	}
+	d.id = id
+	// A crash, not an orderly end: after a failed write of the log nothing more may be acknowledged.
+	d.store, err = store.Open(store.Config{
+		Dir: filepath.Join(d.cfg.DataDir, "store"), ClusterID: id.Cluster(), Node: id.Node(), Types: mail.Types(),
+		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache),
+		OnFatal: func(err error) { d.fatal(fmt.Errorf("the disk failed: %w", err)) },
+	})
+	if err != nil {
+		return err
+	}
+	d.atEnd("store", func(context.Context) error { return d.store.Close() })
+	if err := d.writePID(); err != nil {
+		return err
+	}
+	return d.openLink()
+}
+
+func (d *daemon) openLink() error {
+	ln, err := net.Listen("tcp", d.cfg.Cluster.Listen)
+	if err != nil {
+		return fmt.Errorf("cluster.listen: %w%s", err, advice(err))
+	}
+	door := &identity.Door{Identity: d.id, Known: d.addresses, Admit: d.admitNewcomer}
+	port, err := transport.Open(transport.Config{Credentials: d.id, Listener: ln, Join: door.Serve, Logger: d.log})
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	d.link = port
+	d.atEnd("cluster port", port.Close)
+	advertise, err := advertised(d.cfg.Cluster, ln.Addr())
+	if err != nil {
+		return err
+	}
+	peers, err := rememberedPeers(d.cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	c := d.cfg.Cluster
+	d.node, err = node.New(node.Config{
+		Self:    cluster.Endpoint{ID: d.id.Node(), Name: d.cfg.Name, Addr: advertise},
+		Cluster: d.id.Cluster(), Version: Version(), Store: d.store, Link: port,
+		Peers:      append(peers, c.Peers...),
+		Membership: timings(c),
+		Logger:     d.log,
+		OnFatal:    func(err error) { d.fatal(err) },
+	})
+	return err
+}
+
+// timings turns the configured times into those of the membership core: suspect_after is the sum
+// of the pings missed before doubt and of the faster ones after.
+func timings(c config.Cluster) membership.Config {
+	const doubtPings = 12
+	m := membership.Config{
+		PingPeriod: c.PingInterval.D(), ReplyTimeout: c.ReplyTimeout.D(), ProbePeriod: c.ProbeEvery.D(),
+		PingMissesDoubt: 2, DoubtMissesMax: doubtPings,
+	}
+	rest := c.SuspectAfter.D() - 2*m.PingPeriod
+	m.DoubtPeriod = max(rest/doubtPings, 10*time.Millisecond)
+	return m
+}
+
+// advertised is the address at which other nodes reach this one.
+func advertised(c config.Cluster, bound net.Addr) (string, error) {
+	if c.Advertise != "" {
+		return c.Advertise, nil
+	}
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(bound.String())
+	if err != nil {
+		return "", err
+	}
+	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+		return net.JoinHostPort(host, port), nil
+	}
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return "", fmt.Errorf("this machine's addresses: %w: set cluster.advertise", err)
+	}
+	for _, a := range addrs {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
+			return net.JoinHostPort(ip.IP.String(), port), nil
+		}
+	}
+	return net.JoinHostPort("127.0.0.1", port), nil
+}
+
+// addresses lists where nodes of the cluster can be found, for those that join.
+func (d *daemon) addresses() []string {
+	var addrs []string
+	for _, k := range d.node.Known() {
+		addrs = append(addrs, k.Addr)
+	}
+	return addrs
+}
+
+// admitNewcomer refuses the id of a node that is known already.
+func (d *daemon) admitNewcomer(id cluster.NodeID) error {
+	for _, k := range d.node.Known() {
+		if k.ID == id {
+			return cluster.Errorf(cluster.KindExists, "join", "node %s is known already", id)
+		}
+	}
+	return nil
+}
+
+// startNode begins the node's life in the cluster, with every service registered.
+func (d *daemon) startNode(context.Context) error {
+	d.atEnd("node", d.node.Stop)
+	if err := d.node.Start(); err != nil {
+		return err
+	}
+	d.background(d.id.Run)
+	d.background(d.locks.Run)
+	d.background(d.widen)
+	return nil
+}
+
+// background runs f until the daemon stops, which waits for it.
+func (d *daemon) background(f func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	d.work.Add(1)
+	go func() {
+		defer d.work.Done()
+		f(ctx)
+	}()
+	d.atEnd("background work", func(context.Context) error {
+		cancel()
+		d.work.Wait()
+		return nil
+	})
+}
