@@ -6,33 +6,34 @@ import (
 )
 
 // update makes the change of one prepared update in the batch, the owner's header and the state.
-func (c *committer) update(st *staged, result *Result) error {
+func (c *committer) update(st *staged, result *Result) (err error) {
 	old := c.records[st.object.ID]
 	if !newer(st, old) || old == nil && !st.mine {
 		return c.discard(st)
 	}
 	o := c.owners.find(st.object.ID.Owner) // prepare put it there
-	result.Applied = true
-	result.Announce = st.cached
 	if !o.dirty {
 		o.dirty = true
 		c.dirty = append(c.dirty, o)
 	}
 	c.state.Time = max(c.state.Time, st.object.Timestamp.Time)
+	var vanished, appeared, same bool
 	if old != nil {
-		gone, err := c.remove(st, old, o)
-		if err != nil {
+		same = old.Object.Replicas.Equal(st.object.Replicas)
+		if vanished, err = c.remove(st, old, o); err != nil {
 			return err
 		}
-		result.Announce = result.Announce || gone
 	}
-	if !st.mine {
+	if st.mine {
+		if appeared, err = c.put(st, old, o); err != nil {
+			return err
+		}
+	} else {
 		c.records[st.object.ID] = nil
-		return nil
 	}
-	came, err := c.put(st, old, o)
-	result.Announce = result.Announce || came
-	return err
+	result.Applied = true
+	result.Announce = st.cached || (vanished || appeared) && !(same && vanished && appeared)
+	return nil
 }
 
 // remove takes the old version of an object out of counts and contents, and its record too
@@ -99,7 +100,7 @@ func (c *committer) put(st *staged, old *layout.Record, o *owner) (appeared bool
 	}
 	if st.cached {
 		o.header.Cached++
-		return true, nil
+		return false, nil
 	}
 	if st.object.Deleted {
 		return false, nil

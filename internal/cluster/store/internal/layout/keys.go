@@ -173,8 +173,8 @@ func CheckID(id cluster.ObjectID) error {
 	if err := CheckOwner(id.Owner); err != nil {
 		return err
 	}
-	if id.ID == "" || len(id.ID) > cluster.ObjectIDLenMax {
-		return fmt.Errorf("id has %d bytes: want 1 to %d", len(id.ID), cluster.ObjectIDLenMax)
+	if len(id.ID) > cluster.ObjectIDLenMax { // empty: the one object of its type that the owner has
+		return fmt.Errorf("id has %d bytes: at most %d", len(id.ID), cluster.ObjectIDLenMax)
 	}
 	return nil
 }
