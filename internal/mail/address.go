@@ -56,10 +56,10 @@ func ParseAddress(s string) (Address, error) {
 		}
 		return a, a.checkFolded(s)
 	}
-	a.Domain = strings.TrimSuffix(a.Domain, ".")
 	if _, err := CanonicalDomain(a.Domain); err != nil {
 		return Address{}, addressError(s, "%w", err)
 	}
+	a.Domain = strings.TrimSuffix(a.Domain, ".")
 	return a, a.checkFolded(s)
 }
 
