@@ -41,7 +41,6 @@ type daemon struct {
 	retrieval *retrieval.Retrieval
 	locks     *mailbox.Locks
 	metrics   *metrics
-	work      sync.WaitGroup // of background
 }
 
 // openSubstrate opens what the node stands on: identity, disk, cluster port.
@@ -168,23 +167,20 @@ func (d *daemon) startNode(context.Context) error {
 	if err := d.node.Start(); err != nil {
 		return err
 	}
-	d.background(d.id.Run)
-	d.background(d.locks.Run)
-	d.background(d.widen)
+	d.background(d.id.Run, d.locks.Run, d.widen)
 	return nil
 }
 
-// background runs f until the daemon stops, which waits for it.
-func (d *daemon) background(f func(context.Context)) {
+// background runs each function until the daemon stops, which waits for them.
+func (d *daemon) background(fs ...func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
-	d.work.Add(1)
-	go func() {
-		defer d.work.Done()
-		f(ctx)
-	}()
+	var work sync.WaitGroup
+	for _, f := range fs {
+		work.Go(func() { f(ctx) })
+	}
 	d.atEnd("background work", func(context.Context) error {
 		cancel()
-		d.work.Wait()
+		work.Wait()
 		return nil
 	})
 }
