@@ -65,10 +65,9 @@ type Config struct {
 	// ProbePeriod is the first time between two probes of one absent address; it doubles up to
 	// ProbePeriodMax. A quarter is added or taken off at random. Defaults 1 s and 5 s.
 	ProbePeriod, ProbePeriodMax time.Duration
-	// PenaltyMin is how long a node that was lost twice within PenaltyMemory is not taken back; it
-	// doubles with every further loss up to PenaltyMax. The first loss costs nothing. Defaults
-	// 1 s, 16 s, 60 s.
-	PenaltyMin, PenaltyMax, PenaltyMemory time.Duration
+	// A node that is lost within FlapMax of being taken in is not taken back for PenaltyMin, and
+	// twice as long each further time within PenaltyMemory, up to PenaltyMax. Defaults 5 s, 1 s, 60 s, 5 min.
+	FlapMax, PenaltyMin, PenaltyMax, PenaltyMemory time.Duration
 	// PauseMax: a Tick that comes this much later than asked means that this process was stopped
 	// or starved, so that silence of others proves nothing. Default 400 ms.
 	PauseMax time.Duration
@@ -92,8 +91,9 @@ func (c Config) withDefaults() (Config, error) {
 		{"ProbePeriod", &c.ProbePeriod, time.Second},
 		{"ProbePeriodMax", &c.ProbePeriodMax, 5 * time.Second},
 		{"PenaltyMin", &c.PenaltyMin, time.Second},
-		{"PenaltyMax", &c.PenaltyMax, 16 * time.Second},
-		{"PenaltyMemory", &c.PenaltyMemory, time.Minute},
+		{"PenaltyMax", &c.PenaltyMax, time.Minute},
+		{"PenaltyMemory", &c.PenaltyMemory, 5 * time.Minute},
+		{"FlapMax", &c.FlapMax, 5 * time.Second},
 		{"PauseMax", &c.PauseMax, 400 * time.Millisecond},
 	}
 	var errs []error

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"container/heap"
 	"fmt"
-	"hash/fnv"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -22,6 +21,7 @@ type world struct {
 	start   time.Time
 	rng     *rand.Rand
 	nodes   map[cluster.NodeID]*node
+	byAddr  map[string]*node
 	queue   events
 	seq     int
 	cut     map[[2]cluster.NodeID]bool // directed links that lose everything
@@ -30,7 +30,7 @@ type world struct {
 	delay   time.Duration
 	jitter  time.Duration
 	trace   func(format string, args ...any)
-	views   map[cluster.Epoch]string // M1
+	views   map[cluster.Epoch]*cluster.View // M1
 	sent    map[membership.Kind]int
 	hash    uint64
 	broken  []string // violated invariants
@@ -77,9 +77,9 @@ func (q *events) Pop() any {
 func newWorld(seed uint64) *world {
 	start := time.Unix(1e9, 0)
 	return &world{
-		now: start, start: start, rng: rand.New(rand.NewPCG(seed, 1)), nodes: map[cluster.NodeID]*node{},
+		now: start, start: start, rng: rand.New(rand.NewPCG(seed, 1)), nodes: map[cluster.NodeID]*node{}, byAddr: map[string]*node{},
 		cut: map[[2]cluster.NodeID]bool{}, delay: time.Millisecond, jitter: time.Millisecond,
-		trace: func(string, ...any) {}, views: map[cluster.Epoch]string{}, sent: map[membership.Kind]int{},
+		trace: func(string, ...any) {}, views: map[cluster.Epoch]*cluster.View{}, sent: map[membership.Kind]int{},
 	}
 }
 
@@ -95,7 +95,7 @@ func (w *world) boot(id cluster.NodeID, peers ...cluster.NodeID) {
 	n := w.nodes[id]
 	if n == nil {
 		n = &node{id: id, addr: addrOf(id)}
-		w.nodes[id] = n
+		w.nodes[id], w.byAddr[n.addr] = n, n
 	}
 	cfg := membership.Config{
 		Self:   cluster.Endpoint{ID: id, Name: name(id), Addr: n.addr},
@@ -184,12 +184,7 @@ func (w *world) send(from *node, env membership.Envelope) {
 	if w.watchOn {
 		w.trace("%s: -> %s %v", name(from.id), env.To.Addr, env.Message.Kind)
 	}
-	var to *node
-	for _, n := range w.nodes {
-		if n.addr == env.To.Addr {
-			to = n
-		}
-	}
+	to := w.byAddr[env.To.Addr]
 	copies := 1
 	if w.dup > 0 && w.rng.Float64() < w.dup {
 		copies = 2
@@ -221,9 +216,13 @@ func (w *world) run(d time.Duration) {
 
 // note adds to the hash of the trace.
 func (w *world) note(id cluster.NodeID, what string) {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %d %d %s", w.hash, w.now.Sub(w.start), id, what)
-	w.hash = h.Sum64()
+	const prime = 1099511628211 // FNV-1a, by words
+	for _, x := range []uint64{uint64(w.now.Sub(w.start)), uint64(id)} {
+		w.hash = (w.hash ^ x) * prime
+	}
+	for i := range len(what) {
+		w.hash = (w.hash ^ uint64(what[i])) * prime
+	}
 }
 
 func (w *world) violated(format string, args ...any) {
@@ -239,11 +238,10 @@ func (w *world) checkInstall(n *node, v *cluster.View) {
 	if n.disk.Promised.Less(v.Epoch) {
 		w.violated("M2: %s installs %v, disk has %v", name(n.id), v.Epoch, n.disk.Promised)
 	}
-	print := fmt.Sprint(v.Members, v.Map)
-	if old, ok := w.views[v.Epoch]; ok && old != print {
+	if old, ok := w.views[v.Epoch]; ok && old != v && !(slices.Equal(old.Members, v.Members) && slices.Equal(old.Map, v.Map)) {
 		w.violated("M1: two views of epoch %v", v.Epoch)
 	} else if !ok {
-		w.views[v.Epoch] = print
+		w.views[v.Epoch] = v
 		w.checkMap(v)
 	}
 	self, ok := v.Member(n.id)

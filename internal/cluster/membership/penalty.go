@@ -6,47 +6,63 @@ import (
 	"porcupine/internal/cluster"
 )
 
-// penalty is the record of a node that was lost. A node that is lost again and again (a link
-// that flaps, or that carries small messages but no views) would cost two epochs each time; so
-// after the second loss it must wait before it is merged again, longer each time.
+// penalty is the record of a node that was a member. A node that is lost again soon after it was
+// taken in (a link that flaps, that works one way or not between all members, that carries small
+// messages but no views) would cost two epochs each time; so it must wait before it is merged
+// again, twice as long each time. A node that is lost after a long membership has merely
+// crashed, and pays nothing.
 type penalty struct {
-	losses int
-	last   time.Time
-	until  time.Time
+	joined time.Time // when it was last taken in
+	last   time.Time // when it was last lost
+	wait   time.Duration
+	until  time.Time // not to be taken back before
 }
 
-// penalties holds a record for each node lost lately. Records are few: a node must have been a
-// member to get one.
+// penalties holds a record for each node that came or went within PenaltyMemory.
 type penalties map[cluster.NodeID]penalty
 
-// lost notes one more loss.
+// lost notes that a member is one no more.
 func (p penalties) lost(id cluster.NodeID, now time.Time, cfg *Config) {
 	r := p[id]
-	if now.Sub(r.last) > cfg.PenaltyMemory {
-		r = penalty{}
+	switch {
+	case now.Sub(r.last) > cfg.PenaltyMemory:
+		r.wait = 0
+	case now.Sub(r.joined) > cfg.FlapMax:
+	case r.wait == 0:
+		r.wait = cfg.PenaltyMin
+	default:
+		r.wait = min(2*r.wait, cfg.PenaltyMax)
 	}
-	r.losses++
 	r.last = now
-	if r.losses > 1 {
-		wait := cfg.PenaltyMin
-		for i := 2; i < r.losses && wait < cfg.PenaltyMax; i++ {
-			wait *= 2
-		}
-		r.until = now.Add(min(wait, cfg.PenaltyMax))
+	if now.Sub(r.joined) <= cfg.FlapMax {
+		r.until = now.Add(r.wait)
 	}
 	p[id] = r
-	for other, r := range p {
-		if now.Sub(r.last) > cfg.PenaltyMemory && !r.until.After(now) {
-			delete(p, other)
-		}
-	}
 }
 
-// penalise notes the members that a new view lacks, but for the one that left by itself.
+// penalise compares a new view with the old one: who was taken in, and who is missing. A node
+// that left by itself made the view that lacks it.
 func (c *Core) penalise(now time.Time, v *cluster.View) {
+	for id, r := range c.penalties {
+		if now.Sub(r.last) > c.cfg.PenaltyMemory && now.Sub(r.joined) > c.cfg.FlapMax {
+			delete(c.penalties, id)
+		}
+	}
+	for _, m := range v.Members {
+		if m.Since == v.Epoch && m.ID != c.cfg.Self.ID {
+			r := c.penalties[m.ID]
+			r.joined = now
+			c.penalties[m.ID] = r
+		}
+	}
 	for _, m := range c.view.Members {
 		if !v.Contains(m.ID) && v.Epoch.Coordinator != m.ID {
 			c.penalties.lost(m.ID, now, &c.cfg)
 		}
 	}
+}
+
+// isBarred reports whether a node must wait before it is taken back.
+func (c *Core) isBarred(id cluster.NodeID, now time.Time) bool {
+	return c.penalties[id].until.After(now)
 }

@@ -165,7 +165,7 @@ func (c *Core) onProbe(now time.Time, m Message) {
 		ack.Members = c.groupContacts()
 		c.send(m.From, ack)
 		c.gather.hold = now.Add(c.cfg.GatherMax)
-	case c.penalties[m.From.ID].until.After(now):
+	case c.isBarred(m.From.ID, now):
 	case member && c.gather.found[m.From.ID] != nil:
 		// A round that takes it in is planned.
 	case member:
@@ -201,7 +201,7 @@ func (c *Core) onProbeAck(now time.Time, m Message) {
 	case c.view.Contains(m.From.ID) && !c.view.Epoch.Less(m.Installed):
 	case m.Coordinator.ID == m.From.ID && len(m.Members) > 0:
 		c.contacts.joinAll(m.Members)
-		if c.larger(m) && !c.penalties[m.From.ID].until.After(now) {
+		if c.larger(m) && !c.isBarred(m.From.ID, now) {
 			g := &group{coordinator: m.From.ID, epoch: m.Installed, at: now}
 			for _, k := range m.Members {
 				g.members = append(g.members, k.Endpoint)

@@ -116,7 +116,10 @@ func randomRun(seed uint64, trace func(w *world)) *world {
 		if n := w.nodes[id]; n.paused {
 			w.resume(id)
 		}
-		if n := w.nodes[id]; !n.running {
+	}
+	w.run(2 * time.Second) // who is leaving ends that
+	for _, id := range nodesFrom(1, cluster.NodeID(size)) {
+		if !w.nodes[id].running {
 			w.boot(id, 1)
 		}
 	}

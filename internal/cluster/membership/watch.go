@@ -199,7 +199,7 @@ func (c *Core) compareViews(now time.Time, m Message) {
 // takeBack plans a round for a member that has started over alone. Its answer proved the link,
 // and a group of one is its own coordinator, so no probe is needed.
 func (c *Core) takeBack(now time.Time, m Message) {
-	if c.penalties[m.From.ID].until.After(now) {
+	if c.isBarred(m.From.ID, now) {
 		c.dropMember(now, m.From.ID)
 		return
 	}
