@@ -13,7 +13,7 @@ import (
 const (
 	textLost    = "mailbox lock was lost, nothing is deleted; log in again"
 	textNoSuch  = "no such message"
-	textTryOn   = "cannot be done now; try again later"
+	textTryOn   = "is not available now; try again later"
 	textNotHere = "not valid in this state"
 )
 
