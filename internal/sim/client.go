@@ -41,7 +41,8 @@ type clients struct {
 	w        *World
 	rng      *rand.Rand
 	users    []*user
-	messages map[string]*sent
+	messages map[string]*sent // acknowledged
+	removed  map[string]bool  // a deletion was tried
 	number   int
 	pause    time.Duration // mean time between two operations
 }
@@ -59,16 +60,16 @@ type user struct {
 
 // sent is a message that was accepted: the oracle of D1, D9 and V2.
 type sent struct {
-	id      string
-	user    *user
-	home    *node
-	acked   int64
-	deleted bool // a deletion was tried
+	id    string
+	user  *user
+	home  *node
+	acked int64
 }
 
 func (c *clients) init(w *World) {
 	c.w, c.rng = w, w.stream("clients")
 	c.messages = make(map[string]*sent)
+	c.removed = make(map[string]bool)
 	c.pause = time.Second
 	for i := range 12 {
 		c.users = append(c.users, &user{name: fmt.Sprintf("u%d@example.test", i)})
@@ -227,9 +228,7 @@ func (c *clients) remove(n *node, u *user, shown map[cluster.NodeID][]string) {
 	slices.Sort(homes)
 	for _, home := range homes {
 		for _, id := range shown[home] {
-			if m := c.messages[id]; m != nil {
-				m.deleted = true
-			}
+			c.removed[id] = true // from now on it may be gone, acknowledged already or not
 		}
 		n.call(home, &request{method: methodDelete, owner: u.name, ids: shown[home]}, func(*answer) {})
 	}

@@ -128,14 +128,14 @@ func mapMovesLittle(old, v *cluster.View) string {
 	}
 	moved := 0
 	for b := range v.Map {
+		if e := v.Map[b].Epoch; old.Epoch.Less(e) && e != v.Epoch {
+			return "" // there was a view between the two
+		}
 		if v.Map[b].Manager != old.Map[b].Manager {
 			moved++
 		}
 	}
 	n := max(len(old.Members), len(v.Members))
-	if gone == 1 {
-		n = len(old.Members)
-	}
 	if limit := (cluster.BucketCount + n - 1) / n; moved > limit {
 		return fmt.Sprintf("epoch %v moves %d buckets for one change among %d nodes, want at most %d", v.Epoch, moved, n, limit)
 	}
@@ -231,7 +231,7 @@ func (c *check) shown(n *node, u *user, v *cluster.View, shown map[cluster.NodeI
 	c.showings++
 	ids := make([]string, 0, len(c.w.client.messages))
 	for id, m := range c.w.client.messages {
-		if m.user == u && !m.deleted && m.acked < begun {
+		if m.user == u && !c.w.client.removed[id] && m.acked < begun {
 			ids = append(ids, id)
 		}
 	}

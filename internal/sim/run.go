@@ -220,7 +220,7 @@ func (w *World) firstView() *cluster.View {
 func (w *World) mailLost() string {
 	for i := 1; i <= w.client.number; i++ {
 		m := w.client.messages[fmt.Sprintf("m%d", i)]
-		if m == nil || m.deleted {
+		if m == nil || w.client.removed[m.id] {
 			continue
 		}
 		s := m.home.disk.owners[m.user.name]

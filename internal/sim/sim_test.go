@@ -34,7 +34,11 @@ func TestMany(t *testing.T) {
 		if *hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag || *hoursFlag == 0 && time.Since(begun) > 10*time.Second {
 			break
 		}
+		at := time.Now()
 		r := Run(Options{Seed: seed})
+		if testing.Verbose() && time.Since(at) > 5*time.Second {
+			t.Logf("seed %d took %v: %v", seed, time.Since(at).Round(time.Millisecond), r.Stats.String())
+		}
 		total.add(&r.Stats)
 		if r.Failure != nil {
 			t.Fatal(r.Failure)
