@@ -75,11 +75,11 @@ func (c *Conn) StartTLS(ctx context.Context) error {
 func (c *Conn) handshake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.server.cfg.HandshakeTimeout)
 	defer cancel()
-	gate := c.server.cfg.Gate
-	if err := gate.beginHandshake(ctx); err != nil {
+	end, err := c.server.cfg.Gate.beginHandshake(ctx, c.remote)
+	if err != nil {
 		return err
 	}
-	defer gate.endHandshake()
+	defer end()
 	t := tls.Server(c.raw, c.server.tls)
 	// A handshake needs a deep stack, and a goroutine's stack stays grown. On a goroutine of its
 	// own that memory goes back as soon as the handshake is over, not when the session is.

@@ -22,8 +22,13 @@ type GateConfig struct {
 	// PerNetworkMax bounds the connections at once from one network: one IPv4 address, or one
 	// IPv6 /64, which is what one customer has.
 	PerNetworkMax int
-	HandshakesMax int // TLS handshakes at once; more wait for their turn
+	// HandshakesMax bounds the TLS handshakes at once; more wait for their turn. One network may
+	// have a quarter of them, so that clients which connect and stay silent cannot keep others out.
+	HandshakesMax int
 }
+
+// handshakesShare is which part of HandshakesMax one network may have: one in so many.
+const handshakesShare = 4
 
 // Gate counts connections and refuses what is over the limit. It is safe for concurrent use.
 type Gate struct {
@@ -32,7 +37,13 @@ type Gate struct {
 
 	mu        sync.Mutex
 	total     int
-	byNetwork map[netip.Prefix]int // no zero entries, so at most total entries
+	byNetwork map[netip.Prefix]*guest // of networks with connections, so at most total entries
+}
+
+// guest is a network with connections.
+type guest struct {
+	connections int
+	handshakes  chan struct{} // a slot for each handshake of the network; nil before the first
 }
 
 // NewGate makes a gate; an error says which limit is negative.
@@ -56,7 +67,7 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 	return &Gate{
 		cfg:        cfg,
 		handshakes: make(chan struct{}, cfg.HandshakesMax),
-		byNetwork:  make(map[netip.Prefix]int),
+		byNetwork:  make(map[netip.Prefix]*guest),
 	}, nil
 }
 
@@ -75,11 +86,16 @@ func (g *Gate) enter(from netip.Addr) (why Reason, ok bool) {
 	if g.total >= g.cfg.ConnectionsMax {
 		return ReasonTotal, false
 	}
-	if g.byNetwork[n] >= g.cfg.PerNetworkMax {
+	visitor := g.byNetwork[n]
+	if visitor == nil {
+		visitor = &guest{}
+		g.byNetwork[n] = visitor
+	}
+	if visitor.connections >= g.cfg.PerNetworkMax {
 		return ReasonAddress, false
 	}
 	g.total++
-	g.byNetwork[n]++
+	visitor.connections++
 	return "", true
 }
 
@@ -89,19 +105,36 @@ func (g *Gate) leave(from netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.total--
-	if g.byNetwork[n]--; g.byNetwork[n] == 0 {
+	visitor := g.byNetwork[n]
+	if visitor.connections--; visitor.connections == 0 {
 		delete(g.byNetwork, n)
 	}
 }
 
-// beginHandshake waits for a handshake slot; the caller gives it back with endHandshake.
-func (g *Gate) beginHandshake(ctx context.Context) error {
-	select {
-	case g.handshakes <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("wait for a TLS handshake slot (%d at once): %w", g.cfg.HandshakesMax, ctx.Err())
+// beginHandshake waits for a handshake slot of the network, then for one of all, and gives the
+// function that gives both back.
+func (g *Gate) beginHandshake(ctx context.Context, from netip.Addr) (end func(), err error) {
+	own := g.handshakesOf(from)
+	for i, slots := range []chan struct{}{own, g.handshakes} {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			if i > 0 {
+				<-own
+			}
+			return nil, fmt.Errorf("wait for a TLS handshake slot (%d at once): %w", cap(slots), ctx.Err())
+		}
 	}
+	return func() { <-g.handshakes; <-own }, nil
 }
 
-func (g *Gate) endHandshake() { <-g.handshakes }
+// handshakesOf gives the slots of the network of a connection that is inside.
+func (g *Gate) handshakesOf(from netip.Addr) chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	visitor := g.byNetwork[mail.NetworkOf(from)]
+	if visitor.handshakes == nil {
+		visitor.handshakes = make(chan struct{}, max(1, g.cfg.HandshakesMax/handshakesShare))
+	}
+	return visitor.handshakes
+}

@@ -115,10 +115,8 @@ func TestAttack30_HandshakeLimitAndDeadline(t *testing.T) {
 		cfg.HandshakeTimeout = 10 * time.Second
 		cfg.Gate = newGate(t, listener.GateConfig{HandshakesMax: 2})
 		ln := start(t, newServer(t, cfg))
-		var silent []*listenertest.Conn
-		for range 2 { // both slots
-			silent = append(silent, dial(t, ln, "192.0.2.66"))
-		}
+		// Both slots, from two networks: one alone cannot have both.
+		silent := []*listenertest.Conn{dial(t, ln, "192.0.2.66"), dial(t, ln, "192.0.2.67")}
 		synctest.Wait()
 		began := time.Now()
 		// This one waits its turn, and gets it before its own time is over.
@@ -135,6 +133,24 @@ func TestAttack30_HandshakeLimitAndDeadline(t *testing.T) {
 		synctest.Wait()
 		if o.handshakes != 3 || o.failed != 2 {
 			t.Errorf("%d handshakes, %d failed, want 3 and 2", o.handshakes, o.failed)
+		}
+	})
+}
+
+func TestAttack30_OneNetworkCannotTakeAllHandshakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg, pool := secure(t, "pop3", true)
+		cfg.Gate = newGate(t, listener.GateConfig{HandshakesMax: 8})
+		ln := start(t, newServer(t, cfg))
+		for range 100 {
+			dial(t, ln, "192.0.2.66") // and say nothing
+		}
+		synctest.Wait()
+		began := time.Now()
+		c := tls.Client(dial(t, ln, "192.0.2.1"), &tls.Config{RootCAs: pool, ServerName: listenertest.ServerName})
+		expect(t, c, "hello\r\n")
+		if d := time.Since(began); d != 0 {
+			t.Errorf("another network was served after %v, want at once", d)
 		}
 	})
 }

@@ -36,11 +36,13 @@ type Config struct {
 	// IdleTimeout closes a logged-in session whose next command does not come, whole, in that
 	// time; at least IdleTimeoutMin.
 	IdleTimeout time.Duration
-	// LoginTimeout is the time from the connection to the login.
+	// LoginTimeout is the time from the connection to the login. It is shorter than the ten
+	// minutes of RFC 1939 §3 on purpose: who has not logged in holds a connection for nothing.
 	LoginTimeout time.Duration
 	// WriteTimeout is the time in which the client must take 16 KiB.
 	WriteTimeout time.Duration
-	// ServiceTimeout bounds the opening of a mailbox, and the deletions of QUIT.
+	// ServiceTimeout bounds the opening of a mailbox, the wait for each piece of a message, and the
+	// deletions of QUIT.
 	ServiceTimeout time.Duration
 
 	LoginCommandsMax int // commands before the login
@@ -61,7 +63,7 @@ type Observer interface {
 	Command(verb pop3.Verb, ok bool, took time.Duration)
 	// LoggedIn: a client tried to open a mailbox: the outcome of Maildrops.Open.
 	LoggedIn(c mail.Client, took time.Duration, err error)
-	// Retrieved: the text of a message went out by RETR or TOP, of that many octets.
+	// Retrieved: RETR or TOP was answered, for which that many octets of text were read.
 	Retrieved(octets int64, took time.Duration)
 }
 

@@ -28,7 +28,8 @@ type Maildrop interface {
 	// same at every call; the caller does not change it.
 	Messages() []Message
 	// Read gives the text of message i (from 0). The reader fails, instead of ending, when the
-	// text does not match its checksum (D5). The caller closes it.
+	// text does not match its checksum (D5); its end is io.EOF itself, not wrapped. ctx governs
+	// the reader until the caller closes it: when it is cancelled, a waiting Read returns.
 	Read(ctx context.Context, i int) (io.ReadCloser, error)
 	// Delete deletes these messages (from 0, ascending), and gives an error unless all of the
 	// deletions are durable. It is called once at most.

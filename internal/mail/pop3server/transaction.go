@@ -79,7 +79,12 @@ func (s *session) retrieve(number, lines int) bool {
 	if !ok {
 		return s.err(pop3.NoCode, textNoSuch)
 	}
-	body, err := s.view.drop.Read(s.ctx, i)
+	// The watchdog cuts off a read that stands still; it is reset for every piece.
+	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
+	watchdog := time.AfterFunc(s.srv.cfg.ServiceTimeout, cancel)
+	defer watchdog.Stop()
+	body, err := s.view.drop.Read(ctx, i)
 	if err != nil {
 		return s.unreadable(number, err)
 	}
@@ -91,7 +96,8 @@ func (s *session) retrieve(number, lines int) bool {
 		return s.unreadable(number, err)
 	}
 	s.ok("message follows")
-	octets, err := s.copyText(body, *lent, n, whole, lines)
+	watchdog.Stop()
+	octets, err := s.copyText(&watched{body, watchdog, s.srv.cfg.ServiceTimeout}, *lent, n, whole, lines)
 	if err != nil {
 		s.srv.cfg.Logger.Error("pop3 message failed while it was sent; connection closed", "user", string(s.user), "number", number, "error", err)
 		s.end(EndedReadError)
@@ -100,6 +106,20 @@ func (s *session) retrieve(number, lines int) bool {
 	s.retrieved++
 	s.srv.cfg.Observer.Retrieved(octets, time.Since(began))
 	return true
+}
+
+// watched is a reader under a watchdog, which runs during reads only: the time that the client
+// takes is another matter.
+type watched struct {
+	r        io.Reader
+	watchdog *time.Timer
+	timeout  time.Duration
+}
+
+func (w *watched) Read(p []byte) (int, error) {
+	w.watchdog.Reset(w.timeout)
+	defer w.watchdog.Stop()
+	return w.r.Read(p)
 }
 
 // copyText writes the text, of which the first n bytes are in buf already, as a multi-line reply.
