@@ -64,6 +64,25 @@ func decodeProfile(b []byte) (*Profile, error) {
 	return p, nil
 }
 
+// mailPart is what a delivery or a retrieval needs of a Profile: reading it alone is several times
+// cheaper, and they happen all the time.
+type mailPart struct {
+	Version   int               `json:"version"`
+	Settings  mail.Settings     `json:"settings"`
+	MailAfter cluster.Timestamp `json:"mail_after"`
+}
+
+func decodeMailPart(b []byte) (*mailPart, error) {
+	p := new(mailPart)
+	if err := decodeRecord(b, p, &p.Version); err != nil {
+		return nil, fmt.Errorf("user profile: %w", err)
+	}
+	if err := checkSettings(p.Settings); err != nil {
+		return nil, fmt.Errorf("user profile: %w", err)
+	}
+	return p, nil
+}
+
 func decodeAlias(b []byte) (*Alias, error) {
 	a := new(Alias)
 	if err := decodeRecord(b, a, &a.Version); err != nil {

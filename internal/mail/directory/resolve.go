@@ -58,12 +58,12 @@ func mailboxIn(owner string, e cluster.Entry) (mail.Mailbox, bool, error) {
 	return mail.Mailbox{User: mail.User(owner), Settings: p.Settings, Entry: e}, true, nil
 }
 
-func profileIn(owner string, e *cluster.Entry) (*Profile, bool, error) {
+func profileIn(owner string, e *cluster.Entry) (*mailPart, bool, error) {
 	c, ok := e.Find(mail.TypeUser, "")
 	if !ok {
 		return nil, false, nil
 	}
-	p, err := decodeProfile(c.Contents)
+	p, err := decodeMailPart(c.Contents)
 	if err != nil {
 		return nil, false, cluster.Errorf(cluster.KindCorrupt, "read user "+owner, "%w", err)
 	}
