@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/pprof"
 	"strconv"
 	"time"
 
@@ -78,6 +79,11 @@ func (s *Server) Handler() http.Handler {
 	get("/aliases", list(d.ListAliases))
 	change("/aliases/add", func(ctx context.Context, a address) error { return d.AddAlias(ctx, a.Address, a.Targets) })
 	change("/aliases/remove", func(ctx context.Context, a address) error { return d.RemoveAlias(ctx, a.Address) })
+	// Profiles of the running node, for those who may open the socket:
+	// curl --unix-socket admin.sock http://node/debug/pprof/profile?seconds=10
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /store/verify", s.verify)
 	mux.HandleFunc("GET /store/dump", s.dump)
 	return mux
