@@ -293,8 +293,8 @@ func (n *Node) Ask(ctx context.Context, owner, method string, payload []byte) ([
 	n.cluster.mu.Lock()
 	manager, err := n.cluster.reach("ask "+method, n.cluster.view.Manager(ID.BucketOf(owner)))
 	n.cluster.mu.Unlock()
-	if err != nil {
-		return nil, err
+	if err != nil || ctx.Err() != nil {
+		return nil, unavailable("ask " + method)
 	}
 	return manager.handlers[method](ctx, n.id, payload)
 }

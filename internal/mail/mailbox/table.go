@@ -58,7 +58,8 @@ type table struct {
 	grace    time.Duration
 	locksMax int
 	held     map[mail.User]holder
-	seen     []sighting // oldest first; those younger than the grace, and the last
+	seen     []sighting    // oldest first; those younger than the grace
+	settled  cluster.Epoch // the newest one older than that
 }
 
 func newTable(lease, grace time.Duration, locksMax int) *table {
@@ -67,24 +68,23 @@ func newTable(lease, grace time.Duration, locksMax int) *table {
 
 // observe notes when a view was seen first.
 func (t *table) observe(v *cluster.View, now time.Time) {
-	if n := len(t.seen); n == 0 || t.seen[n-1].epoch.Less(v.Epoch) {
+	last := t.settled
+	if n := len(t.seen); n > 0 {
+		last = t.seen[n-1].epoch
+	}
+	if last.Less(v.Epoch) {
 		t.seen = append(t.seen, sighting{epoch: v.Epoch, at: now})
 	}
-	for len(t.seen) > 1 && now.Sub(t.seen[0].at) >= t.grace {
+	for len(t.seen) > 0 && now.Sub(t.seen[0].at) >= t.grace {
+		t.settled = t.seen[0].epoch
 		t.seen = t.seen[1:]
 	}
 }
 
-// isEarly reports whether a bucket that was assigned in that epoch is too fresh for newcomers: the
-// first view seen with that assignment is younger than the grace.
-func (t *table) isEarly(assigned cluster.Epoch, now time.Time) bool {
-	for _, s := range t.seen {
-		if !s.epoch.Less(assigned) {
-			return now.Sub(s.at) < t.grace
-		}
-	}
-	return false
-}
+// isEarly reports whether a bucket that was assigned in that epoch is too fresh for newcomers: no
+// view with that assignment was seen as long ago as the grace. Preconditions: the view of the
+// moment has been observed.
+func (t *table) isEarly(assigned cluster.Epoch) bool { return t.settled.Less(assigned) }
 
 // acquire gives the lock to the session, or renews it. assert says that the session had the lock
 // already, under an earlier term or this one.
@@ -97,7 +97,7 @@ func (t *table) acquire(v *cluster.View, now time.Time, u mail.User, b cluster.B
 	if h, ok := t.held[u]; ok && h.session != s && t.isValid(v, now, b, h) {
 		return inUse, term{}
 	}
-	if !assert && t.isEarly(want.bucket, now) {
+	if !assert && t.isEarly(want.bucket) {
 		return early, term{}
 	}
 	if _, ok := t.held[u]; !ok && len(t.held) >= t.locksMax {
