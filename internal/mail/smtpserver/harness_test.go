@@ -10,7 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -19,112 +19,12 @@ import (
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/listener"
+	"porcupine/internal/mail/listener/listenertest"
 	"porcupine/internal/mail/sasl"
 	"porcupine/internal/mail/smtp"
 	"porcupine/internal/mail/smtpserver"
 	"porcupine/internal/mail/smtpserver/spool"
 )
-
-// half is one direction of a connection in memory, with room for writes that nobody reads yet.
-type half struct {
-	mu       sync.Mutex
-	wake     *sync.Cond
-	buf      []byte
-	room     int // writes wait for it
-	closed   bool
-	deadline [2]time.Time // of the reader, of the writer
-}
-
-func newHalf(room int) *half {
-	h := &half{room: room}
-	h.wake = sync.NewCond(&h.mu)
-	return h
-}
-
-func (h *half) setDeadline(who int, t time.Time) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.deadline[who] = t
-	h.wake.Broadcast()
-	if d := time.Until(t); !t.IsZero() && d > 0 {
-		time.AfterFunc(d, h.wake.Broadcast)
-	}
-}
-
-func (h *half) expiredLocked(who int) bool {
-	t := h.deadline[who]
-	return !t.IsZero() && !time.Now().Before(t)
-}
-
-func (h *half) read(p []byte) (int, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for {
-		switch {
-		case h.expiredLocked(0):
-			return 0, os.ErrDeadlineExceeded
-		case len(h.buf) > 0:
-			n := copy(p, h.buf)
-			h.buf = h.buf[n:]
-			h.wake.Broadcast()
-			return n, nil
-		case h.closed:
-			return 0, io.EOF
-		}
-		h.wake.Wait()
-	}
-}
-
-func (h *half) write(p []byte) (written int, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for len(p) > 0 {
-		switch n := min(len(p), h.room-len(h.buf)); {
-		case h.closed:
-			return written, io.ErrClosedPipe
-		case h.expiredLocked(1):
-			return written, os.ErrDeadlineExceeded
-		case n > 0:
-			h.buf = append(h.buf, p[:n]...)
-			p, written = p[n:], written+n
-			h.wake.Broadcast()
-		default:
-			h.wake.Wait()
-		}
-	}
-	return written, nil
-}
-
-func (h *half) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closed = true
-	h.wake.Broadcast()
-}
-
-// memConn is one end of a connection in memory.
-type memConn struct {
-	in, out     *half
-	local, peer net.Addr
-}
-
-func (c *memConn) Read(p []byte) (int, error)  { return c.in.read(p) }
-func (c *memConn) Write(p []byte) (int, error) { return c.out.write(p) }
-func (c *memConn) Close() error                { c.in.close(); c.out.close(); return nil }
-func (c *memConn) LocalAddr() net.Addr         { return c.local }
-func (c *memConn) RemoteAddr() net.Addr        { return c.peer }
-func (c *memConn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
-}
-func (c *memConn) SetReadDeadline(t time.Time) error  { c.in.setDeadline(0, t); return nil }
-func (c *memConn) SetWriteDeadline(t time.Time) error { c.out.setDeadline(1, t); return nil }
-
-// InputPending is what listener.Conn.EarlyInput asks.
-func (c *memConn) InputPending() bool {
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
-	return len(c.in.buf) > 0
-}
 
 // memListener hands connections in memory to a server.
 type memListener struct {
@@ -146,24 +46,21 @@ func (l *memListener) Accept() (net.Conn, error) {
 	}
 }
 func (l *memListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
-func (l *memListener) Addr() net.Addr { return addr("192.0.2.25:25") }
+func (l *memListener) Addr() net.Addr { return net.TCPAddrFromAddrPort(serverAddr) }
 
-func addr(s string) net.Addr {
-	a, err := net.ResolveTCPAddr("tcp", s)
-	if err != nil {
-		panic(err)
-	}
-	return a
-}
+var (
+	clientAddr = netip.MustParseAddrPort("192.0.2.1:40000")
+	serverAddr = netip.MustParseAddrPort("192.0.2.25:25")
+)
 
 // dial connects; before is what the client has sent by the time it is accepted.
-func (l *memListener) dial(before string, serverRoom int) net.Conn {
-	toServer, toClient := newHalf(1<<20), newHalf(serverRoom)
-	client := &memConn{in: toClient, out: toServer, local: addr("192.0.2.1:1025"), peer: l.Addr()}
-	server := &memConn{in: toServer, out: toClient, local: l.Addr(), peer: addr("192.0.2.1:1025")}
-	toServer.buf = append(toServer.buf, before...)
+func (l *memListener) dial(before string) (net.Conn, error) {
+	client, server := listenertest.Pipe(clientAddr, serverAddr)
+	if _, err := io.WriteString(client, before); err != nil {
+		return nil, err
+	}
 	l.conns <- server
-	return client
+	return client, nil
 }
 
 // stored is a message that the fake Delivery was given.
@@ -348,7 +245,11 @@ func (h *host) connect() *client {
 
 // connectEarly connects without reading the greeting.
 func (h *host) connectEarly(before string) *client {
-	conn := h.ln.dial(before, 1<<20)
+	h.t.Helper()
+	conn, err := h.ln.dial(before)
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	h.t.Cleanup(func() { conn.Close() })
 	return &client{t: h.t, Conn: conn, r: bufio.NewReader(conn)}
 }

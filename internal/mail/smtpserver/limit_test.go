@@ -1,7 +1,6 @@
 package smtpserver_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -284,12 +283,13 @@ func dribble(c *client, text string, every time.Duration, ended chan string) str
 func TestAttack28_SlowRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &observer{ended: make(chan smtpserver.SessionStats, 1)}
-		h := start(t, smtpserver.MX, func(c *smtpserver.Config, _ *listener.Config) { c.Observer = o })
-		conn := h.ln.dial("", 1000) // the client takes no more than that
-		(&client{t: t, Conn: conn, r: bufio.NewReader(conn)}).want("220 ")
+		h := start(t, smtpserver.MX, func(c *smtpserver.Config, _ *listener.Config) {
+			c.Observer, c.Limits.IdleCommandsMax = o, 1e6
+		})
+		conn := h.connect()
 		began := time.Now()
 		go func() {
-			_, _ = io.WriteString(conn, strings.Repeat("HELP\r\n", 200))
+			_, _ = io.WriteString(conn, strings.Repeat("HELP\r\n", 5000))
 		}()
 		if end := (<-o.ended).End; end != "timeout" {
 			t.Errorf("session ended by %q, want timeout", end)

@@ -2,40 +2,24 @@ package smtpserver_test
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"math/big"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"porcupine/internal/mail/listener"
+	"porcupine/internal/mail/listener/listenertest"
 	"porcupine/internal/mail/smtpserver"
 )
-
-var certificate = sync.OnceValues(func() (*tls.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"mx.example.test"}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
-})
 
 // withTLS gives the listener a certificate.
 func withTLS(t testing.TB) option {
 	return func(_ *smtpserver.Config, l *listener.Config) {
-		cert, err := certificate()
+		cert, _, err := listenertest.Certificate()
 		if err != nil {
 			t.Fatal(err)
 		}
 		l.ALPN = "smtp"
-		l.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cert, nil }
+		l.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }
 	}
 }
 

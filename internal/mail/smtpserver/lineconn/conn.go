@@ -58,8 +58,9 @@ type Conn struct {
 	medium *[mediumSize]byte
 	large  *[largeSize]byte
 
-	out  []byte // nil: nothing to write
-	lent *[outSize]byte
+	out    []byte // nil: nothing to write
+	lent   *[outSize]byte
+	broken error // of a write: the client has lost count, nothing more is written
 
 	small [smallSize]byte
 }
@@ -230,17 +231,19 @@ func (c *Conn) flushFull() error {
 	return nil
 }
 
-// Flush writes the gathered replies, in one write, within the write timeout.
+// Flush writes the gathered replies, in one write, within the write timeout. After a failed
+// write it gives the same error again and writes no more.
 func (c *Conn) Flush() error {
-	if len(c.out) == 0 {
-		return nil
+	if len(c.out) == 0 || c.broken != nil {
+		c.dropOut()
+		return c.broken
 	}
 	defer c.dropOut()
 	if err := c.src.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
 		return fmt.Errorf("set write deadline: %w", err)
 	}
-	_, err := c.src.Write(c.out)
-	return err
+	_, c.broken = c.src.Write(c.out)
+	return c.broken
 }
 
 func (c *Conn) dropOut() {
