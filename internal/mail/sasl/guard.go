@@ -25,13 +25,18 @@ const (
 
 // GuardConfig holds the limits of a Guard; zero means the default.
 type GuardConfig struct {
-	EntriesMax    int           // networks and accounts remembered; the longest untouched is forgotten first
-	ParallelMax   int           // passwords being checked at once
-	PerNetworkMax int           // attempts from one network being checked or delayed at once
-	QueueMax      int           // attempts waiting for anything, at once
-	WaitMax       time.Duration // longest an attempt is made to wait; one that owes more is refused
-	ForgetAfter   time.Duration // failures are forgotten so long after the last one
+	EntriesMax    int // networks and accounts remembered; the longest untouched is forgotten first
+	ParallelMax   int // passwords being checked at once
+	PerNetworkMax int // attempts from one network being checked or delayed at once
+	// QueueMax bounds the attempts that wait for anything at once: those of trusted pairs, and
+	// those of all others. Of the latter, one network may have an eighth.
+	QueueMax    int
+	WaitMax     time.Duration // longest an attempt is made to wait; one that owes more is refused
+	ForgetAfter time.Duration // failures are forgotten so long after the last one
 }
+
+// queueShare is which part of QueueMax one network may have: one in so many.
+const queueShare = 8
 
 // Guard slows down the guessing of passwords (attack 9). It counts failures by network (one IPv4
 // address or one IPv6 /64; also the IPv6 /48, which forgives more) and by account. Before the
@@ -57,7 +62,7 @@ type Guard struct {
 
 	mu       sync.Mutex
 	record   record
-	waiting  int
+	waiting  [2]int                  // of untrusted pairs, of trusted ones
 	networks map[netip.Prefix]*queue // only of networks with attempts under way
 }
 
@@ -126,25 +131,40 @@ type Attempt struct {
 // KindUnavailable (ctx ended).
 func (g *Guard) Admit(ctx context.Context, c mail.Client, login string) (*Attempt, error) {
 	a := &Attempt{guard: g, keys: g.keysOf(c.Remote, login), network: mail.NetworkOf(c.Remote)}
-	g.mu.Lock()
-	if g.waiting >= g.cfg.QueueMax {
-		g.mu.Unlock()
-		return nil, cluster.Errorf(cluster.KindLimit, "admit login", "%d attempts are waiting; try again later", g.cfg.QueueMax)
+	waiting, err := g.enqueue(a)
+	if err != nil {
+		return nil, err
 	}
-	g.waiting++
-	if !g.record.isTrusted(a.keys) {
-		a.queue = g.joinLocked(a.network)
-	}
-	g.mu.Unlock()
-
-	err := a.wait(ctx)
+	err = a.wait(ctx)
 	g.mu.Lock()
-	g.waiting--
+	*waiting--
 	g.mu.Unlock()
 	if err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// enqueue lets an attempt wait, and gives the count that it is in until it has waited.
+func (g *Guard) enqueue(a *Attempt) (waiting *int, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	trusted := g.record.isTrusted(a.keys)
+	if waiting = &g.waiting[0]; trusted {
+		waiting = &g.waiting[1]
+	}
+	if *waiting >= g.cfg.QueueMax {
+		return nil, cluster.Errorf(cluster.KindLimit, "admit login", "%d attempts are waiting; try again later", *waiting)
+	}
+	if !trusted {
+		q := g.networks[a.network]
+		if q != nil && q.users >= g.cfg.PerNetworkMax+g.cfg.QueueMax/queueShare {
+			return nil, cluster.Errorf(cluster.KindLimit, "admit login", "%d attempts from one network are waiting; try again later", q.users)
+		}
+		a.queue = g.joinLocked(a.network)
+	}
+	*waiting++
+	return waiting, nil
 }
 
 // wait takes the network's slot, sits out the penalty and takes a slot for checking. On an error

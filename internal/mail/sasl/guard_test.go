@@ -122,6 +122,7 @@ func TestAttack09_ManyGuesses(t *testing.T) {
 				}
 			})
 		}
+		synctest.Wait()
 		// The owner, from elsewhere, gets in meanwhile.
 		if _, err := a.Login(context.Background(), clientFrom("192.0.2.1"), alice, password); err != nil {
 			t.Errorf("the owner's Login = %v", err)
