@@ -82,8 +82,12 @@ func (c *Core) decide(now time.Time, base *cluster.View) {
 			add(a.to, a.reply.Installed)
 		}
 	}
-	if len(members) == 0 {
+	switch {
+	case len(members) == 0:
 		c.finishLeave()
+		return
+	case len(r.asks) == 0 && len(c.view.Members) == 1:
+		c.endRound() // a merger that came to nothing: no need for a new epoch
 		return
 	}
 	slices.SortFunc(members, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })

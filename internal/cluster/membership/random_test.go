@@ -148,9 +148,9 @@ func TestRandomM1M2M3M5M6(t *testing.T) {
 		t.Logf("hash %016x, broken %q", w.hash, w.broken)
 		return
 	}
-	seeds := uint64(1000)
+	seeds := uint64(120)
 	if testing.Short() {
-		seeds = 100
+		seeds = 50
 	}
 	if *seedsFlag != 0 {
 		seeds = *seedsFlag
@@ -167,5 +167,5 @@ func TestRandomM1M2M3M5M6(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d seeds; convergence at worst %v after the last fault", seeds, worst)
+	t.Logf("%d seeds; convergence at worst %v after the last restart", seeds, worst)
 }
