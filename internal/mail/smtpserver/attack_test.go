@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -33,7 +34,11 @@ const smuggled = "MAIL FROM:<evil@example.test>\r\nRCPT TO:<u1@example.test>\r\n
 func TestAttack01_Smuggling(t *testing.T) {
 	for _, role := range []smtpserver.Role{smtpserver.MX, smtpserver.Submission, smtpserver.LMTP} {
 		for _, end := range terminators() {
-			for _, by := range []string{"DATA", "after BDAT", "split"} {
+			ways := []string{"DATA", "after BDAT", "split"}
+			if role != smtpserver.MX {
+				ways = ways[:1] // trusted clients have no exception
+			}
+			for _, by := range ways {
 				t.Run(fmt.Sprintf("%v %q %s", role, end, by), func(t *testing.T) {
 					smuggle(t, role, end, by)
 				})
@@ -287,6 +292,25 @@ func TestAttack08_EarlyTalker(t *testing.T) {
 	c := h.connectEarly("EHLO early.example\r\n")
 	c.want("554 5.5.0 ")
 	c.wantClosed()
+}
+
+func TestAttack08_GreetingDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, smtpserver.MX, withLimits(func(l *smtpserver.Limits) { l.GreetingDelay = time.Second }))
+		began := time.Now()
+		patient, hasty := h.connectEarly(""), h.connectEarly("")
+		hasty.send("E")
+		hasty.want("554 5.5.0 ")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("an early talker was answered after %v, want at once", took)
+		}
+		patient.want("220 ")
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("the greeting came after %v, want the delay of 1 s", took)
+		}
+		patient.hello()
+		h.stop()
+	})
 }
 
 func TestAttack08_SyncPoints(t *testing.T) {

@@ -184,6 +184,9 @@ func TestRefusedClientReadsWhy(t *testing.T) {
 // The figures of an idle connection that nobody has authenticated (attack 24, reliability
 // targets): 8 KiB in clear, 32 KiB with TLS, all on the server's side: heap and stacks.
 func TestIdleConnectionMemory(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector's memory would be measured too")
+	}
 	const conns = 300
 	for _, tt := range []struct {
 		name string
