@@ -273,9 +273,10 @@ func (c *Core) onReject(now time.Time, m Message) {
 	if r == nil {
 		// Perhaps the answer to a view that we sent to one who lags behind.
 		if m.Epoch == c.view.Epoch && member {
-			c.compareViews(now, m)
 			if m.Epoch.Less(m.Promised) && m.Installed.Less(c.view.Epoch) {
-				c.overtaken(now, m)
+				c.overtaken(now, m) // to send the view again would draw the same refusal, without end
+			} else {
+				c.compareViews(now, m)
 			}
 		}
 		return
