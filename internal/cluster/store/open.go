@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -73,11 +74,65 @@ func (s *Store) open() (err error) {
 		}
 	}()
 	s.db, err = pebble.Open(s.cfg.Dir, s.engineOptions())
+	if err != nil && s.isUnfinished() {
+		s.cfg.Logger.Warn("store: a crash interrupted the making of the directory; making it again", "dir", s.cfg.Dir, "err", err)
+		if err = s.removeUnfinished(); err == nil {
+			s.db, err = pebble.Open(s.cfg.Dir, s.engineOptions())
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("the storage engine cannot read the directory (if it is damaged, move it away: the node then starts empty, under a new identity): %w", engineError(err))
 	}
 	if err := s.recover(); err != nil {
 		return errors.Join(err, s.db.Close())
+	}
+	return nil
+}
+
+// isUnfinished reports whether the directory holds what a crash left of its making: the engine's
+// files, but no table and no byte of a log. Nothing was ever acknowledged then, since the first
+// commit of a store, its format record, is in a log or a table.
+func (s *Store) isUnfinished() bool {
+	names, err := s.cfg.FS.List(s.cfg.Dir)
+	if err != nil {
+		return false
+	}
+	for _, name := range names {
+		switch {
+		case strings.HasSuffix(name, ".log"):
+			info, err := s.cfg.FS.Stat(s.cfg.FS.PathJoin(s.cfg.Dir, name))
+			if err != nil || info.Size() != 0 {
+				return false
+			}
+		case !isEngineFile(name):
+			return false
+		}
+	}
+	return true
+}
+
+// isEngineFile reports whether the engine makes files of that name before it holds any data.
+func isEngineFile(name string) bool {
+	for _, prefix := range [...]string{"MANIFEST-", "OPTIONS-", "marker.", "temporary.", "CURRENT", "LOCK"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Store) removeUnfinished() error {
+	names, err := s.cfg.FS.List(s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == "LOCK" {
+			continue // held
+		}
+		if err := s.cfg.FS.Remove(s.cfg.FS.PathJoin(s.cfg.Dir, name)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

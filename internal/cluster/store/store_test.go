@@ -116,7 +116,6 @@ func TestApplyRefuses(t *testing.T) {
 			u.Object.ID.Owner = strings.Repeat("o", cluster.OwnerLengthMax+1)
 		}},
 		{"zero byte in the owner", func(u *cluster.Update, _ *cluster.Body) { u.Object.ID.Owner = "a\x00b" }},
-		{"no id", func(u *cluster.Update, _ *cluster.Body) { u.Object.ID.ID = "" }},
 		{"id too long", func(u *cluster.Update, _ *cluster.Body) {
 			u.Object.ID.ID = strings.Repeat("i", cluster.ObjectIDLenMax+1)
 		}},
@@ -321,6 +320,25 @@ func TestHoldingAndScanBucket(t *testing.T) {
 	if err != nil || !h.IsEmpty() || h.Seq == 0 {
 		t.Errorf("Holding(nobody) = %+v, %v, want an empty one with a Seq", h, err)
 	}
+}
+
+// An empty id is an id: that of the one object of its type that an owner has.
+func TestEmptyID(t *testing.T) {
+	s := openMem(t)
+	for _, typ := range []cluster.ObjectType{"message", "user"} {
+		for _, id := range []string{"", "x"} {
+			u, body := put(typ, "a@b", id, 1, []byte(id+"!"), self)
+			mustApply(t, s, u, body)
+		}
+		list, err := s.List("a@b", typ)
+		if err != nil || len(list) != 2 || list[0].ID.ID != "" {
+			t.Errorf("List(%s) = %+v, %v, want the empty id first", typ, list, err)
+		}
+		if got := readBody(t, s, list[0].ID); string(got) != "!" {
+			t.Errorf("contents of the empty %s id = %q", typ, got)
+		}
+	}
+	mustVerify(t, s)
 }
 
 func TestList(t *testing.T) {
