@@ -116,12 +116,13 @@ func (c *clients) operate() {
 }
 
 // lookup asks the owner's manager, again and again while the answer does not prove enough, then
-// gives what it has. Enough is: the profile, or need.
-func (n *node) lookup(owner string, need cluster.Knowledge, then func(cluster.Entry, error)) {
+// gives what it has, and the view in which it was true. Enough is: the profile, or need.
+func (n *node) lookup(owner string, need cluster.Knowledge, then func(cluster.Entry, *cluster.View, error)) {
 	until := n.w.now + int64(lookupLimit)
 	var ask func()
 	ask = func() {
-		manager := n.view().Manager(n.w.id.BucketOf(owner))
+		view := n.view()
+		manager := view.Manager(n.w.id.BucketOf(owner))
 		n.call(manager, &request{method: methodLookup, owner: owner}, func(a *answer) {
 			_, found := a.entry.Find(typeProfile, profileID)
 			enough := a.err == nil && (a.entry.Knowledge >= need || found && need == cluster.Conclusive)
@@ -129,7 +130,7 @@ func (n *node) lookup(owner string, need cluster.Knowledge, then func(cluster.En
 				n.after(lookupRetry, ask)
 				return
 			}
-			then(a.entry, a.err)
+			then(a.entry, view, a.err)
 		})
 	}
 	ask()
@@ -138,7 +139,7 @@ func (n *node) lookup(owner string, need cluster.Knowledge, then func(cluster.En
 // deliver is SMTP: 250 once the message is durable and its fragment registered.
 func (c *clients) deliver(n *node, u *user) {
 	begun := c.w.now
-	n.lookup(u.name, cluster.Conclusive, func(e cluster.Entry, err error) {
+	n.lookup(u.name, cluster.Conclusive, func(e cluster.Entry, _ *cluster.View, err error) {
 		if err != nil {
 			return // 451
 		}
@@ -183,7 +184,7 @@ func (c *clients) store(n *node, u *user, e *cluster.Entry, id string, failed []
 // retrieve is POP3: it shows all of the mailbox or nothing, and may delete what it showed.
 func (c *clients) retrieve(n *node, u *user, remove bool) {
 	begun := c.w.now
-	n.lookup(u.name, cluster.Complete, func(e cluster.Entry, err error) {
+	n.lookup(u.name, cluster.Complete, func(e cluster.Entry, view *cluster.View, err error) {
 		if err != nil || e.Knowledge < cluster.Complete {
 			return // [SYS/TEMP]
 		}
@@ -191,8 +192,7 @@ func (c *clients) retrieve(n *node, u *user, remove bool) {
 			c.unknown(n, u, &e, begun)
 			return
 		}
-		view, shown, waiting := n.view(), make(map[cluster.NodeID][]string), 0
-		ok := true
+		shown, waiting, ok := make(map[cluster.NodeID][]string), 0, true
 		finish := func() {
 			if waiting > 0 || !ok {
 				return

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -61,12 +62,19 @@ func (f *faults) draw() {
 	f.every = time.Duration(float64(time.Second) * []float64{3, 8, 20, 60}[f.rng.IntN(4)])
 	f.last = time.Duration(float64(time.Second) * []float64{1, 4, 15, 40}[f.rng.IntN(4)])
 	f.joins = joinsMax
+	if f.w.opt.Nodes < 3 && !f.has("join") {
+		f.on = append(f.on, classes[slices.IndexFunc(classes, func(c fault) bool { return c.name == "join" })])
+	}
 	if f.rng.IntN(4) == 0 {
 		f.w.net.jitter = time.Duration(f.rng.Int64N(int64(30 * time.Millisecond)))
 	}
 	if f.rng.IntN(4) == 0 {
 		f.w.net.loss = 0.02 * f.rng.Float64()
 	}
+}
+
+func (f *faults) has(name string) bool {
+	return slices.ContainsFunc(f.on, func(c fault) bool { return c.name == name })
 }
 
 // run begins a fault every now and then until the given moment.
@@ -176,7 +184,7 @@ func (f *faults) cutWhere(match func(a, b *node) bool) func() {
 
 // bridge cuts the machines into two groups that only one machine reaches both of.
 func (f *faults) bridge() func() {
-	if len(f.w.nodes) < 3 {
+	if f.w.opt.Nodes < 3 {
 		return nil
 	}
 	perm := f.rng.Perm(len(f.w.nodes))

@@ -14,7 +14,7 @@ func (c *clients) create(n *node, u *user) {
 	u.busy = true
 	life := n.life
 	n.w.after(4*lookupLimit, func() { u.busy = false }) // the operation is over or lost by then
-	n.lookup(u.name, cluster.Complete, func(e cluster.Entry, err error) {
+	n.lookup(u.name, cluster.Complete, func(e cluster.Entry, _ *cluster.View, err error) {
 		known, view := n.core.Known(), n.view()
 		least := min(2, len(known))
 		if err != nil || e.Knowledge < cluster.Complete || len(view.Members) < least || life != n.life {
@@ -48,7 +48,7 @@ func (c *clients) delete(n *node, u *user) {
 	}
 	u.busy = true
 	n.w.after(4*lookupLimit, func() { u.busy = false })
-	n.lookup(u.name, cluster.Complete, func(e cluster.Entry, err error) {
+	n.lookup(u.name, cluster.Complete, func(e cluster.Entry, _ *cluster.View, err error) {
 		old, ok := e.Find(typeProfile, profileID)
 		if err != nil || !ok || n.clock.Observe(old.Object.Timestamp, n.wall()) != nil {
 			return

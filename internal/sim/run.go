@@ -3,6 +3,7 @@ package sim
 import (
 	"cmp"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -20,9 +21,15 @@ const (
 	stillTime = 20 * time.Second
 )
 
-// Run plays one seed.
-func Run(opt Options) Result {
+// Run plays one seed. A panic of a core is a failure like others.
+func Run(opt Options) (res Result) {
 	w := newWorld(opt)
+	defer func() {
+		if p := recover(); p != nil {
+			w.check.that("no panic", fmt.Sprintf("%v\n%s", p, debug.Stack()))
+			res = w.result()
+		}
+	}()
 	w.draw()
 	w.boot(w.opt.Nodes)
 	until := w.opt.Break
@@ -34,8 +41,12 @@ func Run(opt Options) Result {
 	if w.check.failure == nil {
 		w.heal()
 	}
+	return w.result()
+}
+
+func (w *World) result() Result {
 	w.stats.Simulated = time.Duration(w.now)
-	return Result{Seed: opt.Seed, Nodes: w.opt.Nodes, Stats: w.stats, Trace: w.trace.hash, Failure: w.check.failure}
+	return Result{Seed: w.opt.Seed, Nodes: len(w.nodes), Stats: w.stats, Trace: w.trace.hash, Failure: w.check.failure}
 }
 
 // draw decides what the options leave open.
@@ -43,8 +54,11 @@ func (w *World) draw() {
 	rng := w.stream("options")
 	if w.opt.Nodes == 0 {
 		w.opt.Nodes = 3 + rng.IntN(7)
-		if rng.IntN(40) == 0 {
+		switch rng.IntN(40) {
+		case 0:
 			w.opt.Nodes = 10 + rng.IntN(21)
+		case 1, 2, 3, 4:
+			w.opt.Nodes = 1 + rng.IntN(2) // a small beginning: others join
 		}
 	}
 	if w.opt.Break == 0 {

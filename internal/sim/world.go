@@ -30,7 +30,11 @@ type World struct {
 	check  check
 	trace  trace
 	stats  Stats
+	burst  int // events in this second
 }
+
+// stormMax is how many events a node may cause in one second.
+const stormMax = 20_000
 
 // Options say what to run. The seed decides all that is left zero.
 type Options struct {
@@ -174,8 +178,14 @@ func (w *World) run(until time.Duration) {
 			break
 		}
 		e := w.queue.pop()
+		if e.at/int64(time.Second) != w.now/int64(time.Second) {
+			w.burst = 0
+		}
 		w.now = e.at
 		w.stats.Events++
+		if w.burst++; w.burst > stormMax*len(w.nodes) {
+			w.check.that("M5", fmt.Sprintf("%d events in one second: a storm", w.burst))
+		}
 		w.step(e)
 	}
 	w.now = max(w.now, int64(until))

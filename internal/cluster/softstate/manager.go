@@ -113,6 +113,10 @@ func (m *Manager) SetKnown(known []cluster.Known) {
 // assess sets what a bucket told in full by every member proves. A cached object that is made
 // lies on at least two nodes once two are known, so it can be on absent nodes only if two are
 // absent, or one that has the only copy of something from its time alone.
+//
+// A node that is left alone proves nothing by that argument: the absent one may have met others
+// meanwhile, of whom this node cannot know. Two members, of three known, were there when any
+// node was taken in that is not absent itself.
 func (m *Manager) assess() {
 	absent, sole := 0, false
 	for _, k := range m.known {
@@ -122,7 +126,7 @@ func (m *Manager) assess() {
 		}
 	}
 	m.proof = cluster.Complete
-	if m.view != nil && (absent == 0 || absent == 1 && !sole) {
+	if m.view != nil && (absent == 0 || absent == 1 && !sole && len(m.view.Members) >= 2) {
 		m.proof = cluster.Conclusive
 	}
 }
