@@ -20,9 +20,35 @@ const sender = "someone@sender.example"
 
 func send(t *testing.T, addr, to, body string) {
 	t.Helper()
-	if err := smtp.SendMail(addr, nil, sender, []string{to}, []byte(body)); err != nil {
-		t.Fatalf("SendMail to %s at %s: %v", to, addr, err)
+	if err := trySend(addr, to, body); err != nil {
+		t.Fatalf("message to %s at %s: %v", to, addr, err)
 	}
+}
+
+// trySend is net/smtp's SendMail without STARTTLS: the certificates are self-signed.
+func trySend(addr, to, body string) error {
+	c, err := smtp.Dial(addr)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.Mail(sender); err != nil {
+		return err
+	}
+	if err := c.Rcpt(to); err != nil {
+		return err
+	}
+	w, err := c.Data()
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(w, body); err != nil {
+		return err
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return c.Quit()
 }
 
 // The first five minutes: a cluster, a message in at one node and out at another, a node killed,
