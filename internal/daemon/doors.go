@@ -154,15 +154,16 @@ func FaultLine(p store.Problem) string { return fmt.Sprintf("%s: %s: %s", p.Kind
 
 // snapshot is what the collector reads.
 type snapshot struct {
-	node    node.Metrics
-	store   store.Metrics
-	locks   int
-	certEnd float64
+	node      node.Metrics
+	store     store.Metrics
+	locks     int
+	certEnd   float64
+	leftovers int
 }
 
 func (d *daemon) snapshot() *snapshot {
 	given, _ := d.locks.Held()
-	return &snapshot{node: d.node.Metrics(), store: d.store.Metrics(), locks: given, certEnd: float64(d.id.NotAfter().Unix())}
+	return &snapshot{node: d.node.Metrics(), store: d.store.Metrics(), locks: given, certEnd: float64(d.id.NotAfter().Unix()), leftovers: d.delivery.Leftovers()}
 }
 
 // grace is how long running sessions may go on when the daemon stops: not at all when the disk

@@ -60,6 +60,7 @@ func newCollector(d *daemon) *collector {
 	gauge("store_content_bytes", "Bytes of their contents.", func(s *snapshot) float64 { return float64(s.store.Contents) })
 	gauge("store_disk_free_bytes", "Free space on the disk.", func(s *snapshot) float64 { return float64(s.store.DiskFree) })
 	gauge("maildrop_locks_given", "Maildrop locks that this node gives as manager.", func(s *snapshot) float64 { return float64(s.locks) })
+	gauge("delivery_leftovers", "Copies that failed calls may have left behind and that wait for their removal.", func(s *snapshot) float64 { return float64(s.leftovers) })
 	gauge("certificate_not_after_seconds", "When this node's certificate for the cluster port ends, in seconds since 1970.", func(s *snapshot) float64 { return s.certEnd })
 	return c
 }

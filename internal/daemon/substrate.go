@@ -167,7 +167,7 @@ func (d *daemon) startNode(context.Context) error {
 	if err := d.node.Start(); err != nil {
 		return err
 	}
-	d.background(d.id.Run, d.locks.Run, d.widen)
+	d.background(d.id.Run, d.locks.Run, d.delivery.Run, d.widen)
 	return nil
 }
 
