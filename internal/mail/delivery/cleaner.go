@@ -140,3 +140,9 @@ func (c *cleaner) keep(l leftover) {
 		c.left = append(c.left, l)
 	}
 }
+
+func (c *cleaner) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.left)
+}

@@ -56,7 +56,7 @@ func (p *Delivery) DeliverAll(ctx context.Context, env mail.Envelope, body clust
 func (p *Delivery) deliver(ctx context.Context, env mail.Envelope, body cluster.Body, together bool) []error {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
-	items, byUser, err := prepare(env, body)
+	items, byUser, err := p.prepare(env, body)
 	if err == nil {
 		p.storeEach(ctx, items, body)
 	}
@@ -76,8 +76,8 @@ func (p *Delivery) deliver(ctx context.Context, env mail.Envelope, body cluster.
 }
 
 // prepare makes one item for each user, with an id of its own and the sum of the contents.
-func prepare(env mail.Envelope, body cluster.Body) ([]item, map[mail.User]int, error) {
-	sum, err := sumOf(body)
+func (p *Delivery) prepare(env mail.Envelope, body cluster.Body) ([]item, map[mail.User]int, error) {
+	sum, err := p.sumOf(body)
 	if err != nil {
 		return nil, nil, cluster.Errorf(cluster.KindInternal, "read message", "%w", err)
 	}
@@ -97,10 +97,21 @@ func prepare(env mail.Envelope, body cluster.Body) ([]item, map[mail.User]int, e
 	return items, byUser, nil
 }
 
-func sumOf(body cluster.Body) (sum [sha256.Size]byte, err error) {
+// sumBuffer is how much of a body is read at once.
+const sumBuffer = 32 << 10
+
+func (p *Delivery) sumOf(body cluster.Body) (sum [sha256.Size]byte, err error) {
 	h := sha256.New()
-	if _, err := io.Copy(h, io.NewSectionReader(body, 0, body.Size())); err != nil {
-		return sum, err
+	buffer := p.buffers.Get().(*[sumBuffer]byte)
+	defer p.buffers.Put(buffer)
+	size := body.Size()
+	for at := int64(0); at < size; {
+		n, err := body.ReadAt(buffer[:min(sumBuffer, size-at)], at)
+		h.Write(buffer[:n])
+		at += int64(n)
+		if err != nil && (err != io.EOF || at < size) {
+			return sum, err
+		}
 	}
 	h.Sum(sum[:0])
 	return sum, nil

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -91,6 +92,7 @@ type Delivery struct {
 	cfg       Config
 	fresh     *freshEntries
 	cleaner   *cleaner
+	buffers   sync.Pool // of *[sumBuffer]byte: for reading bodies
 }
 
 // New makes a Delivery.
@@ -105,11 +107,16 @@ func New(node substrate, d directory, cfg Config) (*Delivery, error) {
 		cfg:       cfg,
 		fresh:     newFreshEntries(cfg.FreshFor, cfg.FreshMax),
 		cleaner:   newCleaner(node, cfg.Logger),
+		buffers:   sync.Pool{New: func() any { return new([sumBuffer]byte) }},
 	}, nil
 }
 
 // Run removes what failed calls may have left behind, until ctx ends.
 func (p *Delivery) Run(ctx context.Context) { p.cleaner.run(ctx) }
+
+// Leftovers gives the number of copies that may lie where they should not and wait for their
+// removal. For metrics.
+func (p *Delivery) Leftovers() int { return p.cleaner.count() }
 
 // Verify says what a recipient means. Several things may happen:
 //
