@@ -90,6 +90,9 @@ func Load(files Files, o Options) (*Identity, error) {
 		return nil, cluster.Errorf(cluster.KindCorrupt, "load identity", "%s: %w", FileName, err)
 	}
 	_, node, err := parseName(cert.Leaf)
+	if err == nil && node == cluster.NoNode {
+		err = errors.New("the certificate is not a node's")
+	}
 	if err != nil {
 		return nil, cluster.Errorf(cluster.KindCorrupt, "load identity", "%s: %w", FileName, err)
 	}

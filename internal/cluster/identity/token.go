@@ -101,11 +101,12 @@ func parseTokenFields(b []byte) (Token, error) {
 		return Token{}, badToken("it has %d addresses, want 1 to %d", count, TokenAddrsMax)
 	}
 	for range count {
-		if len(b) == 0 || len(b) < 1+int(b[0]) || b[0] == 0 {
+		if len(b) == 0 || b[0] == 0 || len(b) < 1+int(b[0]) {
 			return Token{}, badToken("an address in it is cut")
 		}
-		t.Addrs = append(t.Addrs, string(b[1:1+b[0]]))
-		b = b[1+b[0]:]
+		end := 1 + int(b[0])
+		t.Addrs = append(t.Addrs, string(b[1:end]))
+		b = b[end:]
 	}
 	if len(b) != 0 {
 		return Token{}, badToken("there is something behind its addresses")

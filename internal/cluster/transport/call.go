@@ -191,6 +191,10 @@ func (c *outgoing) stream() (*Response, error) {
 		finish()
 		return response, err
 	}
+	if !c.request.Large {
+		finish()
+		return nil, errNotLarge(c.op, response.BodySize)
+	}
 	response.Body = &streamedBody{
 		call: c, ctx: ctx, finish: finish,
 		chunks: chunkReader{size: response.BodySize, recv: func(f any) error {

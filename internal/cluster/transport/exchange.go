@@ -35,10 +35,13 @@ func checkResponse(method string, r *Response, large bool) error {
 	case r.BodySize < 0 || r.BodySize > BodyMax:
 		return cluster.Errorf(cluster.KindLimit, op, "body of %d bytes, at most %d allowed", r.BodySize, BodyMax)
 	case !large && r.BodySize > InlineBodyMax:
-		return cluster.Errorf(cluster.KindInvalid, op,
-			"body of %d bytes to a request that is not Large, at most %d allowed", r.BodySize, InlineBodyMax)
+		return errNotLarge(op, r.BodySize)
 	}
 	return nil
+}
+
+func errNotLarge(op string, size int64) error {
+	return cluster.Errorf(cluster.KindInvalid, op, "body of %d bytes to a request that is not Large, at most %d allowed", size, InlineBodyMax)
 }
 
 // uploadTimeout is how long a request with a large body may take when its caller set no deadline.
