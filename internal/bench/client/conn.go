@@ -67,7 +67,7 @@ func dial(ctx context.Context, t Target) (*wire, error) {
 	w.use(conn)
 	if t.TLS != nil && !t.StartTLS {
 		if err := w.startTLS(ctx, t); err != nil {
-			w.close()
+			_ = w.close() // the first error is the one to tell
 			return nil, err
 		}
 	}

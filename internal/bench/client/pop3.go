@@ -35,7 +35,7 @@ func DialPOP3(ctx context.Context, t Target) (*POP3, error) {
 	}
 	p := &POP3{w: w}
 	if err := p.open(ctx, t); err != nil {
-		w.close()
+		_ = w.close() // the first error is the one to tell
 		return nil, err
 	}
 	return p, nil

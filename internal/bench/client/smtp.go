@@ -28,7 +28,7 @@ func DialSMTP(ctx context.Context, t Target) (*SMTP, error) {
 	}
 	s := &SMTP{w: w}
 	if err := s.open(ctx, t); err != nil {
-		w.close()
+		_ = w.close() // the first error is the one to tell
 		return nil, err
 	}
 	return s, nil

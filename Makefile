@@ -1,0 +1,71 @@
+# The targets, a line each: make
+#
+# Everything here runs with Go alone, but for "lint", which builds its tool once (some minutes), and
+# "race", which wants a C compiler.
+
+GO      ?= go
+SEED    ?= 1
+N       ?= 2000
+T       ?= FuzzParseListing
+FUZZTIME ?= 10s
+ARGS    ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help build check test race lint policy sim sim-many fuzz fuzz-all crash cluster bench golden advice
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/porcupine, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/porcupine ./cmd/porcupine
+
+check: ## before each commit, about a minute: format, vet, house rules, import policy, unit tests
+	@.ci/check-format
+	$(GO) vet ./...
+	$(GO) test ./internal/lint/...
+	$(GO) test -short ./internal/... ./cmd/...
+
+test: ## all tests, as in CI
+	$(GO) test ./...
+
+race: ## the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -short ./internal/... ./cmd/...
+
+lint: ## golangci-lint, at the version of tools/go.mod
+	$(GO) tool -modfile=tools/go.mod golangci-lint run
+
+policy: ## the import policy and the house rules alone
+	$(GO) test ./internal/lint/...
+
+sim: ## replay one simulated cluster: make sim SEED=7
+	$(GO) test -count=1 -v -run '^TestReplay$$' ./internal/sim -sim.seed=$(SEED)
+
+sim-many: ## simulate at least N cluster-hours, seed after seed: make sim-many N=2000
+	$(GO) test -count=1 -v -timeout 0 -run '^TestMany$$' ./internal/sim -sim.hours=$(N) -sim.first=$(SEED)
+
+fuzz: ## one fuzz target until it is stopped: make fuzz T=FuzzParseListing
+	@dir=$$(grep -rl --include='*_test.go' 'func $(T)(' internal cmd | head -n 1 | xargs -r dirname); \
+	test -n "$$dir" || { echo "no fuzz target $(T)"; exit 1; }; \
+	$(GO) test -run '^$$' -fuzz '^$(T)$$' ./$$dir
+
+fuzz-all: ## every fuzz target for FUZZTIME, two at a time: make fuzz-all FUZZTIME=10s
+	@.ci/fuzz-all $(FUZZTIME)
+
+crash: ## the store's crash tests, without -short
+	$(GO) test -count=1 -run 'Crash' ./internal/cluster/store/...
+
+cluster: ## real processes on loopback, killed and started again
+	PORCUPINE_CLUSTER_TESTS=1 $(GO) test -count=1 -v -timeout 15m ./test/...
+
+bench: ## load a running demo cluster: make bench ARGS='--smtp 127.0.0.1:10025 --pop3 127.0.0.1:10010'
+	$(GO) run ./cmd/porcupine bench $(ARGS)
+
+golden: ## rewrite the expected transcripts and show what changed
+	@for dir in $$(grep -rl --include='*_test.go' 'flag.Bool("update"' internal cmd | xargs -r -n 1 dirname | sort -u); do \
+		$(GO) test ./$$dir -update || exit 1; \
+	done
+	git diff --stat -- '*/testdata/*'
+	git diff -- '*/testdata/*'
+
+advice: ## what is larger than it should be, without breaking a rule
+	$(GO) test -count=1 -v -run '^TestAdvice$$' ./internal/lint
