@@ -159,6 +159,9 @@ func (d *Directory) localProfile(user string) (contents []byte, again bool, err 
 		return nil, true, cluster.Errorf(cluster.KindUnavailable, "look up user", "this node does not manage it any more")
 	}
 	if c, ok := e.Find(mail.TypeUser, ""); ok {
+		if len(c.Contents) == 0 { // nil would say that there is no such user
+			return nil, false, cluster.Errorf(cluster.KindCorrupt, "look up user", "the profile is empty")
+		}
 		return c.Contents, false, nil
 	}
 	if e.Knowledge != cluster.Conclusive {

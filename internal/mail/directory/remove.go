@@ -21,10 +21,19 @@ const (
 // account of the same name is shown only what came after the removal (Profile.MailAfter).
 // KindNotFound: proven that there is no such user and none was removed with mail left.
 func (d *Directory) RemoveUser(ctx context.Context, u mail.User) (deleted int, err error) {
-	err = d.remove(ctx, mail.TypeUser, string(u))
-	missing := cluster.IsKind(err, cluster.KindNotFound)
-	if err != nil && !missing {
+	p := patience{wait: d.cfg.ResolveWait}
+	e, err := d.entry(ctx, &p, string(u), mail.TypeUser)
+	if err != nil {
 		return 0, err
+	}
+	missing := false
+	if _, ok := e.Find(mail.TypeUser, ""); ok || removedAt(&e, mail.TypeUser).IsZero() {
+		err = d.remove(ctx, mail.TypeUser, string(u))
+		if missing = cluster.IsKind(err, cluster.KindNotFound); err != nil && !missing {
+			return 0, err
+		}
+	} else {
+		missing, err = true, cluster.Errorf(cluster.KindNotFound, "remove user "+string(u), "it is removed already")
 	}
 	for range purgeRoundsMax {
 		n, purgeErr := d.purge(ctx, u)
