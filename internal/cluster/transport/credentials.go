@@ -12,8 +12,8 @@ import (
 	"porcupine/internal/cluster"
 )
 
-// handshakeTimeout bounds the handshake, from the accepted connection to the first RPC byte.
-const handshakeTimeout = 5 * time.Second
+// HandshakeTimeoutDefault bounds the handshake, from the accepted connection to the first RPC byte.
+const HandshakeTimeoutDefault = 5 * time.Second
 
 // rpcProtocol is the ALPN name under which gRPC runs.
 const rpcProtocol = "h2"

@@ -64,11 +64,9 @@ func (f *frame) free() {
 	}
 }
 
-// encoded is a frame that is bytes already: what the codec sends as it is.
+// encoded is a frame that is bytes already: what the codec sends as it is, once. One that is never
+// sent is left to the garbage collector.
 type encoded struct{ buf mem.Buffer }
-
-// free drops the reference that encode gave.
-func (e encoded) free() { e.buf.Free() }
 
 // encode writes a frame into a pooled buffer. If body is not nil, bodyLen bytes of it are read into
 // their place, from offset on; a body that is shorter is an error.
@@ -99,7 +97,7 @@ func (f *frame) encode(pool mem.BufferPool, body io.ReaderAt, offset int64, body
 func (f *frame) appendHead(b []byte) []byte {
 	b = field.Uint(b, fieldVersion, f.version)
 	if f.hasStamp {
-		b = field.Message(b, fieldStamp, func(b []byte) []byte { return wire.AppendStamp(b, &f.stamp) })
+		b = field.Element(b, fieldStamp, func(b []byte) []byte { return wire.AppendStamp(b, &f.stamp) })
 	}
 	b = field.String(b, fieldMethod, f.method)
 	b = field.Bytes(b, fieldPayload, f.payload)
@@ -180,14 +178,12 @@ var _ encoding.CodecV2 = codec{}
 // Name appears in the content type of every call.
 func (codec) Name() string { return "porcupine" }
 
-// Marshal passes on an encoded frame. gRPC frees the reference that it is given; the one of the
-// encoded frame stays with its maker.
+// Marshal passes on an encoded frame, which gRPC frees when it is sent.
 func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	e, ok := v.(encoded)
 	if !ok {
 		return nil, fmt.Errorf("transport codec: cannot send a %T", v)
 	}
-	e.buf.Ref()
 	return mem.BufferSlice{e.buf}, nil
 }
 

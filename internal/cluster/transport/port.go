@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -42,6 +43,8 @@ type Config struct {
 	// Join serves one connection of a node that wants to join and so has no certificate yet; nil:
 	// none is served. The port closes the connection when Join returns.
 	Join func(ctx context.Context, c *tls.Conn)
+	// HandshakeTimeout is how long a connection may take to prove itself; 0: HandshakeTimeoutDefault.
+	HandshakeTimeout time.Duration
 	// Logger; nil: discard.
 	Logger *slog.Logger
 	// Dial opens connections to other nodes; nil: TCP.
@@ -103,11 +106,11 @@ func Open(cfg Config) (*Port, error) {
 	}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.peers = &peers{creds: cfg.Credentials, dial: cfg.Dial, pool: p.pool, known: make(map[peerKey]*peerConns)}
-	p.server = p.newServer()
+	p.server = p.newServer(cmp.Or(cfg.HandshakeTimeout, HandshakeTimeoutDefault))
 	return p, nil
 }
 
-func (p *Port) newServer() *grpc.Server {
+func (p *Port) newServer(handshakeTimeout time.Duration) *grpc.Server {
 	server := grpc.NewServer(
 		grpc.Creds(serverCreds{p}),
 		grpc.ConnectionTimeout(handshakeTimeout),
