@@ -46,19 +46,12 @@ func (s *senses) choose(q balance.Request, wall time.Time) []cluster.NodeID {
 	return balance.Choose(q, s.loads, wall, s.rng)
 }
 
-// lighter orders nodes by their load as last heard, the least first; unknown ones last.
-func (s *senses) lighter(a, b cluster.NodeID) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	la, oka := s.loads.Get(a)
-	lb, okb := s.loads.Get(b)
-	switch {
-	case oka != okb && oka:
-		return -1
-	case oka != okb:
-		return 1
-	}
-	return la.Load.Pending - lb.Load.Pending
+// Pending gives the durable commits that a node has to do, as last heard; 0 if nothing was.
+func (n *Node) Pending(id cluster.NodeID) int {
+	n.senses.mu.Lock()
+	defer n.senses.mu.Unlock()
+	known, _ := n.senses.loads.Get(id)
+	return known.Load.Pending
 }
 
 // Stamp gives what travels on every call and answer of this node.

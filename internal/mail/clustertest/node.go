@@ -21,6 +21,12 @@ func (n *Node) View() *cluster.View {
 	return n.cluster.view
 }
 
+// Pending is 0: the nodes are idle.
+func (n *Node) Pending(cluster.NodeID) int { return 0 }
+
+// Changed never happens: views change without a signal.
+func (n *Node) Changed() <-chan struct{} { return nil }
+
 // KnownNodes counts all nodes, members or not.
 func (n *Node) KnownNodes() int { return len(n.cluster.nodes) }
 

@@ -67,19 +67,33 @@ func (c *cleaner) add(id cluster.ObjectID, on cluster.ReplicaSet) {
 	}
 }
 
-// run removes leftovers when they come and when they are due, until ctx ends.
+// run removes leftovers when they come, when they are due and when the view changes, until ctx ends.
 func (c *cleaner) run(ctx context.Context) {
 	ticker := time.NewTicker(retryPeriod)
 	defer ticker.Stop()
 	for {
+		changed := c.cluster.Changed()
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		case <-c.wake:
+		case <-changed: // a node that was away may be back, with its copy
+			c.hurry(time.Now())
 		}
 		for _, l := range c.try(ctx, c.takeDue(time.Now())) {
 			c.keep(l)
+		}
+	}
+}
+
+// hurry makes due what waits for another try.
+func (c *cleaner) hurry(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range c.left {
+		if l := &c.left[i]; !l.removed && l.due.After(now) {
+			l.due = now
 		}
 	}
 }

@@ -28,6 +28,8 @@ type substrate interface {
 	Choose(entry cluster.Entry, t cluster.ObjectType, copies, spread int, exclude []cluster.NodeID) (cluster.ReplicaSet, error)
 	Update(ctx context.Context, u cluster.Update, body cluster.Body) error
 	UpdateAll(ctx context.Context, us []cluster.Update) []error
+	// Changed is closed when the view that is installed now is no longer the installed one.
+	Changed() <-chan struct{}
 }
 
 // directory is who knows the users.

@@ -1,6 +1,7 @@
 package retrieval
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -33,7 +34,7 @@ func (p *Retrieval) listAll(ctx context.Context, u mail.User, e *cluster.Entry) 
 	var failed []cluster.NodeID
 	lastErr := errNoHolder
 	for len(open) > 0 {
-		nodes := cover(open, failed, p.cluster.ID())
+		nodes := cover(open, failed, p.cluster.ID(), p.cluster.Pending)
 		if nodes == nil {
 			return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", lastErr)
 		}
@@ -77,8 +78,9 @@ func (p *Retrieval) listEach(ctx context.Context, u mail.User, nodes []cluster.N
 
 // cover picks few nodes that hold all the fragments between them, none of those excluded: the
 // one that holds the most fragments not yet covered, and so on; this node rather than another,
-// then the lowest id. It gives nil if a fragment has no holder left.
-func cover(fragments []cluster.Placed, exclude []cluster.NodeID, self cluster.NodeID) []cluster.NodeID {
+// then the least loaded by what pending tells, then the lowest id. It gives nil if a fragment has
+// no holder left.
+func cover(fragments []cluster.Placed, exclude []cluster.NodeID, self cluster.NodeID, pending func(cluster.NodeID) int) []cluster.NodeID {
 	open := slices.Clone(fragments)
 	var nodes []cluster.NodeID
 	for len(open) > 0 {
@@ -102,7 +104,7 @@ func cover(fragments []cluster.Placed, exclude []cluster.NodeID, self cluster.No
 			if c := counts[a] - counts[b]; c != 0 {
 				return c
 			}
-			return weight(a == self) - weight(b == self)
+			return cmp.Or(weight(a == self)-weight(b == self), pending(b)-pending(a))
 		})
 		nodes = append(nodes, best)
 		open = slices.DeleteFunc(open, func(f cluster.Placed) bool { return slices.Contains(f.Holders, best) })

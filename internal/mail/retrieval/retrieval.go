@@ -25,6 +25,8 @@ import (
 // substrate is what the proxy needs of the node.
 type substrate interface {
 	ID() cluster.NodeID
+	// Pending gives the durable commits that a node has to do, as last heard.
+	Pending(id cluster.NodeID) int
 	Lookup(ctx context.Context, owner string) (cluster.Entry, error)
 	List(ctx context.Context, on cluster.NodeID, owner string, t cluster.ObjectType) ([]cluster.Object, error)
 	Open(ctx context.Context, on cluster.NodeID, id cluster.ObjectID) (cluster.Object, io.ReadCloser, error)
