@@ -5,7 +5,7 @@
 //
 // # Workload
 //
-// The workload is that of the Porcupine measurements (SOSP '99 §5.1). Workers run closed loops:
+// The workload is that of the Porcupine measurements (SOSP '99). Workers run closed loops:
 // the next session starts when the last one has ended. Nine sessions of ten are SMTP and deliver
 // one message to one user; one of ten is POP3, which fetches and deletes everything in one user's
 // mailbox. Users are drawn by Zipf's law, sizes from a lognormal law with a mean of 4.7 KB and a

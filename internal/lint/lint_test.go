@@ -68,6 +68,8 @@ func TestGlossaryKnowsTheWords(t *testing.T) {
 	fail(t, documents.Glossary(load(t), "internal/cluster", "internal/mail"))
 }
 
+func TestDecisionsAreIndexed(t *testing.T) { fail(t, documents.Decisions(load(t))) }
+
 func TestDocumentsNameWhatIsThere(t *testing.T) { fail(t, documents.References(load(t))) }
 
 // TestAdvice never fails: with -v it lists what is larger than it should be, and rooms that the

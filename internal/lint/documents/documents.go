@@ -1,5 +1,5 @@
 // Package documents checks what the documents say against the tree: every dependency has its line,
-// every word its entry in the glossary, and every package, test, file and make target that a
+// every word its entry in the glossary, every decision its place in the index, and every package, test, file and make target that a
 // document names is there.
 package documents
 
@@ -20,6 +20,7 @@ import (
 const (
 	DependenciesFile = "docs/dependencies.md"
 	GlossaryFile     = "docs/glossary.md"
+	DecisionsFile    = "docs/decisions/README.md"
 )
 
 var (
@@ -96,6 +97,18 @@ func Glossary(t *source.Tree, rooms ...string) (found []source.Finding) {
 					}
 				}
 			}
+		}
+	}
+	return found
+}
+
+// Decisions finds decisions that their index does not link to.
+func Decisions(t *source.Tree) (found []source.Finding) {
+	index, _ := t.Text(DecisionsFile)
+	for _, x := range t.Texts {
+		name := path.Base(x.Path)
+		if path.Dir(x.Path) == path.Dir(DecisionsFile) && x.Path != DecisionsFile && !strings.Contains(index, "]("+name+")") {
+			found = append(found, source.Finding{Where: x.Path, Rule: "decisions", What: "is not in " + DecisionsFile})
 		}
 	}
 	return found

@@ -45,6 +45,14 @@ func TestGlossary(t *testing.T) {
 	}), "words"), "does not explain `words.Epoch`")
 }
 
+func TestDecisions(t *testing.T) {
+	expect(t, Decisions(tree(t, map[string]string{
+		DecisionsFile:              "| [0001](0001-a.md) | a |",
+		"docs/decisions/0001-a.md": "# 1",
+		"docs/decisions/0002-b.md": "# 2",
+	})), "0002-b.md: decisions: is not in")
+}
+
 func TestReferences(t *testing.T) {
 	expect(t, References(tree(t, map[string]string{
 		"Makefile":               "check: ## x\n\ttrue\n",
