@@ -65,8 +65,9 @@ type Config struct {
 	// ProbePeriod is the first time between two probes of one absent address; it doubles up to
 	// ProbePeriodMax. A quarter is added or taken off at random. Defaults 1 s and 5 s.
 	ProbePeriod, ProbePeriodMax time.Duration
-	// A node that is lost within FlapMax of being taken in is not taken back for PenaltyMin, and
-	// twice as long each further time within PenaltyMemory, up to PenaltyMax. Defaults 5 s, 1 s, 60 s, 5 min.
+	// A node that is lost within FlapMax of being taken in, or because it was silent in round 3, is
+	// not taken back for PenaltyMin, and twice as long each further time within PenaltyMemory, up
+	// to PenaltyMax. Defaults 5 s, 1 s, 60 s, 5 min.
 	FlapMax, PenaltyMin, PenaltyMax, PenaltyMemory time.Duration
 	// PauseMax: a Tick that comes this much later than asked means that this process was stopped
 	// or starved, so that silence of others proves nothing. Default 400 ms.

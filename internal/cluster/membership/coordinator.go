@@ -253,7 +253,7 @@ func (c *Core) roundTimeout(now time.Time) {
 		for _, id := range r.order() {
 			if a := r.asks[id]; !c.left && !a.acked && !a.reply.Leaving {
 				c.event(Event{Kind: EventSilent, Node: id, Epoch: r.epoch})
-				c.penalties.lost(id, now, &c.cfg)
+				c.penalties.joined(id, now) // whatever it was before, it did not get through this time
 				c.dropMember(now, id)
 			}
 		}

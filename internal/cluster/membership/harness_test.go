@@ -24,7 +24,8 @@ type world struct {
 	byAddr  map[string]*node
 	queue   events
 	seq     int
-	cut     map[[2]cluster.NodeID]bool // directed links that lose everything
+	cut     map[[2]cluster.NodeID]bool                         // directed links that lose everything
+	drop    func(to cluster.NodeID, m membership.Message) bool // nil: nothing
 	loss    float64
 	dup     float64
 	delay   time.Duration
@@ -192,6 +193,7 @@ func (w *world) send(from *node, env membership.Envelope) {
 	for range copies {
 		lost := w.loss > 0 && w.rng.Float64() < w.loss
 		at := w.now.Add(w.delay + time.Duration(w.rng.Int64N(int64(w.jitter)+1)))
+		lost = lost || to != nil && w.drop != nil && w.drop(to.id, env.Message)
 		if lost || to == nil || w.cut[[2]cluster.NodeID{from.id, to.id}] {
 			continue
 		}

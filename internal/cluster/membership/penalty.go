@@ -12,29 +12,31 @@ import (
 // again, twice as long each time. A node that is lost after a long membership has merely
 // crashed, and pays nothing.
 type penalty struct {
-	joined time.Time // when it was last taken in
-	last   time.Time // when it was last lost
-	wait   time.Duration
-	until  time.Time // not to be taken back before
+	since time.Time // when it was last taken in, or silent in round 3
+	last  time.Time // when it was last lost
+	wait  time.Duration
+	until time.Time // not to be taken back before
 }
 
 // penalties holds a record for each node that came or went within PenaltyMemory.
 type penalties map[cluster.NodeID]penalty
 
+// joined notes that a node was taken in.
+func (p penalties) joined(id cluster.NodeID, now time.Time) {
+	r := p[id]
+	r.since = now
+	p[id] = r
+}
+
 // lost notes that a member is one no more.
 func (p penalties) lost(id cluster.NodeID, now time.Time, cfg *Config) {
 	r := p[id]
-	switch {
-	case now.Sub(r.last) > cfg.PenaltyMemory:
+	if now.Sub(r.last) > cfg.PenaltyMemory {
 		r.wait = 0
-	case now.Sub(r.joined) > cfg.FlapMax:
-	case r.wait == 0:
-		r.wait = cfg.PenaltyMin
-	default:
-		r.wait = min(2*r.wait, cfg.PenaltyMax)
 	}
 	r.last = now
-	if now.Sub(r.joined) <= cfg.FlapMax {
+	if now.Sub(r.since) <= cfg.FlapMax {
+		r.wait = min(max(2*r.wait, cfg.PenaltyMin), cfg.PenaltyMax)
 		r.until = now.Add(r.wait)
 	}
 	p[id] = r
@@ -44,15 +46,13 @@ func (p penalties) lost(id cluster.NodeID, now time.Time, cfg *Config) {
 // that left by itself made the view that lacks it.
 func (c *Core) penalise(now time.Time, v *cluster.View) {
 	for id, r := range c.penalties {
-		if now.Sub(r.last) > c.cfg.PenaltyMemory && now.Sub(r.joined) > c.cfg.FlapMax {
+		if now.Sub(r.last) > c.cfg.PenaltyMemory && now.Sub(r.since) > c.cfg.FlapMax {
 			delete(c.penalties, id)
 		}
 	}
 	for _, m := range v.Members {
 		if m.Since == v.Epoch && m.ID != c.cfg.Self.ID {
-			r := c.penalties[m.ID]
-			r.joined = now
-			c.penalties[m.ID] = r
+			c.penalties.joined(m.ID, now)
 		}
 	}
 	for _, m := range c.view.Members {

@@ -25,6 +25,7 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	crash a          kill the process
 //	pause a, resume a, leave a, suspect a b (a's call to b failed), forget a b
 //	cut a b, oneway a b, heal    break links: both ways, from a to b; mend all
+//	delay 80ms       every message takes that long
 //	messages on|off  print messages too, but for pings and pongs
 //	views            who has what installed
 func TestTranscripts(t *testing.T) {
@@ -109,6 +110,12 @@ func (w *world) command(t *testing.T, b *strings.Builder, words []string) {
 			t.Fatal(err)
 		}
 		w.run(d)
+	case "delay":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.delay = d
 	case "crash":
 		w.crash(ids[0])
 	case "pause":
