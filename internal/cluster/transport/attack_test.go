@@ -316,3 +316,47 @@ func TestPeersAreForgotten(t *testing.T) {
 		t.Errorf("acquire after close = %v, want %v", err, net.ErrClosed)
 	}
 }
+
+// TestAttack38_JoinersReachNoRPC: while a token is open a peer without a certificate gets as far as
+// the join exchange, and not a byte of its gets further.
+func TestAttack38_JoinersReachNoRPC(t *testing.T) {
+	i := newIdentity(t, 1)
+	h := new(quietHost)
+	h.stamp.From = 1
+	door := &identity.Door{Identity: i}
+	p, err := Open(Config{Credentials: i, Listen: "127.0.0.1:0", Join: door.Serve})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Serve(h)
+	if _, err := i.IssueToken([]string{p.Addr()}, 0); err != nil {
+		t.Fatal(err)
+	}
+	for name, protocols := range map[string][]string{"join": {identity.JoinProtocol}, "both": {"h2", identity.JoinProtocol}} {
+		c, err := tls.Dial("tcp", p.Addr(), &tls.Config{InsecureSkipVerify: true, NextProtos: protocols}) //nolint:gosec // an attacker does not care
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if got := c.ConnectionState().NegotiatedProtocol; got != identity.JoinProtocol {
+			t.Errorf("%s: negotiated %q", name, got)
+		}
+		_, _ = io.WriteString(c, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+		wantClosed(t, name, c)
+	}
+	c, err := tls.Dial("tcp", p.Addr(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{identity.JoinProtocol}}) //nolint:gosec // an attacker does not care
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := p.Close(ctx); err != nil { // does not wait for a joiner that is silent
+		t.Error(err)
+	}
+	if ctx.Err() != nil {
+		t.Error("Close waited for a silent joiner")
+	}
+	wantClosed(t, "silent joiner", c)
+	if h.calls.Load() != 0 {
+		t.Error("a call was executed")
+	}
+}

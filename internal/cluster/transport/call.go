@@ -23,13 +23,12 @@ const (
 
 // Call makes a call. See Caller.
 func (p *Port) Call(ctx context.Context, to cluster.Endpoint, r *Request) (*Response, error) {
-	op := opName(to, r.Method)
-	if err := checkRequest(op, r); err != nil {
+	if err := checkRequest(to, r); err != nil {
 		return nil, err
 	}
 	host := p.host.Load()
 	if host == nil {
-		return nil, cluster.Errorf(cluster.KindUnavailable, op, "this node does not serve yet")
+		return nil, cluster.Errorf(cluster.KindUnavailable, opName(to, r.Method), "this node does not serve yet")
 	}
 	line := control
 	if r.Body != nil || r.Large {
@@ -37,9 +36,9 @@ func (p *Port) Call(ctx context.Context, to cluster.Endpoint, r *Request) (*Resp
 	}
 	cc, conns, err := p.peers.acquire(to, line)
 	if err != nil {
-		return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
+		return nil, cluster.Errorf(cluster.KindUnavailable, opName(to, r.Method), "%w", err)
 	}
-	c := &outgoing{port: p, host: *host, conns: conns, cc: cc, to: to, op: op, ctx: ctx, request: r}
+	c := &outgoing{port: p, host: *host, conns: conns, cc: cc, to: to, ctx: ctx, request: r}
 	if r.Large || r.Body != nil && r.Body.Size() > InlineBodyMax {
 		return c.stream()
 	}
@@ -54,10 +53,12 @@ type outgoing struct {
 	conns   *peerConns
 	cc      *grpc.ClientConn
 	to      cluster.Endpoint
-	op      string
 	ctx     context.Context // the caller's
 	request *Request
 }
+
+// op names the call in errors.
+func (c *outgoing) op() string { return opName(c.to, c.request.Method) }
 
 // head is the first frame. A body goes with it if it is small.
 func (c *outgoing) head() (encoded, error) {
@@ -72,7 +73,7 @@ func (c *outgoing) head() (encoded, error) {
 	}
 	e, err := f.encode(c.port.pool, c.request.Body, 0, inline)
 	if err != nil {
-		return e, cluster.Errorf(cluster.KindInternal, c.op, "%w", err)
+		return e, cluster.Errorf(cluster.KindInternal, c.op(), "%w", err)
 	}
 	return e, nil
 }
@@ -95,7 +96,7 @@ func (c *outgoing) unary() (*Response, error) {
 		opts = append(opts, grpc.Peer(&answerer))
 	}
 	if err := c.cc.Invoke(ctx, unaryPath, e, &out, opts...); err != nil {
-		return nil, rpcError(c.ctx, c.op, err)
+		return nil, rpcError(c.ctx, c.op(), err)
 	}
 	return c.accept(&out, &answerer, false)
 }
@@ -116,11 +117,11 @@ func (c *outgoing) accept(out *frame, answerer *peer.Peer, stream bool) (*Respon
 	}
 	if err != nil {
 		out.free()
-		return nil, unreachable(c.op, err)
+		return nil, unreachable(c.op(), err)
 	}
 	c.host.Observe(out.stamp)
 	if out.failure != nil {
-		err := answered(c.op, out.failure, out.stamp)
+		err := answered(c.op(), out.failure, out.stamp)
 		out.free()
 		return nil, err
 	}
@@ -193,7 +194,7 @@ func (c *outgoing) stream() (*Response, error) {
 	}
 	if !c.request.Large {
 		finish()
-		return nil, errNotLarge(c.op, response.BodySize)
+		return nil, errNotLarge(c.op(), response.BodySize)
 	}
 	response.Body = &streamedBody{
 		call: c, ctx: ctx, finish: finish,
@@ -243,7 +244,7 @@ func (c *outgoing) sendBody(s grpc.ClientStream, size int64) error {
 	for at := int64(0); at < size; at += chunkSize {
 		e, err := part.encode(c.port.pool, c.request.Body, at, int(min(chunkSize, size-at)))
 		if err != nil {
-			return cluster.Errorf(cluster.KindInternal, c.op, "%v", err) // not %w: an io.EOF of the body's is not the stream's
+			return cluster.Errorf(cluster.KindInternal, c.op(), "%v", err) // not %w: an io.EOF of the body's is not the stream's
 		}
 		if err := s.SendMsg(e); err != nil {
 			return err
@@ -259,9 +260,9 @@ func (c *outgoing) streamError(ctx context.Context, err error) error {
 	case errors.As(err, &local):
 		return err
 	case errors.Is(context.Cause(ctx), errSilent):
-		return unreachable(c.op, fmt.Errorf("no answer in time: %w", errSilent))
+		return unreachable(c.op(), fmt.Errorf("no answer in time: %w", errSilent))
 	}
-	return rpcError(c.ctx, c.op, err)
+	return rpcError(c.ctx, c.op(), err)
 }
 
 // streamedBody is a body that comes in chunks after its answer.

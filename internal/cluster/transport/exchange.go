@@ -12,30 +12,29 @@ import (
 const chunkSize = 128 << 10
 
 // checkRequest refuses what exceeds the limits of a request.
-func checkRequest(op string, r *Request) error {
+func checkRequest(to cluster.Endpoint, r *Request) error {
 	switch {
 	case r.Method == "" || len(r.Method) > MethodLengthMax:
-		return cluster.Errorf(cluster.KindLimit, op, "method name of %d bytes, want 1 to %d", len(r.Method), MethodLengthMax)
+		return cluster.Errorf(cluster.KindLimit, opName(to, r.Method), "method name of %d bytes, want 1 to %d", len(r.Method), MethodLengthMax)
 	case len(r.Payload) > PayloadMax:
-		return cluster.Errorf(cluster.KindLimit, op, "payload of %d bytes, at most %d allowed", len(r.Payload), PayloadMax)
+		return cluster.Errorf(cluster.KindLimit, opName(to, r.Method), "payload of %d bytes, at most %d allowed", len(r.Payload), PayloadMax)
 	case r.Body != nil && (r.Body.Size() < 0 || r.Body.Size() > BodyMax):
-		return cluster.Errorf(cluster.KindLimit, op, "body of %d bytes, at most %d allowed", r.Body.Size(), BodyMax)
+		return cluster.Errorf(cluster.KindLimit, opName(to, r.Method), "body of %d bytes, at most %d allowed", r.Body.Size(), BodyMax)
 	}
 	return nil
 }
 
 // checkResponse refuses what exceeds the limits of an answer.
 func checkResponse(method string, r *Response, large bool) error {
-	op := "answer " + method
 	switch {
 	case len(r.Payload) > PayloadMax:
-		return cluster.Errorf(cluster.KindLimit, op, "payload of %d bytes, at most %d allowed", len(r.Payload), PayloadMax)
+		return cluster.Errorf(cluster.KindLimit, "answer "+method, "payload of %d bytes, at most %d allowed", len(r.Payload), PayloadMax)
 	case r.Body == nil:
 		return nil
 	case r.BodySize < 0 || r.BodySize > BodyMax:
-		return cluster.Errorf(cluster.KindLimit, op, "body of %d bytes, at most %d allowed", r.BodySize, BodyMax)
+		return cluster.Errorf(cluster.KindLimit, "answer "+method, "body of %d bytes, at most %d allowed", r.BodySize, BodyMax)
 	case !large && r.BodySize > InlineBodyMax:
-		return errNotLarge(op, r.BodySize)
+		return errNotLarge("answer "+method, r.BodySize)
 	}
 	return nil
 }

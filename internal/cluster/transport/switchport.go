@@ -102,10 +102,10 @@ type reply struct {
 
 // Call makes a call. See Caller.
 func (p *SwitchPort) Call(ctx context.Context, to cluster.Endpoint, r *Request) (*Response, error) {
-	op := opName(to, r.Method)
-	if err := checkRequest(op, r); err != nil {
+	if err := checkRequest(to, r); err != nil {
 		return nil, err
 	}
+	op := opName(to, r.Method)
 	host := p.served()
 	if host == nil {
 		return nil, cluster.Errorf(cluster.KindUnavailable, op, "this node does not serve yet, or not any more")
