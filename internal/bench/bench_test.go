@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,23 @@ func TestRunCounts(t *testing.T) {
 		if !strings.Contains(string(b), field) {
 			t.Errorf("JSON has no %s:\n%s", field, b)
 		}
+	}
+}
+
+func TestRunTakesTheNextAddress(t *testing.T) {
+	c := testConfig(startFake(t, &fakeService{}))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // nobody listens there any more
+	c.SMTP, c.POP3 = append(c.SMTP, l.Addr().String()), append(c.POP3, l.Addr().String())
+	rep, err := Run(t.Context(), c)
+	if err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+	if !rep.OK() || rep.Accepted+rep.Pickups != c.Sessions || rep.Unreachable == 0 {
+		t.Errorf("%d + %d sessions succeeded, %d addresses unreachable, want all %d, and some", rep.Accepted, rep.Pickups, rep.Unreachable, c.Sessions)
 	}
 }
 

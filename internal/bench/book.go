@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,7 +15,7 @@ import (
 	"porcupine/internal/bench/ledger"
 )
 
-// examplesMax bounds the session errors that are described in words; unreadMax the mailboxes named.
+// examplesMax bounds the kinds of session errors that are described in words; unreadMax the mailboxes named.
 const (
 	examplesMax = 20
 	unreadMax   = 20
@@ -32,7 +34,7 @@ type book struct {
 	good     time.Time    // the last success, or the beginning
 	longest  time.Duration
 	failing  map[int]time.Time // user -> start of the first session that failed
-	errors   []string
+	errors   map[string]int    // session errors in words, and how often
 	unread   map[int]error
 }
 
@@ -41,6 +43,7 @@ func newBook(c Config) *book {
 		rep:     Report{Seed: c.Seed, Workers: c.Workers},
 		reading: make(map[int]bool),
 		failing: make(map[int]time.Time),
+		errors:  make(map[string]int),
 		unread:  make(map[int]error),
 	}
 }
@@ -135,7 +138,7 @@ func (b *book) delivered(d delivery) {
 		b.rep.Refused4xx++
 	}
 	second.Failed++
-	b.example("smtp %s: %w", d.addr, d.err)
+	b.example("smtp", d.addr, d.err)
 }
 
 // pickup is a POP3 session that ended.
@@ -165,7 +168,7 @@ func (b *book) pickedUp(p pickup) {
 		b.rep.POP3Errors++
 	}
 	second.Failed++
-	b.example("pop3 %s: %w", p.addr, p.err)
+	b.example("pop3", p.addr, p.err)
 }
 
 // ending keeps the outages and the longest gap, and gives the second in which the session ended.
@@ -189,9 +192,25 @@ func (b *book) ending(user int, start, end time.Time, err error) *Second {
 	return &b.rep.Timeline[i]
 }
 
-func (b *book) example(format string, addr string, err error) {
-	if len(b.errors) < examplesMax {
-		b.errors = append(b.errors, fmt.Errorf(format, addr, err).Error())
+// example keeps the first kinds of errors: what differs only by our own port is one kind.
+func (b *book) example(protocol, addr string, err error) {
+	text := err.Error()
+	var op *net.OpError
+	if errors.As(err, &op) {
+		text = strings.Replace(text, op.Error(), op.Op+": "+op.Err.Error(), 1)
+	}
+	text = protocol + " " + addr + ": " + text
+	if b.errors[text] > 0 || len(b.errors) < examplesMax {
+		b.errors[text]++
+	}
+}
+
+// unreachable counts an address that a session could not connect to.
+func (b *book) unreachable() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended.IsZero() {
+		b.rep.Unreachable++
 	}
 }
 
@@ -259,7 +278,9 @@ func (b *book) report(c Config, now time.Time) Report {
 		rep.AcceptedPerSec = float64(rep.Accepted) / rep.Load.Seconds()
 	}
 	rep.Ledger, rep.Examples = b.ledger.Settle()
-	rep.Examples = append(rep.Examples, b.errors...)
+	for _, text := range slices.Sorted(maps.Keys(b.errors)) {
+		rep.Examples = append(rep.Examples, fmt.Sprintf("%d times: %s", b.errors[text], text))
+	}
 	users := slices.Sorted(maps.Keys(b.unread))
 	rep.UnreadMore = max(0, len(users)-unreadMax)
 	for _, user := range users[:len(users)-rep.UnreadMore] {

@@ -33,8 +33,8 @@ const (
 // Config says what to load, how, and for how long. DefaultConfig gives the defaults named here;
 // a zero value does not mean the default unless it says so.
 type Config struct {
-	SMTP []string // host:port of every SMTP listener; each session draws one
-	POP3 []string // host:port of every POP3 listener; each session draws one
+	SMTP []string // host:port of every SMTP listener; each session takes any that it can reach
+	POP3 []string // host:port of every POP3 listener; likewise
 
 	// UserPattern makes the users' addresses, from 0 to Users-1, with one %d:
 	// "u%d@example.test". The address is the login name too, Password is everybody's password.

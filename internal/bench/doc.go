@@ -9,8 +9,8 @@
 // the next session starts when the last one has ended. Nine sessions of ten are SMTP and deliver
 // one message to one user; one of ten is POP3, which fetches and deletes everything in one user's
 // mailbox. Users are drawn by Zipf's law, sizes from a lognormal law with a mean of 4.7 KB and a
-// tail up to 1 MiB. With several addresses each session draws one, as clients do that look a name
-// up in the DNS. The seed fixes every draw, but not the order in which the workers come to draw.
+// tail up to 1 MiB. With several addresses each session takes them in random order until one lets it
+// connect, as clients do that look a name up in the DNS. The seed fixes every draw, but not the order in which the workers come to draw.
 //
 // # The ledger
 //

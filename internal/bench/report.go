@@ -30,6 +30,7 @@ type Report struct {
 	Retrieved      int64   `json:"retrieved"`   // messages fetched and deleted by those
 	POP3Refused    int64   `json:"pop3_refused"`
 	POP3Errors     int64   `json:"pop3_errors"`
+	Unreachable    int64   `json:"unreachable"` // connections refused; the session then tried the next address
 
 	SMTP Latency `json:"smtp_latency"` // sessions that succeeded, from dialling to the 250
 	POP3 Latency `json:"pop3_latency"` // sessions that succeeded, from dialling to the answer to QUIT
@@ -73,7 +74,7 @@ func (r Report) WriteText(w io.Writer) error {
 accepted    %d messages, %.1f a second, %d bytes
 smtp        %s; refused: %d temporarily, %d permanently; broken: %d
 pop3        %s; %d sessions, %d messages; refused: %d; broken: %d
-outages     %s (one user's sessions failing); longest gap %.0f ms
+outages     %s (one user's sessions failing); longest gap %.0f ms; unreachable addresses: %d
 ledger      %d owed, %d found; after %.1f s of settling
             lost %d, duplicated %d, misplaced %d, corrupt %d, phantom %d
             ambiguous %d (%d of them found), renamed %d, foreign %d
@@ -82,7 +83,7 @@ ledger      %d owed, %d found; after %.1f s of settling
 		r.Accepted, r.AcceptedPerSec, r.AcceptedBytes,
 		r.SMTP, r.Refused4xx, r.Refused5xx, r.SMTPErrors,
 		r.POP3, r.Pickups, r.Retrieved, r.POP3Refused, r.POP3Errors,
-		r.Outages, r.LongestGapMS,
+		r.Outages, r.LongestGapMS, r.Unreachable,
 		l.Owed, l.Found, r.SettleMS/1000,
 		l.Lost, l.Duplicated, l.Misplaced, l.Corrupt, l.Phantom,
 		l.Ambiguous, l.AmbiguousFound, l.Renamed, l.Foreign)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,6 +102,25 @@ func (r *run) target(addr string) client.Target {
 	return client.Target{Addr: addr, Timeout: r.Timeout, TLS: r.tls, StartTLS: r.TLS == TLSStart}
 }
 
+// shuffled gives the addresses in random order: clients of a service with several take any.
+func shuffled(addrs []string, rng *mathrand.Rand) []string {
+	addrs = slices.Clone(addrs)
+	rng.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
+	return addrs
+}
+
+// dialAny opens a session with the first address that can be reached, and gives that address, or
+// the last one tried.
+func dialAny[S any](r *run, addrs []string, dial func(client.Target) (S, error)) (s S, addr string, err error) {
+	for _, addr = range addrs {
+		if s, err = dial(r.target(addr)); !errors.Is(err, client.ErrUnreachable) {
+			return s, addr, err
+		}
+		r.book.unreachable()
+	}
+	return s, addr, err
+}
+
 func (w *worker) session(ctx context.Context) {
 	if w.rng.Float64() >= w.SMTPShare {
 		// A mailbox that another of our sessions reads is left alone: RFC 1939 §4 locks it.
@@ -120,15 +140,15 @@ const pickupDraws = 32
 
 func (w *worker) deliver(ctx context.Context) {
 	user := w.user()
-	addr := w.SMTP[w.rng.IntN(len(w.SMTP))]
+	addrs := shuffled(w.SMTP, w.rng)
 	start := time.Now()
 	n := w.book.enter(user)
 	message := w.writer.message(n, w.address(user), w.sizes.draw(w.rng))
 	w.book.seal(n, message)
+	s, addr, err := dialAny(w.run, addrs, func(t client.Target) (*client.SMTP, error) { return client.DialSMTP(ctx, t) })
 	done := func(o ledger.Outcome, err error) {
 		w.book.delivered(delivery{n, user, addr, start, time.Now(), len(message), o, err})
 	}
-	s, err := client.DialSMTP(ctx, w.target(addr))
 	if err != nil {
 		done(ledger.Unsent, err)
 		return
@@ -157,17 +177,18 @@ func outcomeOf(offered bool, err error) ledger.Outcome {
 
 // pickup fetches and deletes everything in a mailbox that the caller has locked.
 func (w *worker) pickup(ctx context.Context, user int) {
-	addr := w.POP3[w.rng.IntN(len(w.POP3))]
+	addrs := shuffled(w.POP3, w.rng)
 	start := time.Now()
-	n, err := w.empty(ctx, addr, user)
+	n, addr, err := w.empty(ctx, addrs, user)
 	w.book.pickedUp(pickup{user, addr, start, time.Now(), n, err})
 }
 
-// empty fetches and deletes everything in a mailbox; n is the number of messages deleted.
-func (r *run) empty(ctx context.Context, addr string, user int) (n int, err error) {
-	p, err := client.DialPOP3(ctx, r.target(addr))
+// empty fetches and deletes everything in a mailbox; n is the number of messages deleted, addr the
+// address used.
+func (r *run) empty(ctx context.Context, addrs []string, user int) (n int, addr string, err error) {
+	p, addr, err := dialAny(r, addrs, func(t client.Target) (*client.POP3, error) { return client.DialPOP3(ctx, t) })
 	if err != nil {
-		return 0, err
+		return 0, addr, err
 	}
 	page := r.book.openPage(user)
 	ending := ledger.Kept
@@ -179,14 +200,14 @@ func (r *run) empty(ctx context.Context, addr string, user int) (n int, err erro
 	if err != nil {
 		// Without QUIT nothing is deleted.
 		_ = p.Close()
-		return 0, err
+		return 0, addr, err
 	}
 	if err := p.Quit(); err != nil {
 		ending = ledger.Unknown
-		return 0, err
+		return 0, addr, err
 	}
 	ending = ledger.Deleted
-	return len(messages), nil
+	return len(messages), addr, nil
 }
 
 func (r *run) fetch(p *client.POP3, page *ledger.Pickup, user int) ([]client.Listed, error) {

@@ -52,7 +52,7 @@ func (r *run) readRest(ctx context.Context, rng *rand.Rand) {
 	}
 }
 
-// readAll reads and empties the mailboxes, several at once, each from a random address.
+// readAll reads and empties the mailboxes, several at once, each from any address that can be reached.
 func (r *run) readAll(ctx context.Context, rng *rand.Rand, users []int) {
 	slots := make(chan struct{}, readersMax)
 	var wg sync.WaitGroup
@@ -60,11 +60,11 @@ func (r *run) readAll(ctx context.Context, rng *rand.Rand, users []int) {
 		if ctx.Err() != nil {
 			break
 		}
-		addr := r.POP3[rng.IntN(len(r.POP3))]
+		addrs := shuffled(r.POP3, rng)
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			_, err := r.empty(ctx, addr, user)
+			_, _, err := r.empty(ctx, addrs, user)
 			r.book.setUnread(user, err)
 		})
 	}

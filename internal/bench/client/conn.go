@@ -29,6 +29,10 @@ type Target struct {
 	StartTLS bool
 }
 
+// ErrUnreachable says that no connection could be made. A client that knows another address of the
+// service tries that one (RFC 5321 §5.1).
+var ErrUnreachable = errors.New("cannot connect")
+
 // Refusal is a service's orderly no.
 type Refusal struct {
 	Step string // the command refused: "RCPT"
@@ -59,7 +63,7 @@ func dial(ctx context.Context, t Target) (*wire, error) {
 	d := net.Dialer{Timeout: t.Timeout}
 	conn, err := d.DialContext(ctx, "tcp", t.Addr)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", t.Addr, err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	w := &wire{conn: conn, timeout: t.Timeout}
 	// The raw connection is closed, not the TLS one above it: that would wait to say good-bye.
