@@ -148,7 +148,7 @@ func TestRandomM1M2M3M5M6(t *testing.T) {
 		t.Logf("hash %016x, broken %q", w.hash, w.broken)
 		return
 	}
-	seeds := uint64(120)
+	seeds := uint64(80)
 	if testing.Short() {
 		seeds = 50
 	}

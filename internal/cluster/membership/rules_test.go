@@ -128,14 +128,35 @@ func TestRule_StalePongsDoNotCount(t *testing.T) {
 func TestRule_GoesAboveADeadPromise(t *testing.T) {
 	w := settled(t, 1, 5)
 	n := w.nodes[2]
-	w.obey(n, n.core.Step(w.now, proposal(n, 4, n.view.Epoch.Counter+50)))
-	w.run(5 * time.Second) // the promise grows old; nobody else has heard of it
+	out := n.core.Step(w.now, proposal(n, 3, n.view.Epoch.Counter+50))
+	out.Send = nil // its coordinator never hears of it, nor does anybody else
+	w.obey(n, out)
+	w.run(5 * time.Second) // the promise grows old
 	w.crash(5)
 	if d, ok := w.settle(1, 5*time.Second); !ok || d > 2*time.Second {
 		t.Errorf("single group after %v, want at most 2s", d)
 	}
 	if v := w.nodes[2].view; len(v.Members) != 4 || v.Epoch.Counter <= 50 {
 		t.Errorf("epoch %v with members %v, want four members above the old promise", v.Epoch, v.IDs())
+	}
+	w.check(t)
+}
+
+// A coordinator that is killed and started again in the middle of its round tells so by its epoch:
+// those who promised need not wait for their timeout.
+func TestRule_RestartedCoordinatorVoidsThePromise(t *testing.T) {
+	w := settled(t, 1, 5)
+	w.drop = func(_ cluster.NodeID, m membership.Message) bool { return m.Kind == membership.KindReply }
+	w.crash(5)
+	w.run(1500 * time.Millisecond)
+	w.drop = nil
+	if got := w.nodes[4].disk.Promised; got == w.nodes[4].view.Epoch {
+		t.Fatal("d is not in the middle of a round")
+	}
+	w.crash(4)
+	w.boot(4)
+	if d, ok := w.settle(1, 10*time.Second); !ok || d > 1500*time.Millisecond {
+		t.Errorf("single group %v after the restart, want at most 1.5s", d)
 	}
 	w.check(t)
 }
@@ -154,6 +175,37 @@ func TestRule_TheLargerGroupMerges(t *testing.T) {
 		v := w.nodes[1].view
 		if got, _ := v.Member(5); v.Epoch.Coordinator < 3 || got.Since != since.Since {
 			t.Errorf("seed %d: coordinator %s, since of e %v; want one of the larger half, and %v", seed, name(v.Epoch.Coordinator), got.Since, since.Since)
+		}
+	}
+}
+
+// The smaller of two groups does not start the merger, even if the larger one answers its probe.
+func TestRule_TheSmallerGroupWaits(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		size  int
+		epoch cluster.Epoch
+		want  bool
+	}{
+		{"larger group", 5, cluster.Epoch{Counter: 1, Coordinator: 2}, false},
+		{"as large, larger epoch", 1, cluster.Epoch{Counter: 9, Coordinator: 2}, false},
+		{"as large, smaller epoch", 1, cluster.Epoch{Counter: 1, Coordinator: 2}, true},
+	} {
+		w := newWorld(1)
+		w.boot(3)
+		core := w.nodes[3].core
+		out := core.AddPeer(w.now, addrOf(2))
+		from := cluster.Endpoint{ID: 2, Addr: addrOf(2)}
+		core.Step(w.now, membership.Message{
+			Kind: membership.KindProbeAck, From: from, Installed: c.epoch, Size: c.size, Nonce: out.Send[0].Message.Nonce, Coordinator: from,
+			Members: []membership.Contact{{Known: cluster.Known{Endpoint: from}, Heard: c.epoch}},
+		})
+		asked := false
+		for _, env := range core.Tick(w.now.Add(300 * time.Millisecond)).Send {
+			asked = asked || env.Message.Kind == membership.KindNewGroup
+		}
+		if asked != c.want {
+			t.Errorf("%s: round 1 sent: %v, want %v", c.name, asked, c.want)
 		}
 	}
 }

@@ -176,6 +176,9 @@ func (c *Core) compareViews(now time.Time, m Message) {
 	if !c.view.Contains(m.From.ID) {
 		return
 	}
+	if m.From.ID == c.promise.coordinator && c.promise.epoch.Less(m.Installed) {
+		c.promise = promise{} // its round is over: it has restarted, or joined another
+	}
 	switch cmp := m.Installed.Compare(c.view.Epoch); {
 	case cmp == 0 || c.left:
 		return
