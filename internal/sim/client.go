@@ -19,6 +19,8 @@ const (
 	lookupRetry   = 250 * time.Millisecond
 	storeTriesMax = 3
 	copiesWanted  = 3 // of a profile
+	burstMax      = 6 // operations
+	burstTime     = 300 * time.Millisecond
 )
 
 type opKind int
@@ -45,6 +47,7 @@ type clients struct {
 	removed  map[string]bool  // a deletion was tried
 	number   int
 	pause    time.Duration // mean time between two operations
+	until    int64         // none begin after this
 }
 
 // user is what the outside world knows of one user: the oracle of V1.
@@ -78,17 +81,27 @@ func (c *clients) init(w *World) {
 
 // run lets one operation begin every now and then, until the given moment.
 func (c *clients) run(until int64) {
+	c.until = until
 	if c.w.now < until {
 		c.operate()
 		c.w.after(time.Duration(c.rng.ExpFloat64()*float64(c.pause)), func() { c.run(until) })
 	}
 }
 
+// burst lets clients talk to a node that has just come up or gone on: they have waited for it, and
+// it may be wrong about the world.
+func (c *clients) burst(n *node) {
+	for range c.rng.IntN(burstMax + 1) {
+		c.w.after(time.Duration(c.rng.ExpFloat64()*float64(burstTime)), func() { c.operateAt(n) })
+	}
+}
+
 // operate begins one operation at some node.
-func (c *clients) operate() {
-	n := c.w.nodes[c.rng.IntN(len(c.w.nodes))]
+func (c *clients) operate() { c.operateAt(c.w.nodes[c.rng.IntN(len(c.w.nodes))]) }
+
+func (c *clients) operateAt(n *node) {
 	u := c.users[c.rng.IntN(len(c.users))]
-	if !n.up() {
+	if !n.up() || c.w.now >= c.until {
 		return
 	}
 	kind := opDeliver

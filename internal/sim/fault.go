@@ -325,19 +325,12 @@ const joinTime = 5 * time.Second
 // join adds a machine. It knows those that its sponsor knows.
 func (f *faults) join() func() {
 	sponsor := f.any()
-	if sponsor == nil || f.joins == 0 || f.w.net.loss > 0.05 {
+	if sponsor == nil || f.joins == 0 || f.w.net.disorder() {
 		return nil
 	}
 	for _, n := range f.w.nodes {
 		if !n.up() || n.paused || n.dying || n.slow > 0 || n.view() != sponsor.view() {
 			return nil
-		}
-	}
-	for _, from := range f.w.net.links {
-		for _, l := range from {
-			if l.cut > 0 {
-				return nil
-			}
 		}
 	}
 	f.joins--

@@ -46,6 +46,7 @@ func (c *check) that(invariant, text string) {
 func (c *check) installed(n *node, v *cluster.View, done softstate.Installed, owedBefore int) {
 	if _, ok := c.views[v.Epoch]; !ok {
 		c.w.stats.Epochs++
+		c.that("M3", c.largestGoesOn(v))
 	}
 	c.that("M1", c.oneViewAnEpoch(v))
 	c.that("M2", c.epochGrows(n, v))
@@ -138,6 +139,34 @@ func mapMovesLittle(old, v *cluster.View) string {
 	n := max(len(old.Members), len(v.Members))
 	if limit := (cluster.BucketCount + n - 1) / n; moved > limit {
 		return fmt.Sprintf("epoch %v moves %d buckets for one change among %d nodes, want at most %d", v.Epoch, moved, n, limit)
+	}
+	return ""
+}
+
+// largestGoesOn is M3: a view continues the one that most of its members come from, so that a
+// merger costs the smaller side its soft state and not the larger. A network in disorder may
+// keep the coordinator from that view.
+func (c *check) largestGoesOn(v *cluster.View) string {
+	if c.w.net.disorder() || len(v.Members) == 1 { // alone: voted out, all is void
+		return ""
+	}
+	kept, largest := 0, 0
+	from := make(map[cluster.Epoch]int)
+	for _, m := range v.Members {
+		if m.Since.Less(v.Epoch) {
+			kept++
+		}
+		x := c.w.byID[m.ID]
+		if x.paused {
+			return ""
+		}
+		if old := c.previous[m.ID]; x.up() && old != nil && old.Contains(m.ID) {
+			from[old.Epoch]++
+			largest = max(largest, from[old.Epoch])
+		}
+	}
+	if kept < largest {
+		return fmt.Sprintf("epoch %v goes on with %d of its members, but %d come from one view", v.Epoch, kept, largest)
 	}
 	return ""
 }

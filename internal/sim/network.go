@@ -41,6 +41,21 @@ func (t *network) grow(n int) {
 	}
 }
 
+// disorder reports whether packets may be lost or late.
+func (t *network) disorder() bool {
+	if t.loss > 0 || t.jitter > 0 {
+		return true
+	}
+	for _, from := range t.links {
+		for _, l := range from {
+			if l.cut > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // delay draws the time one packet takes.
 func (t *network) delay(p *packet) int64 {
 	d := t.latency + time.Duration(t.rng.Int64N(int64(t.latency)+1))

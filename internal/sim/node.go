@@ -107,6 +107,7 @@ func (n *node) start() {
 	}
 	n.tellSole()
 	n.schedule()
+	w.client.burst(n)
 }
 
 // crash ends the process. The disk stays.

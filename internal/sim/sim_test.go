@@ -30,7 +30,7 @@ func TestMany(t *testing.T) {
 	begun := time.Now()
 	var total Stats
 	seed := *firstFlag
-	for ; ; seed++ {
+	for ; *seedsFlag == 0 || seed < *firstFlag+uint64(*seedsFlag); seed++ {
 		if *hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag || *hoursFlag == 0 && time.Since(begun) > 10*time.Second {
 			break
 		}

@@ -238,6 +238,7 @@ func (n *node) resume() {
 		n.w.queue.push(e)
 	}
 	n.held = nil
+	n.w.client.burst(n)
 }
 
 // record notes an event of note.
