@@ -138,10 +138,12 @@ func (n *Node) lookupHere(owner string) (cluster.Entry, error) {
 	return n.soft.manager.Lookup(owner)
 }
 
-// LocalEntry is Lookup at the manager itself: no call, no waiting. It is false when this node
-// does not manage the owner.
-func (n *Node) LocalEntry(owner string) (cluster.Entry, bool) {
-	e, err := n.lookupHere(owner)
+// LocalEntry is Lookup at the manager itself: no routing, no trying again. It is false when this
+// node does not manage the owner. An entry that would prove that something does not exist is
+// confirmed first, as with Lookup: a manager that was stopped for a while must not refuse anybody
+// for good (V1).
+func (n *Node) LocalEntry(ctx context.Context, owner string) (cluster.Entry, bool) {
+	e, err := n.lookupProven(ctx, owner)
 	return e, err == nil
 }
 

@@ -48,7 +48,7 @@ func (n *Node) Ask(ctx context.Context, owner, method string, payload []byte) ([
 }
 
 // LocalEntry is the entry, if this node is the owner's manager.
-func (n *Node) LocalEntry(owner string) (cluster.Entry, bool) {
+func (n *Node) LocalEntry(_ context.Context, owner string) (cluster.Entry, bool) {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
 	if n.faults.NoSoft || n.cluster.view.Manager(ID.BucketOf(owner)) != n.id {

@@ -107,7 +107,7 @@ func (d *Directory) serveAuthenticate(ctx context.Context, _ cluster.NodeID, pay
 	if err := json.Unmarshal(payload, &q); err != nil {
 		return nil, cluster.Errorf(cluster.KindInvalid, "decode login", "%w", err)
 	}
-	profile, again, err := d.localProfile(q.User)
+	profile, again, err := d.localProfile(ctx, q.User)
 	if err != nil {
 		return encodeAnswer(nil, again, err), nil
 	}
@@ -123,12 +123,12 @@ func (d *Directory) serveAuthenticate(ctx context.Context, _ cluster.NodeID, pay
 	return encodeAnswer(nil, false, d.verifier.Verify(ctx, a)), nil
 }
 
-func (d *Directory) serveSCRAM(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+func (d *Directory) serveSCRAM(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
 	var q attempt
 	if err := json.Unmarshal(payload, &q); err != nil {
 		return nil, cluster.Errorf(cluster.KindInvalid, "decode login", "%w", err)
 	}
-	contents, again, err := d.localProfile(q.User)
+	contents, again, err := d.localProfile(ctx, q.User)
 	if err != nil {
 		return encodeAnswer(nil, again, err), nil
 	}
@@ -153,8 +153,8 @@ func (d *Directory) serveSCRAM(_ context.Context, _ cluster.NodeID, payload []by
 
 // localProfile gives the stored profile at the manager; nil without an error: proven that there
 // is none. again says that the same question may get a better answer in a moment.
-func (d *Directory) localProfile(user string) (contents []byte, again bool, err error) {
-	e, ok := d.cluster.LocalEntry(user)
+func (d *Directory) localProfile(ctx context.Context, user string) (contents []byte, again bool, err error) {
+	e, ok := d.cluster.LocalEntry(ctx, user)
 	if !ok {
 		return nil, true, cluster.Errorf(cluster.KindUnavailable, "look up user", "this node does not manage it any more")
 	}

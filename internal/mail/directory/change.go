@@ -146,7 +146,7 @@ func (d *Directory) serveChange(ctx context.Context, _ cluster.NodeID, payload [
 
 // apply decides on a change and stores it. Preconditions: the name is locked.
 func (d *Directory) apply(ctx context.Context, c *change) (again bool, err error) {
-	e, ok := d.cluster.LocalEntry(c.Owner)
+	e, ok := d.cluster.LocalEntry(ctx, c.Owner)
 	if !ok {
 		return true, cluster.Errorf(cluster.KindUnavailable, c.String(), "this node does not manage the name any more: try again")
 	}
@@ -288,7 +288,7 @@ func (d *Directory) place(c *change, old cluster.ReplicaSet, exclude []cluster.N
 func (d *Directory) settle(ctx context.Context, c *change) error {
 	p := patience{wait: d.cfg.SettleWait}
 	for {
-		e, ok := d.cluster.LocalEntry(c.Owner)
+		e, ok := d.cluster.LocalEntry(ctx, c.Owner)
 		if ok {
 			o, exists := e.Find(c.Type, "")
 			if exists != (c.Op == opRemove) && (!exists || bytes.Equal(o.Contents, c.Contents)) {

@@ -30,7 +30,7 @@ type writer interface {
 type manager interface {
 	Ask(ctx context.Context, owner, method string, payload []byte) ([]byte, error)
 	Serve(method string, handler func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error))
-	LocalEntry(owner string) (cluster.Entry, bool)
+	LocalEntry(ctx context.Context, owner string) (cluster.Entry, bool)
 }
 
 // members is what the directory knows of the cluster's nodes.
