@@ -47,7 +47,7 @@ func playScript(l net.Listener, script string) error {
 		case strings.HasPrefix(step, "C: "):
 			got, err := in.ReadString('\n')
 			if err != nil || got != step[3:]+"\r\n" {
-				return fmt.Errorf("client sent %q, %v, want %q", got, err, step[3:])
+				return errors.Join(err, fmt.Errorf("client sent %q, want %q", got, step[3:]))
 			}
 		case step == "X":
 			return nil
