@@ -55,7 +55,9 @@ func (s *Store) Apply(ctx context.Context, u cluster.Update, body cluster.Body) 
 	}
 	p := s.newOp(name, 1)
 	if err := s.stage(ctx, &p.updates[0], &u, body); err != nil {
-		s.leavePlace(p)
+		if !p.updates[0].adopted {
+			s.leavePlace(p)
+		}
 		return Result{}, within(opName(name, u.Object.ID), err)
 	}
 	var r [1]Result

@@ -5,10 +5,41 @@ import (
 	"crypto/sha256"
 	"hash"
 	"io"
+	"sync"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/store/internal/layout"
 )
+
+// damaged remembers contents that were found damaged, until the process ends: the engine spends
+// up to a second on a damaged block each time it meets it.
+type damaged struct {
+	mu      sync.Mutex
+	numbers map[uint64]struct{}
+}
+
+func (d *damaged) has(number uint64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, ok := d.numbers[number]
+	return ok
+}
+
+// note counts and remembers damage; other errors it ignores.
+func (d *damaged) note(s *Store, number uint64, err error) {
+	if !cluster.IsKind(err, cluster.KindCorrupt) {
+		return
+	}
+	s.count.corrupt.Add(1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.numbers == nil {
+		d.numbers = make(map[uint64]struct{})
+	}
+	if number != 0 && len(d.numbers) < damagedMax {
+		d.numbers[number] = struct{}{}
+	}
+}
 
 // openTries bounds how often OpenBody starts again because the object was replaced meanwhile.
 const openTries = 8
@@ -35,9 +66,7 @@ func (s *Store) OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, er
 			continue // replaced or removed between the two reads
 		}
 		if err != nil {
-			if cluster.IsKind(err, cluster.KindCorrupt) {
-				s.count.corrupt.Add(1)
-			}
+			s.damaged.note(s, r.Number, err)
 			return cluster.Object{}, nil, within(opName(name, id), err)
 		}
 		return r.Object, body, nil
@@ -52,6 +81,8 @@ func (s *Store) openRecord(r *layout.Record, inline []byte) (io.ReadCloser, erro
 	switch {
 	case o.Deleted:
 		return nil, cluster.Errorf(cluster.KindNotFound, "open", "it was deleted")
+	case s.damaged.has(r.Number):
+		return nil, corrupt("the contents were found damaged before")
 	case r.Chunked:
 		return &chunkReader{s: s, r: *r, sum: sha256.New()}, nil
 	case r.Number == 0:
@@ -173,9 +204,7 @@ func (c *chunkReader) load() error {
 		err = c.verify()
 	}
 	if err != nil {
-		if cluster.IsKind(err, cluster.KindCorrupt) {
-			c.s.count.corrupt.Add(1)
-		}
+		c.s.damaged.note(c.s, c.r.Number, err)
 		return within(opName(name, o.ID), err)
 	}
 	c.next++

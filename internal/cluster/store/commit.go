@@ -77,6 +77,10 @@ func (c *committer) gather(first *op) {
 
 // add puts one op into the group.
 func (c *committer) add(p *op) {
+	if p.chunk != nil {
+		c.writeChunk(p)
+		return
+	}
 	c.group = append(c.group, p)
 	if p.err = c.s.failure(p.name); p.err != nil {
 		return
@@ -97,6 +101,22 @@ func (c *committer) add(p *op) {
 		c.must(c.update(&p.updates[i], &p.results[i]))
 	}
 	c.s.freeStaged(p)
+}
+
+// writeChunk writes a part of large contents, un-synced, at once: the fsync of the update that
+// will refer to it covers it. If the caller has left meanwhile, what it began is undone here.
+func (c *committer) writeChunk(p *op) {
+	p.err = c.s.write(p.chunk, pebble.NoSync)
+	if p.leave(opAnswered) {
+		p.done <- struct{}{}
+		return
+	}
+	if !p.undone {
+		c.must(discardChunks(c.batch, p.number))
+	}
+	<-c.s.chunked
+	<-c.s.places
+	c.s.count.pending.Add(-1)
 }
 
 // must takes the errors of building a batch in memory. The engine has none to give for the calls

@@ -28,7 +28,7 @@ const (
 	ListMax = 1 << 20
 
 	// writersMax bounds the updates that are staged, queued or being committed, and with them
-	// the memory for staged contents (writersMax x a chunk = 32 MiB).
+	// the memory for staged contents (writersMax x a chunk = 16 MiB).
 	writersMax = 256
 	// waitersMax bounds the callers that wait for a writer's place. Beyond it, KindLimit at once.
 	waitersMax = 4096
@@ -36,6 +36,9 @@ const (
 	chunkWritersMax = 8
 	// groupBytesMax ends a group: more would only delay those who wait.
 	groupBytesMax = 4 << 20
+	// damagedMax bounds the damaged contents that are remembered, so that the engine need not look
+	// at them again.
+	damagedMax = 4096
 	// ownersCachedMax bounds the headers kept in memory by the committer (two generations).
 	ownersCachedMax = 1 << 14
 )

@@ -42,7 +42,7 @@
 // coding keys and records) is done before, by the caller's own goroutine. No lock is held over
 // I/O anywhere in this package.
 //
-// Contents above one chunk (128 KiB) do not go through the committer: the caller's goroutine
+// Contents above one chunk (64 KiB) do not go through the committer: the caller's goroutine
 // writes them as un-synced batches of one chunk, after an intent record. The log is a sequence,
 // so the committer's fsync of the final batch, which also removes the intent, covers them. A
 // crash in between leaves the intent, and Open removes its chunks. Memory stays flat.

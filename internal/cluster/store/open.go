@@ -14,7 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"porcupine/internal/cluster"
-	"porcupine/internal/cluster/store/internal/iocount"
+	"porcupine/internal/cluster/store/internal/iowatch"
 	"porcupine/internal/cluster/store/internal/layout"
 )
 
@@ -36,6 +36,7 @@ func Open(cfg Config) (*Store, error) {
 	if err := s.open(); err != nil {
 		return nil, within(name, err)
 	}
+	s.serving.Store(true)
 	go newCommitter(s).run()
 	return s, nil
 }
@@ -43,7 +44,6 @@ func Open(cfg Config) (*Store, error) {
 func newStore(cfg Config) *Store {
 	s := &Store{
 		cfg:     cfg,
-		fs:      iocount.New(cfg.FS),
 		types:   make(map[cluster.ObjectType]cluster.TypeSpec, len(cfg.Types)),
 		gate:    gate{idle: make(chan struct{})},
 		dead:    make(chan struct{}),
@@ -56,6 +56,7 @@ func newStore(cfg Config) *Store {
 	for _, t := range cfg.Types {
 		s.types[t.Name] = t
 	}
+	s.fs = iowatch.New(cfg.FS, s.logFailed)
 	s.space.init(s)
 	return s
 }

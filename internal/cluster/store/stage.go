@@ -8,6 +8,9 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/store/internal/layout"
@@ -25,23 +28,38 @@ type op struct {
 	results []Result
 	err     error
 	done    chan struct{} // one token once results and err are set
+
+	// A part of large contents: nothing else is set then.
+	chunk  *pebble.Batch
+	number uint64       // of the contents
+	undone bool         // chunk removes the contents: the end of what failed
+	left   atomic.Int32 // who left first: the committer with an answer, or the caller without
 }
+
+const (
+	opAnswered  = 1
+	opAbandoned = 2
+)
+
+// leave says who leaves the op first; false if the other was first.
+func (p *op) leave(who int32) bool { return p.left.CompareAndSwap(0, who) }
 
 // staged is an update in the form that the committer writes: names checked, keys and values
 // coded, contents read and hashed. Nothing in it is the caller's memory but immutable strings.
 type staged struct {
 	object  cluster.Object // Attr is nil: it stands in record
 	bucket  cluster.Bucket
-	cached  bool   // of a cached type
-	mine    bool   // this node is in the new replica set
-	keep    bool   // no contents came: those stored stay
-	number  uint64 // of the contents; 0: none
-	chunked bool   // the contents are written already, under an intent
-	key     []byte // object key
-	record  []byte // value of the object key; contents included if cached
-	sealed  int    // length of the record proper in record
-	body    []byte // value of the body key, if number is set and chunked is not
-	refs    *[]byte
+	cached  bool    // of a cached type
+	mine    bool    // this node is in the new replica set
+	keep    bool    // no contents came: those stored stay
+	number  uint64  // of the contents; 0: none
+	chunked bool    // the contents are written already, under an intent
+	key     []byte  // object key
+	record  []byte  // value of the object key; contents included if cached
+	sealed  int     // length of the record proper in record
+	body    []byte  // value of the body key, if number is set and chunked is not
+	refs    *[]byte // the pooled memory behind the slices
+	adopted bool    // the caller left; the committer ends the op and gives back its place
 }
 
 // ops recycles ops with their channels, buffers the memory of staged contents: by far the most

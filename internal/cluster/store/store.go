@@ -11,7 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"porcupine/internal/cluster"
-	"porcupine/internal/cluster/store/internal/iocount"
+	"porcupine/internal/cluster/store/internal/iowatch"
 	"porcupine/internal/cluster/store/internal/layout"
 )
 
@@ -20,16 +20,18 @@ type Store struct {
 	cfg    Config
 	db     *pebble.DB
 	lock   *pebble.Lock
-	fs     *iocount.FS
+	fs     *iowatch.FS
 	format layout.Format
 	types  map[cluster.ObjectType]cluster.TypeSpec // declared by the configuration
 
 	gate    gate
+	serving atomic.Bool           // between Open and Close
 	failed  atomic.Pointer[error] // why the store is dead; nil while it is not
 	dead    chan struct{}         // closed when failed is set
 	numbers atomic.Int64          // last sequence or contents number given
 	state   atomic.Pointer[layout.State]
 	space   space
+	damaged damaged
 	count   counters
 	pool    *recycled
 
@@ -57,13 +59,17 @@ func (s *Store) Close() error {
 	select {
 	case <-s.gate.idle:
 		close(s.queue)
-		<-s.stopped
+		select {
+		case <-s.stopped:
+		case <-s.dead:
+		}
 	case <-s.dead:
 	}
 	if err := s.failure("close store"); err != nil {
 		// The engine's state is unknown; it may even hang. What is durable is on disk already.
 		return err
 	}
+	s.serving.Store(false)
 	err := s.db.Close()
 	if err2 := s.lock.Close(); err == nil {
 		err = err2
@@ -103,9 +109,21 @@ func (s *Store) fail(cause error) {
 	s.cfg.OnFatal(cause)
 }
 
-// write gives a batch to the engine. The engine reports a broken log through its logger's Fatalf
-// and then returns as if nothing had happened, or panics if no commit was waiting: so success is
-// only what leaves the store alive.
+// logFailed takes an error of the log before the engine gets it. The engine would panic with its
+// locks held, wherever it happens to be, and take the process down with a trace that explains
+// nothing. So the goroutine, which is the engine's or the committer's and never a caller's, goes
+// no further: OnFatal ends the process, or, where it does not, every caller is told that the
+// store is dead. While a store is opened or closed, errors take the ordinary way.
+func (s *Store) logFailed(err error) {
+	if s.serving.Load() {
+		s.fail(fmt.Errorf("write the log: %w", err))
+		select {}
+	}
+}
+
+// write gives a batch to the engine. Only the committer, and Open before there is one, may call
+// it: after a failure it may never return. The engine reports some failures through its logger's
+// Fatalf and then returns as if nothing had happened: success is only what leaves the store alive.
 func (s *Store) write(b *pebble.Batch, o *pebble.WriteOptions) (err error) {
 	const name = "write to the log"
 	defer func() {

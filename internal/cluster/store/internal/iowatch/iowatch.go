@@ -1,0 +1,113 @@
+// Package iowatch wraps a file system and watches what goes through it: it counts the fsyncs,
+// those of the write-ahead log apart, and it reports the first error of a write or fsync that
+// leaves what is durable unknown.
+//
+// Both are done here because only here is the truth known. No engine statistic counts every
+// fsync of every file, and the engine learns of a broken log by panicking with its locks held.
+package iowatch
+
+import (
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// FS watches. Read the counters at any time, from any goroutine.
+type FS struct {
+	vfs.FS
+	Syncs    atomic.Int64 // fsync and fdatasync of files and directories
+	LogSyncs atomic.Int64 // those of write-ahead logs
+
+	onError func(error) // see New
+}
+
+var _ vfs.FS = (*FS)(nil)
+
+// New wraps fs. onError is called with each error of writing, syncing, closing or making a
+// write-ahead log, or of syncing a directory, BEFORE the engine sees the error; if onError does
+// not return, the engine never does.
+func New(fs vfs.FS, onError func(error)) *FS { return &FS{FS: fs, onError: onError} }
+
+// Unwrap gives the file system underneath.
+func (f *FS) Unwrap() vfs.FS { return f.FS }
+
+// Create watches a new file.
+func (f *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.Create(name, category)
+	return f.watch(name, file, isLog(name), err)
+}
+
+// OpenReadWrite watches a file opened for writing.
+func (f *FS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	file, err := f.FS.OpenReadWrite(name, category, opts...)
+	return f.watch(name, file, isLog(name), err)
+}
+
+// ReuseForWrite watches a recycled file under its new name.
+func (f *FS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	file, err := f.FS.ReuseForWrite(oldname, newname, category)
+	return f.watch(newname, file, isLog(newname), err)
+}
+
+// OpenDir watches a directory.
+func (f *FS) OpenDir(name string) (vfs.File, error) {
+	file, err := f.FS.OpenDir(name)
+	return f.watch(name, file, true, err)
+}
+
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+
+// watch wraps a file; critical means that an error of it leaves what is durable unknown.
+func (f *FS) watch(name string, file vfs.File, critical bool, err error) (vfs.File, error) {
+	if err != nil {
+		return nil, f.report(critical && isLog(name), err)
+	}
+	return &watchedFile{File: file, fs: f, critical: critical, log: isLog(name)}, nil
+}
+
+func (f *FS) report(critical bool, err error) error {
+	if err != nil && critical {
+		f.onError(err)
+	}
+	return err
+}
+
+type watchedFile struct {
+	vfs.File
+	fs       *FS
+	critical bool
+	log      bool
+}
+
+func (w *watchedFile) count() {
+	w.fs.Syncs.Add(1)
+	if w.log {
+		w.fs.LogSyncs.Add(1)
+	}
+}
+
+func (w *watchedFile) Write(p []byte) (int, error) {
+	n, err := w.File.Write(p)
+	return n, w.fs.report(w.critical, err)
+}
+
+func (w *watchedFile) Sync() error {
+	w.count()
+	return w.fs.report(w.critical, w.File.Sync())
+}
+
+func (w *watchedFile) SyncData() error {
+	w.count()
+	return w.fs.report(w.critical, w.File.SyncData())
+}
+
+func (w *watchedFile) SyncTo(length int64) (bool, error) {
+	full, err := w.File.SyncTo(length)
+	if full {
+		w.count()
+	}
+	return full, w.fs.report(w.critical, err)
+}
+
+func (w *watchedFile) Close() error { return w.fs.report(w.log, w.File.Close()) }
