@@ -75,8 +75,11 @@ func (m *Manager) newest(o *owner) []cluster.CachedObject {
 	return out
 }
 
-// ListMax bounds a page of List.
-const ListMax = 1000
+// Limits of a page of List.
+const (
+	ListMax       = 1000   // objects
+	ListOwnersMax = 10_000 // owners looked at: most may have no object of the type
+)
 
 // ListQuery asks for a page of List.
 type ListQuery struct {
@@ -92,7 +95,8 @@ type Cursor struct {
 }
 
 // ListPage is an answer to a ListQuery. A page ends between owners, so it may exceed Max by the
-// objects of one owner.
+// objects of one owner. It may hold fewer than Max, even none, though there are more: the work on
+// one page is bounded too.
 type ListPage struct {
 	Objects   []cluster.CachedObject
 	Next      Cursor
@@ -109,7 +113,7 @@ func (m *Manager) List(q ListQuery) ListPage {
 		limit = ListMax
 	}
 	page := ListPage{Knowledge: m.proof}
-	after := q.After.Owner
+	after, seen := q.After.Owner, 0
 	for i := int(q.After.Bucket); i < cluster.BucketCount; i++ {
 		b := m.buckets[i]
 		if b == nil {
@@ -122,10 +126,11 @@ func (m *Manager) List(q ListQuery) ListPage {
 			at++
 		}
 		for ; at < len(b.owners); at++ {
-			if len(page.Objects) >= limit {
+			if len(page.Objects) >= limit || seen == ListOwnersMax {
 				page.More = true
 				return page
 			}
+			seen++
 			o := &b.owners[at]
 			for _, c := range m.newest(o) {
 				if c.Object.ID.Type == q.Type && !c.Object.Deleted {

@@ -35,6 +35,7 @@ type Reporter struct {
 	debts  [cluster.BucketCount]debt
 	owed   int                         // buckets whose debt is not none
 	single map[string]*cluster.Holding // by owner: changed, not acknowledged
+	heard  map[string]uint64           // of those, the Seq last acknowledged, if any was
 	lanes  map[cluster.NodeID]*lane    // one for each manager that is owed something
 	order  []cluster.NodeID            // the keys of lanes, ascending
 	turn   cluster.NodeID              // the lane that was started last: the next goes first
@@ -58,6 +59,7 @@ func NewReporter(self cluster.NodeID, id cluster.ID) *Reporter {
 		self:   self,
 		id:     id,
 		single: make(map[string]*cluster.Holding),
+		heard:  make(map[string]uint64),
 		lanes:  make(map[cluster.NodeID]*lane),
 	}
 }
@@ -103,6 +105,7 @@ func (r *Reporter) readdress() {
 		b := r.id.BucketOf(owner)
 		if r.debts[b] == unread {
 			delete(r.single, owner)
+			delete(r.heard, owner)
 			continue
 		}
 		l := r.lane(r.view.Manager(b))
@@ -206,8 +209,10 @@ func (r *Reporter) settleSingles(l *lane) {
 	for _, s := range l.sent {
 		if h := r.single[s.owner]; h != nil && h.Seq > s.seq {
 			l.owners = append(l.owners, s.owner)
+			r.heard[s.owner] = s.seq
 		} else {
 			delete(r.single, s.owner)
+			delete(r.heard, s.owner)
 		}
 	}
 	l.sent = nil
@@ -244,6 +249,17 @@ func (r *Reporter) Deadline() time.Time {
 func (r *Reporter) Owes(owner string) bool {
 	_, ok := r.single[owner]
 	return ok || r.debts[r.id.BucketOf(owner)] != none
+}
+
+// Heard reports whether the manager of the owner's bucket has heard of the owner's holding of that
+// Seq, or a newer one. A commit waits for its own holding, not for those of later commits: an
+// owner that changes all the time would keep it waiting for ever.
+func (r *Reporter) Heard(owner string, seq uint64) bool {
+	if r.debts[r.id.BucketOf(owner)] != none {
+		return false
+	}
+	_, owed := r.single[owner]
+	return !owed || r.heard[owner] >= seq
 }
 
 // OwedBuckets counts the buckets that are not acknowledged.
