@@ -4,6 +4,8 @@ import (
 	"sync"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/identity"
 	"porcupine/internal/cluster/transport"
@@ -80,6 +82,7 @@ func (f *grpcFabric) open(t *testing.T, id cluster.NodeID, addr string) transpor
 var _ transport.Credentials = (*identity.Identity)(nil)
 
 func TestPortConforms(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) }) // no goroutine of any link is left
 	f := new(grpcFabric)
 	conform(t, func(t *testing.T, test func(*testing.T, fabric)) { test(t, f) })
 }
