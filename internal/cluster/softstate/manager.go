@@ -102,9 +102,9 @@ func (m *Manager) recount() {
 	}
 }
 
-// SetKnown tells the nodes ever met and not removed; they decide what is Conclusive. A node that
-// joins must know of the nodes it is joining BEFORE it serves its first lookup. The manager
-// keeps the slice; it must not be changed.
+// SetKnown tells the nodes ever met and not removed, this one included; they decide what is
+// Conclusive, and without them nothing is. A node that joins must know of the nodes it is joining
+// BEFORE it serves its first lookup. The manager keeps the slice; it must not be changed.
 func (m *Manager) SetKnown(known []cluster.Known) {
 	m.known = known
 	m.assess()
@@ -126,7 +126,7 @@ func (m *Manager) assess() {
 		}
 	}
 	m.proof = cluster.Complete
-	if m.view != nil && (absent == 0 || absent == 1 && !sole && len(m.view.Members) >= 2) {
+	if m.view != nil && len(m.known) > 0 && (absent == 0 || absent == 1 && !sole && len(m.view.Members) >= 2) {
 		m.proof = cluster.Conclusive
 	}
 }
