@@ -156,6 +156,9 @@ func (r *Reader) View(most int) []byte {
 		r.limit("bytes", len(r.bytes), most)
 		return nil
 	}
+	if len(r.bytes) == 0 {
+		return nil // as a field that is left out
+	}
 	return r.bytes
 }
 
