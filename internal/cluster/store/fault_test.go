@@ -264,7 +264,7 @@ func TestD5_FlippedBits(t *testing.T) {
 	mem := vfs.NewMem()
 	s := mustOpen(t, testConfig(mem))
 	want := map[cluster.ObjectID][]byte{}
-	for i := range 10 {
+	for i := range 40 {
 		contents := noise(seeded(uint64(i)), 300)
 		u, body := put([]cluster.ObjectType{"message", "user"}[i%5/4], userName(i%3), fmt.Sprint(i), 1, contents, self)
 		mustApply(t, s, u, body)
@@ -278,7 +278,7 @@ func TestD5_FlippedBits(t *testing.T) {
 	}
 	rng := seeded(9)
 	found, unopened := 0, 0
-	flips := 10
+	flips := 8
 	if os.Getenv("STORE_CRASH") == "all" {
 		flips = 500
 	}

@@ -216,9 +216,9 @@ func (v *verifier) bodies() error {
 			return nil
 		}
 		var r layout.Record
-		found, err := v.s.get(v.snap, objectKey, func(value []byte) error {
+		found, err := v.s.get(v.snap, objectKey, func(value []byte) (err error) {
 			r, _, err = layout.ParseRecord(objectKey, value)
-			return nil
+			return err
 		})
 		switch {
 		case err != nil:
