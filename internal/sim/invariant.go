@@ -47,6 +47,7 @@ func (c *check) installed(n *node, v *cluster.View, done softstate.Installed, ow
 	if _, ok := c.views[v.Epoch]; !ok {
 		c.w.stats.Epochs++
 		c.that("M3", c.largestGoesOn(v))
+		c.that("M3", mapBalanced(v))
 	}
 	c.that("M1", c.oneViewAnEpoch(v))
 	c.that("M2", c.epochGrows(n, v))
@@ -55,7 +56,6 @@ func (c *check) installed(n *node, v *cluster.View, done softstate.Installed, ow
 	if old == nil || old.Epoch.Counter == 0 || n.reporter == nil {
 		return
 	}
-	c.that("M3", mapBalanced(v))
 	c.that("M3", mapMovesLittle(old, v))
 	c.that("S3", workFollowsMoves(n, old, v, done, n.reporter.OwedBuckets()-owedBefore))
 }

@@ -11,6 +11,9 @@ import (
 	"porcupine/internal/cluster/membership"
 )
 
+// bootTime is the time within which the first machines start.
+const bootTime = 2 * time.Second
+
 // Lengths of the second phase.
 const (
 	// settleMax is how long after the heal the cluster may take until all nodes share an epoch, no
@@ -46,6 +49,9 @@ func Run(opt Options) (res Result) {
 
 func (w *World) result() Result {
 	w.stats.Simulated = time.Duration(w.now)
+	if w.opt.timing == timingDefault {
+		w.stats.Default = w.stats.Simulated
+	}
 	return Result{Seed: w.opt.Seed, Nodes: len(w.nodes), Stats: w.stats, Trace: w.trace.hash, Failure: w.check.failure}
 }
 
@@ -57,21 +63,25 @@ func (w *World) draw() {
 		switch rng.IntN(40) {
 		case 0:
 			w.opt.Nodes = 10 + rng.IntN(21)
-		case 1, 2, 3, 4:
+		case 1, 2, 3, 4, 5, 6, 7, 8:
 			w.opt.Nodes = 1 + rng.IntN(2) // a small beginning: others join
 		}
 	}
+	w.opt.timing = timing(rng.IntN(3))
+	w.client.pause = time.Duration(300+rng.IntN(3000)) * time.Millisecond
+	long := w.opt.Break == 0 && w.opt.Nodes <= 9 && rng.IntN(4) == 0
 	if w.opt.Break == 0 {
-		w.opt.Break = time.Duration(2+rng.IntN(28)) * time.Minute
+		w.opt.Break = time.Duration(2+rng.IntN(20)) * time.Minute
 		if w.opt.Nodes > 9 {
 			w.opt.Break = 2 * time.Minute
 		}
 	}
-	if rng.IntN(3) > 0 {
-		w.opt.timing = 1
-	}
-	w.client.pause = time.Duration(300+rng.IntN(3000)) * time.Millisecond
 	w.faults.draw()
+	if long { // days of operation with few faults, in place of minutes with many
+		w.opt.Break = time.Duration(4+rng.IntN(21)) * time.Hour
+		w.faults.every *= 60
+		w.client.pause *= 20
+	}
 }
 
 // boot makes and starts the first machines. They are one installation: each knows of all.
@@ -86,7 +96,7 @@ func (w *World) boot(count int) {
 			}
 		}
 		sortContacts(n.disk.persist.Contacts)
-		w.after(time.Duration(n.rng.Int64N(int64(2*time.Second))), func() { w.faults.restart(n) })
+		w.after(time.Duration(n.rng.Int64N(int64(bootTime))), func() { w.faults.restart(n) })
 	}
 }
 
@@ -114,12 +124,12 @@ func (w *World) heal() {
 	begun := w.now
 	for w.now < begun+int64(settleMax) && w.check.failure == nil {
 		w.run(time.Duration(w.now) + settleStep)
-		if w.unsettled() == "" {
+		if w.unsettled(w.nodes) == "" {
 			break
 		}
 	}
 	w.stats.Converged = time.Duration(w.now - begun)
-	w.check.that("M5", w.unsettled())
+	w.check.that("M5", w.unsettled(w.nodes))
 	epochs := w.stats.Epochs
 	w.run(time.Duration(w.now) + stillTime)
 	if w.stats.Epochs != epochs {
@@ -131,11 +141,12 @@ func (w *World) heal() {
 	w.listAll()
 }
 
-// unsettled is M5 and the liveness half of S2: it says what is not at rest yet.
-func (w *World) unsettled() string {
+// unsettled is M5 and the liveness half of S2: it says what is not at rest yet among the nodes
+// that can reach each other.
+func (w *World) unsettled(nodes []*node) string {
 	var epoch cluster.Epoch
 	running := 0
-	for _, n := range w.nodes {
+	for _, n := range nodes {
 		if !n.up() {
 			continue
 		}
@@ -154,7 +165,7 @@ func (w *World) unsettled() string {
 			return fmt.Sprintf("%v owes %d buckets and %d holdings in epoch %v", n, n.reporter.OwedBuckets(), n.reporter.OwedHoldings(), epoch)
 		}
 	}
-	for _, n := range w.nodes {
+	for _, n := range nodes {
 		if n.up() && len(n.view().Members) != running {
 			return fmt.Sprintf("epoch %v has %d members, but %d nodes run", epoch, len(n.view().Members), running)
 		}

@@ -3,6 +3,7 @@ package sim
 import (
 	"flag"
 	"os"
+	"runtime/debug"
 	"testing"
 	"time"
 )
@@ -10,8 +11,30 @@ import (
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "replay this seed (TestReplay)")
 	hoursFlag = flag.Float64("sim.hours", 0, "simulate at least this many cluster-hours (TestMany)")
+	nodesFlag = flag.Int("sim.nodes", 30, "nodes of TestScale")
 	firstFlag = flag.Uint64("sim.first", 1, "first seed of TestMany")
 )
+
+// TestSameSeedSameTrace is the ground that all else stands on.
+func TestSameSeedSameTrace(t *testing.T) {
+	for seed := uint64(1); seed <= 3; seed++ {
+		opt := Options{Seed: seed, Break: time.Minute}
+		a, b := Run(opt), Run(opt)
+		if a.Trace != b.Trace || a.Stats != b.Stats {
+			t.Errorf("seed %d gives trace %016x and %016x, stats %v and %v", seed, a.Trace, b.Trace, a.Stats.String(), b.Stats.String())
+		}
+		if c := Run(Options{Seed: seed + 1000, Break: time.Minute}); c.Trace == a.Trace {
+			t.Errorf("seeds %d and %d give the same trace", seed, seed+1000)
+		}
+	}
+}
+
+// TestScale runs a large cluster through a boot, crashes and a partition.
+func TestScale(t *testing.T) {
+	if f := Scale(*nodesFlag, 1, func(p Phase) { t.Log(p) }); f != nil {
+		t.Fatal(f)
+	}
+}
 
 // TestReplay plays one seed and tells what happens.
 func TestReplay(t *testing.T) {
@@ -27,6 +50,7 @@ func TestReplay(t *testing.T) {
 
 // TestMany plays seeds until enough hours have been simulated, or for ten seconds.
 func TestMany(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // short-lived garbage: collect it less often
 	begun := time.Now()
 	var total Stats
 	seed := *firstFlag

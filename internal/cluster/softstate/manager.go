@@ -61,6 +61,7 @@ func (m *Manager) Install(v *cluster.View, now time.Time) Installed {
 	if len(ended) > 0 {
 		m.sweep.start(now)
 	}
+	all := m.stays.all()
 	var done Installed
 	for i := range v.Map {
 		a, b := v.Map[i], m.buckets[i]
@@ -79,7 +80,7 @@ func (m *Manager) Install(v *cluster.View, now time.Time) Installed {
 			if b != nil {
 				m.drop(b)
 			}
-			m.buckets[i] = &bucket{epoch: a.Epoch, missing: m.stays.all()}
+			m.buckets[i] = &bucket{epoch: a.Epoch, missing: slices.Clone(all)}
 			done.Fresh++
 		}
 	}
