@@ -12,7 +12,7 @@ import (
 
 type benchCmd struct {
 	SMTP        []string      `help:"SMTP listeners, HOST:PORT, comma separated; each session draws one." required:""`
-	POP3        []string      `help:"POP3 listeners, likewise." required:""`
+	POP3        []string      `name:"pop3" help:"POP3 listeners, likewise." required:""`
 	Pattern     string        `help:"Users' addresses, with one %d for the number." default:"u%d@example.test"`
 	Users       int           `help:"How many users, from 0." default:"10"`
 	PasswordEnv string        `help:"Environment variable with everybody's password; without it, that of the demo users." default:"PORCUPINE_BENCH_PASSWORD"`
