@@ -9,7 +9,9 @@ import (
 )
 
 // Limits of an address, in octets of UTF-8 (RFC 5321 §4.5.3.1). The path of 256 octets includes
-// the angle brackets, so 254 are left for the address itself.
+// the angle brackets, so 254 are left for the address itself. LocalLengthMax is what every mail
+// system can write to, so names made here keep it (CheckAccount). Addresses from elsewhere need
+// not: the sender addresses of mailing lists, which carry a recipient each, are often longer.
 const (
 	LocalLengthMax   = 64
 	DomainLengthMax  = 255
@@ -43,9 +45,6 @@ func ParseAddress(s string) (Address, error) {
 	if err != nil {
 		return Address{}, addressError(s, "%w", err)
 	}
-	if len(local) > LocalLengthMax {
-		return Address{}, addressError(s, "local part longer than %d octets", LocalLengthMax)
-	}
 	if !strings.HasPrefix(rest, "@") {
 		return Address{}, addressError(s, "no @ after the local part")
 	}
@@ -68,8 +67,7 @@ func (a Address) checkFolded(given string) error {
 	if a.IsASCII() {
 		return nil // only ever gets shorter or stays
 	}
-	f := a.Fold()
-	if len(f.Local) > LocalLengthMax || len(f.String()) > AddressLengthMax {
+	if len(a.Canonical()) > AddressLengthMax {
 		return addressError(given, "too long in its canonical form")
 	}
 	return nil

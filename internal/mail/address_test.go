@@ -6,6 +6,9 @@ import (
 	"testing"
 )
 
+// longVERP is a local part over LocalLengthMax.
+const longVERP = "bounces+1234567-9f3a-somebody.with.a.long.name=another-domain.example"
+
 var addressTests = []struct {
 	in        string
 	local     string
@@ -35,6 +38,9 @@ var addressTests = []struct {
 	{"😀@x.test", "😀", "x.test", "😀@x.test"},
 	{"u@x。test", "u", "x。test", "u@x.test"},
 	{strings.Repeat("a", 64) + "@x.test", strings.Repeat("a", 64), "x.test", strings.Repeat("a", 64) + "@x.test"},
+	// Sender addresses of mailing lists are longer than anybody's name: they are not ours to refuse.
+	{longVERP + "@x.test", longVERP, "x.test", longVERP + "@x.test"},
+	{strings.Repeat("a", AddressLengthMax-len("@x.test")) + "@x.test", strings.Repeat("a", AddressLengthMax-len("@x.test")), "x.test", strings.Repeat("a", AddressLengthMax-len("@x.test")) + "@x.test"},
 	{"a!b%c@x.test", "a!b%c", "x.test", "a!b%c@x.test"}, // no routes: one odd name
 
 	{in: ""},
@@ -76,7 +82,8 @@ var addressTests = []struct {
 	{in: "u@[x.test]"},
 	{in: "u@xn--a.example"},
 	{in: "u@xn--zz--.example"},
-	{in: strings.Repeat("a", 65) + "@x.test"},
+	{in: strings.Repeat("a", AddressLengthMax-len("@x.test")+1) + "@x.test"},
+	{in: strings.Repeat("\u0390", 124) + "@x.test"}, // 255 octets
 	{in: "u@" + strings.Repeat("a", 64) + ".test"},
 	{in: "u@" + strings.Repeat("a.", 130) + "test"},
 }
@@ -156,6 +163,8 @@ func TestAttack34_AccountsThatLookAlike(t *testing.T) {
 		{`"a b"@example.test`, false},       // needs quotes
 		{`"../../etc/passwd"@example.test`, false},
 		{"u@[192.0.2.1]", false},
+		{strings.Repeat("a", LocalLengthMax) + "@example.test", true},
+		{strings.Repeat("a", LocalLengthMax+1) + "@example.test", false},
 	} {
 		a, err := ParseAddress(tt.in)
 		if err != nil {

@@ -110,6 +110,9 @@ func (a Address) CheckAccount() error {
 	if _, err := ParseAddress(a.String()); err != nil {
 		return err
 	}
+	if len(foldLocal(a.Local)) > LocalLengthMax || len(a.Local) > LocalLengthMax {
+		return addressError(a.String(), "local part longer than %d octets", LocalLengthMax)
+	}
 	if isASCII(a.Local) {
 		if !isDotString(a.Local) {
 			return addressError(a.String(), "an account name needs no quotes: use letters, digits, dots and hyphens")

@@ -38,7 +38,8 @@ var pathCases = []struct {
 	{"<a>", mail.Address{}, "", false},
 	{"<a@>", mail.Address{}, "", false},
 	{`<"a@b.example>`, mail.Address{}, "", false},
-	{"<" + strings.Repeat("a", 65) + "@b.example>", mail.Address{}, "", false},
+	{"<" + strings.Repeat("a", 100) + "=c.example@b.example>", mail.Address{Local: strings.Repeat("a", 100) + "=c.example", Domain: "b.example"}, "", true},
+	{"<" + strings.Repeat("a", 250) + "@b.example>", mail.Address{}, "", false},
 	{"<a@" + strings.Repeat("a.", 300) + "example>", mail.Address{}, "", false},
 	{"", mail.Address{}, "", false},
 }
