@@ -53,12 +53,14 @@ func (d *Directory) Authenticate(ctx context.Context, c mail.Client, name, passw
 
 // SCRAM gives what a server needs for SCRAM-SHA-256 with that login name. KindNotFound: proven
 // that there is no such user, or the user may not log in or has no SCRAM keys; the front end must
-// go on with keys that it makes up. Any other kind: it cannot be known now.
+// go on with keys that it makes up, for the name that the User beside the error is: however a
+// login is written, with the domain or without, it is one name. Any other kind: it cannot be known
+// now.
 func (d *Directory) SCRAM(ctx context.Context, c mail.Client, name string) (mail.User, mail.SCRAMKeys, error) {
 	user := d.loginOwner(name)
 	b, err := d.askLogin(ctx, methodSCRAM, attempt{User: user, Service: c.Service, Remote: c.Remote})
 	if err != nil {
-		return "", mail.SCRAMKeys{}, err
+		return mail.User(user), mail.SCRAMKeys{}, err
 	}
 	var keys mail.SCRAMKeys
 	if err := json.Unmarshal(b, &keys); err != nil {

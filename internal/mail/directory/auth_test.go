@@ -62,6 +62,19 @@ func TestSCRAM(t *testing.T) {
 	}
 }
 
+// The salt made up for somebody who has no keys hangs on the name beside the error: "nobody" and
+// "NOBODY@x.test" must not have two, or users who exist would be told by having one.
+func TestAttack10_SCRAMNameOfUnknownUser(t *testing.T) {
+	w := newWorldWith(t, 2, Config{LoginDomain: "x.test"})
+	w.addDomain("x.test", DomainSettings{})
+	for _, login := range []string{"nobody", "NOBODY@X.test", `"nobody"@x.test`, "nobody@x.test"} {
+		u, _, err := w.dirs[0].SCRAM(context.Background(), client, login)
+		if u != "nobody@x.test" || kind(err) != "not found" {
+			t.Errorf("SCRAM(%q) = %q, %v, want nobody@x.test beside not found", login, u, err)
+		}
+	}
+}
+
 // Unknown users, disabled ones and wrong passwords are told apart by nothing.
 func TestAttack10_UserEnumeration(t *testing.T) {
 	w := newWorld(t, 1)
