@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
@@ -261,7 +260,7 @@ func tooMuch(ctx context.Context) error {
 // keysOf gives the keys under which an attempt is counted.
 func (g *Guard) keysOf(from netip.Addr, login string) keys {
 	network := mail.NetworkOf(from)
-	login = strings.ToLower(login)
+	login = nameOf(login)
 	k := keys{
 		network: maphash.Comparable(g.seed, network),
 		account: maphash.String(g.seed, login),

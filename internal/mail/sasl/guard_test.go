@@ -60,6 +60,8 @@ func TestAttack09_Delays(t *testing.T) {
 		{"other network, other account: nothing", []step{{ip1, "a", bad, 0}, {ip2, "b", bad, 0}}},
 		{"spraying: other accounts wait as well", []step{{ip1, "a", bad, 0}, {ip1, "b", bad, 2}, {ip1, "c", bad, 4}}},
 		{"one account from many networks", []step{{ip1, "a", bad, 0}, {ip2, "A", bad, 2}, {"192.0.2.3", "a", bad, 4}}},
+		{"one account, however it is written", []step{
+			{ip1, "a@x.test", bad, 0}, {ip2, `"a"@X.test`, bad, 2}, {"192.0.2.3", `"\a"@x.test.`, bad, 4}}},
 		{"success resets", []step{{ip1, "a", bad, 0}, {ip1, "a", bad, 2}, {ip1, "a", ok, 4}, {ip1, "a", ok, 0}, {ip2, "a", ok, 0}}},
 		{"success with an own account clears no other's failures", []step{
 			{ip1, "a", bad, 0}, {ip1, "mine", ok, 2}, {ip1, "a", bad, 2}, {ip1, "mine", ok, 0}, {ip1, "a", bad, 4}, {ip1, "mine", ok, 0}, {ip1, "a", bad, 8}}},

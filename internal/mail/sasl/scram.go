@@ -118,16 +118,21 @@ func (s *scram) proof(ctx context.Context, message string) ([]byte, bool, error)
 	return []byte(signature), false, nil
 }
 
+// nameOf gives one name for all the ways to write a login.
+func nameOf(login string) string {
+	if address, err := mail.ParseAddress(login); err == nil {
+		return address.Canonical()
+	}
+	return strings.ToLower(login)
+}
+
 // fakeKeys makes up what a user who does not exist has stored: always the same for the same name,
 // and nothing that anybody could know a proof for. Logins that would be one address are one name,
 // as they are for users who exist.
 func (a *Authenticator) fakeKeys(user mail.User, login string) mail.SCRAMKeys {
 	name := string(user)
 	if name == "" {
-		name = strings.ToLower(login)
-		if address, err := mail.ParseAddress(login); err == nil {
-			name = address.Canonical()
-		}
+		name = nameOf(login)
 	}
 	derive := func(label string) []byte {
 		mac := hmac.New(sha256.New, a.cfg.FakeSecret)
