@@ -69,7 +69,7 @@ func (d *drops) Open(_ context.Context, user mail.User, _ mail.Client) (pop3serv
 	case user != alice:
 		return nil, cluster.Errorf(cluster.KindInternal, "open", "user %q", user)
 	case d.open:
-		return nil, cluster.Errorf(cluster.KindLimit, "open", "in use")
+		return nil, cluster.Errorf(cluster.KindUnavailable, "open", "%w", mail.ErrInUse)
 	}
 	d.open = true
 	d.opened++

@@ -59,8 +59,7 @@ func TestV2_MailboxThatCannotBeOpenedIsNotEmpty(t *testing.T) {
 		{cluster.Errorf(cluster.KindUnavailable, "open", "lists are incomplete"), "-ERR [SYS/TEMP] mailbox is not available now; try again later"},
 		{cluster.Errorf(cluster.KindInternal, "open", "secret detail"), "-ERR [SYS/TEMP] mailbox is not available now; try again later"},
 		{cluster.Errorf(cluster.KindCorrupt, "open", "x"), "-ERR [SYS/PERM] mailbox is damaged; ask your administrator"},
-		{cluster.Errorf(cluster.KindLimit, "open", "x"), "-ERR [IN-USE] mailbox is in use by another session"},
-		{cluster.Errorf(cluster.KindExists, "open", "x"), "-ERR [IN-USE] mailbox is in use by another session"},
+		{cluster.Errorf(cluster.KindLimit, "open", "too many messages"), "-ERR [SYS/TEMP] mailbox is not available now; try again later"},
 		{inUse, "-ERR [IN-USE] mailbox is in use by another session"},
 	} {
 		synctest.Test(t, func(t *testing.T) {

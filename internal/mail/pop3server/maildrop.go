@@ -10,14 +10,14 @@ import (
 // Maildrops opens mailboxes. It is called from many goroutines.
 type Maildrops interface {
 	// Open locks the user's mailbox, for the whole cluster, and lists it. ctx is for the call
-	// alone. The caller owns the Maildrop and closes it. Four things may happen:
+	// alone. The caller owns the Maildrop and closes it. Five things may happen:
 	//
 	//  1. The mailbox, listed in full.
-	//  2. cluster.KindLimit, KindExists, or mail.ErrInUse in the chain: another session has it
-	//     ([IN-USE]).
+	//  2. mail.ErrInUse in the chain: another session has it ([IN-USE]).
 	//  3. cluster.KindUnavailable: not all of it can be listed now ([SYS/TEMP]; V2: never a view
 	//     from incomplete lists).
-	//  4. Any other kind: a fault.
+	//  4. cluster.KindCorrupt: it is damaged ([SYS/PERM]).
+	//  5. Any other kind: a limit or a fault ([SYS/TEMP]).
 	Open(ctx context.Context, user mail.User, c mail.Client) (Maildrop, error)
 }
 

@@ -37,7 +37,7 @@ func loginReply(err error) (pop3.Code, string) {
 func openReply(err error) (pop3.Code, string) {
 	kind := cluster.KindOf(err)
 	switch {
-	case errors.Is(err, mail.ErrInUse), kind == cluster.KindLimit, kind == cluster.KindExists:
+	case errors.Is(err, mail.ErrInUse):
 		return pop3.InUse, "mailbox is in use by another session"
 	case kind == cluster.KindCorrupt:
 		return pop3.SysPerm, "mailbox is damaged; ask your administrator"
