@@ -75,7 +75,9 @@ func (c *clients) init(w *World) {
 	c.removed = make(map[string]bool)
 	c.pause = time.Second
 	for i := range 12 {
-		c.users = append(c.users, &user{name: fmt.Sprintf("u%d@example.test", i)})
+		u := &user{name: fmt.Sprintf("u%d@example.test", i)}
+		c.users = append(c.users, u)
+		c.w.check.buckets[c.w.id.BucketOf(u.name)] = true
 	}
 }
 

@@ -62,8 +62,12 @@ func (f *faults) draw() {
 	f.every = time.Duration(float64(time.Second) * []float64{3, 8, 20, 60}[f.rng.IntN(4)])
 	f.last = time.Duration(float64(time.Second) * []float64{1, 4, 15, 40}[f.rng.IntN(4)])
 	f.joins = joinsMax
-	if f.w.opt.Nodes < 3 && !f.has("join") {
-		f.on = append(f.on, classes[slices.IndexFunc(classes, func(c fault) bool { return c.name == "join" })])
+	if f.w.opt.Nodes < 3 { // grow, and lose those that were there first
+		for _, c := range classes {
+			if (c.name == "join" || c.name == "crash") && !f.has(c.name) {
+				f.on = append(f.on, c)
+			}
+		}
 	}
 	if f.rng.IntN(4) == 0 {
 		f.w.net.jitter = time.Duration(f.rng.Int64N(int64(30 * time.Millisecond)))

@@ -18,7 +18,15 @@ type check struct {
 	views    map[cluster.Epoch]*cluster.View // M1: the first of each epoch seen
 	highest  map[cluster.NodeID]cluster.Epoch
 	previous map[cluster.NodeID]*cluster.View
-	showings int // of mailboxes, whole
+	showings int                       // of mailboxes, whole
+	told     map[telling]cluster.Epoch // S2: markers taken, for the buckets of users
+	buckets  [cluster.BucketCount]bool // those of users
+}
+
+// telling names a marker: who told whom all of which bucket.
+type telling struct {
+	to, from cluster.NodeID
+	bucket   cluster.Bucket
 }
 
 func (c *check) init(w *World) {
@@ -26,6 +34,7 @@ func (c *check) init(w *World) {
 	c.views = make(map[cluster.Epoch]*cluster.View)
 	c.highest = make(map[cluster.NodeID]cluster.Epoch)
 	c.previous = make(map[cluster.NodeID]*cluster.View)
+	c.told = make(map[telling]cluster.Epoch)
 }
 
 // that fails the run if text is not empty. The first failure counts.
@@ -196,9 +205,31 @@ func workFollowsMoves(n *node, old, v *cluster.View, done softstate.Installed, o
 
 // acceptedPush is M4: a push is taken only in its own epoch.
 func (c *check) acceptedPush(n *node, p *softstate.Push, err error) {
-	if v := n.view(); err == nil && p.Epoch != v.Epoch {
+	if err != nil {
+		return
+	}
+	if v := n.view(); p.Epoch != v.Epoch {
 		c.that("M4", fmt.Sprintf("%v took a push of epoch %v in epoch %v", n, p.Epoch, v.Epoch))
 	}
+	for _, b := range p.Complete {
+		if c.buckets[b] {
+			c.told[telling{n.id, p.From, b}] = p.Epoch
+		}
+	}
+}
+
+// untold is S2: a bucket is complete only when every member has told all of it, since the bucket
+// was assigned and in its present stay.
+func (c *check) untold(n *node, b cluster.Bucket) string {
+	v := n.view()
+	for _, m := range v.Members {
+		at := c.told[telling{n.id, m.ID, b}]
+		if at.Less(v.Map[b].Epoch) || at.Less(m.Since) {
+			return fmt.Sprintf("%v takes bucket %d, assigned in %v, for complete, but %v, a member since %v, told it last in %v",
+				n, b, v.Map[b].Epoch, c.w.byID[m.ID], m.Since, at)
+		}
+	}
+	return ""
 }
 
 // lookup is S2: what a complete bucket says covers what the members hold, as far as they are in
@@ -208,6 +239,7 @@ func (c *check) lookup(n *node, owner string, e *cluster.Entry) {
 		return
 	}
 	v := n.view()
+	c.that("S2", c.untold(n, c.w.id.BucketOf(owner)))
 	for _, m := range v.Members {
 		x := c.w.byID[m.ID]
 		if x.up() && x.view().Epoch == v.Epoch && !x.reporter.Owes(owner) {

@@ -81,6 +81,9 @@ func (w *World) draw() {
 		w.opt.Break = time.Duration(4+rng.IntN(21)) * time.Hour
 		w.faults.every *= 60
 		w.client.pause *= 20
+		if rng.IntN(3) > 0 {
+			w.opt.timing = max(w.opt.timing, timingSlow)
+		}
 	}
 }
 

@@ -141,7 +141,6 @@ func newWorld(opt Options) *World {
 	w := &World{opt: opt, byID: make(map[cluster.NodeID]*node), byAddr: make(map[string]*node)}
 	w.trace.hash = opt.Seed
 	w.check.init(w)
-	w.client.init(w)
 	w.faults.w, w.faults.rng = w, w.stream("faults")
 	w.net.rng = w.stream("network")
 	w.net.latency = 200 * time.Microsecond
@@ -149,6 +148,7 @@ func newWorld(opt Options) *World {
 	for i := range w.id {
 		w.id[i] = byte(ids.Uint32())
 	}
+	w.client.init(w)
 	return w
 }
 
