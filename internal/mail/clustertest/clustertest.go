@@ -46,6 +46,7 @@ type Node struct {
 type Faults struct {
 	Hung   bool // every call to it fails
 	Full   bool // it stores nothing
+	Behind bool // it stores nothing: its view is older than its caller's
 	Mute   bool // it stores, and the call fails all the same: the answer is lost
 	NoSoft bool // as manager it has no soft state: LocalEntry is false
 }

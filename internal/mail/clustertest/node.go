@@ -153,6 +153,9 @@ func (c *Cluster) apply(id cluster.NodeID, u *cluster.Update, contents []byte) e
 	if node.faults.Full && !u.Object.Deleted {
 		return cluster.Errorf(cluster.KindFull, "update", "disk is full")
 	}
+	if node.faults.Behind {
+		return cluster.Errorf(cluster.KindBehind, "update", "an older view")
+	}
 	if old, ok := node.objects[u.Object.ID]; !ok || old.object.Timestamp.Compare(u.Object.Timestamp) < 0 {
 		if u.Object.Replicas.Contains(id) {
 			node.objects[u.Object.ID] = stored{object: u.Object, contents: contents}

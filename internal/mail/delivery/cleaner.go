@@ -52,15 +52,9 @@ func (c *cleaner) add(id cluster.ObjectID, on cluster.ReplicaSet) {
 	if len(on) == 0 {
 		return
 	}
-	c.mu.Lock()
 	for _, node := range on {
-		if len(c.left) == leftoversMax {
-			c.logger.Warn("too many leftovers of failed deliveries: a message may be seen twice", "owner", id.Owner, "id", id.ID, "node", node)
-			break
-		}
-		c.left = append(c.left, leftover{id: id, on: node})
+		c.keep(leftover{id: id, on: node})
 	}
-	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -146,13 +140,15 @@ func (l *leftover) next(err error, now time.Time) bool {
 	return l.tries < leftoverTries
 }
 
-// keep puts a leftover back on the list.
+// keep puts a leftover on the list, or says that it cannot.
 func (c *cleaner) keep(l leftover) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.left) < leftoversMax {
-		c.left = append(c.left, l)
+	if len(c.left) == leftoversMax {
+		c.logger.Warn("too many leftovers of failed deliveries: a message may be seen twice", "owner", l.id.Owner, "id", l.id.ID, "node", l.on)
+		return
 	}
+	c.left = append(c.left, l)
 }
 
 func (c *cleaner) count() int {

@@ -194,13 +194,12 @@ func (p *Delivery) attempt(ctx context.Context, it *item, set cluster.ReplicaSet
 }
 
 // isDoubtful reports an error of a call that may have been carried out all the same: all but those
-// with which a node says that it did nothing.
+// with which a node says that it did nothing. It says so for itself alone: of a set, the others
+// may have stored it.
 func isDoubtful(err error, set cluster.ReplicaSet) bool {
 	switch cluster.KindOf(err) {
-	case cluster.KindStale, cluster.KindBehind, cluster.KindInvalid, cluster.KindLimit, cluster.KindDenied:
-		return false
-	case cluster.KindFull:
-		return len(set) > 1 // one of the others may have had room
+	case cluster.KindStale, cluster.KindBehind, cluster.KindInvalid, cluster.KindLimit, cluster.KindDenied, cluster.KindFull:
+		return len(set) > 1
 	}
 	return true
 }
@@ -215,7 +214,9 @@ func temporary(k cluster.Kind) cluster.Kind {
 	return cluster.KindUnavailable
 }
 
-// recipientError gives the first error among the users that a recipient means.
+// recipientError gives the first error among the users that a recipient means. It is for good only
+// if all of them are gone: an alias that has lost one target is no address that does not exist,
+// and means the others when the message comes again (V1).
 func recipientError(r mail.Recipient, items []item, byUser map[mail.User]int, err error) error {
 	if err != nil {
 		return err
@@ -223,16 +224,21 @@ func recipientError(r mail.Recipient, items []item, byUser map[mail.User]int, er
 	if len(r.Users) == 0 {
 		return cluster.Errorf(cluster.KindInternal, "deliver to "+r.Address.String(), "recipient means nobody: it was not verified")
 	}
-	for _, u := range r.Users {
-		if err := items[byUser[u]].err; err != nil {
-			return err
-		}
+	errs := make([]error, len(r.Users))
+	failed := false
+	for i, u := range r.Users {
+		errs[i] = items[byUser[u]].err
+		failed = failed || errs[i] != nil
 	}
-	return nil
+	if !failed {
+		return nil
+	}
+	failAll(errs)
+	return errs[0]
 }
 
-// failAll gives every recipient an error, since one has. The reply to the message is that of the
-// first that is temporary, if there is one.
+// failAll gives all one error, since one has failed: the first that is temporary, if there is
+// one. It is for good only if all have the same.
 func failAll(results []error) {
 	kept := error(nil)
 	same := true
@@ -250,7 +256,7 @@ func failAll(results []error) {
 		}
 	}
 	if !same && isForGood(kept) {
-		kept = cluster.Errorf(cluster.KindUnavailable, "deliver to all recipients", "one of them is gone: %w", kept)
+		kept = cluster.Errorf(cluster.KindUnavailable, "deliver to all", "one of them is gone: %w", kept)
 	}
 	for i := range results {
 		results[i] = kept

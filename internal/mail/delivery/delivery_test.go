@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -199,6 +200,32 @@ func TestD6_RetryElsewhere(t *testing.T) {
 	}
 }
 
+// D6: of a set of nodes one stores and another refuses. The copy of the first is removed, whatever
+// the other said.
+func TestD6_SetPartlyStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{Copies: 2})
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		go w.Run(ctx)
+		w.SetFaults(4, clustertest.Faults{Behind: true})
+		want := map[string]int{}
+		for i := range 20 {
+			u := fmt.Sprintf("u%d@x.test", i)
+			if got := kinds(w.Deliver(ctx, w.envelope(t, u), body)); got == "ok" {
+				want[u] = 2
+			}
+		}
+		time.Sleep(time.Minute)
+		for i := range 20 {
+			u := fmt.Sprintf("u%d@x.test", i)
+			if got := len(w.messages(u)); got != want[u] {
+				t.Errorf("%s has %d copies, want %d", u, got, want[u])
+			}
+		}
+	})
+}
+
 // V1: whatever happens while storing, an existing user's mail gets a temporary answer.
 func TestV1_StoreFailuresAreTemporary(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -243,8 +270,9 @@ func TestPartialFailure(t *testing.T) {
 		{"one is full", nil, []mail.User{"b@x.test"}, "ok, full, ok", "full, full, full", []string{"a", "c", "d"}},
 		{"one is gone", []mail.User{"b@x.test"}, nil, "ok, not found, ok", "unavailable, unavailable, unavailable", []string{"a", "c", "d"}},
 		{"one is gone, one full", []mail.User{"a@x.test"}, []mail.User{"b@x.test"}, "not found, full, ok", "full, full, full", []string{"c", "d"}},
-		{"half of an alias", []mail.User{"d@x.test"}, nil, "ok, ok, not found", "unavailable, unavailable, unavailable", []string{"a", "b"}},
-		{"all are gone", []mail.User{"a@x.test", "b@x.test", "c@x.test"}, nil, "not found, not found, not found", "not found, not found, not found", nil},
+		{"all of an alias", []mail.User{"c@x.test", "d@x.test"}, nil, "ok, ok, not found", "unavailable, unavailable, unavailable", []string{"a", "b"}},
+		{"half of an alias", []mail.User{"d@x.test"}, nil, "ok, ok, unavailable", "unavailable, unavailable, unavailable", []string{"a", "b"}},
+		{"all are gone", []mail.User{"a@x.test", "b@x.test", "c@x.test", "d@x.test"}, nil, "not found, not found, not found", "not found, not found, not found", nil},
 	} {
 		for _, together := range []bool{false, true} {
 			w := newWorld(t, Config{FreshFor: time.Nanosecond})
@@ -311,6 +339,24 @@ func TestUndoLater(t *testing.T) {
 			t.Error("a leftover is tried for ever")
 		}
 	})
+}
+
+// A leftover that finds no room, new or tried before, is not forgotten in silence.
+func TestTooManyLeftovers(t *testing.T) {
+	var log bytes.Buffer
+	w := newWorld(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	id := mail.NewMessageID().Object("a@x.test")
+	for range leftoversMax {
+		w.cleaner.add(id, cluster.NewReplicaSet(2))
+	}
+	if log.Len() > 0 {
+		t.Fatalf("logged before the list was full: %s", log.String())
+	}
+	w.cleaner.add(id, cluster.NewReplicaSet(3))
+	w.cleaner.keep(leftover{id: id, on: 4, tries: 1})
+	if n := strings.Count(log.String(), "too many leftovers"); n != 2 || w.Leftovers() != leftoversMax {
+		t.Errorf("%d warnings and %d leftovers, want 2 and %d", n, w.Leftovers(), leftoversMax)
+	}
 }
 
 func TestVerify(t *testing.T) {
