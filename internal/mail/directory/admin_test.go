@@ -219,6 +219,27 @@ func TestA1_FormerUsersMail(t *testing.T) {
 	}
 }
 
+// A1: a profile that was made up before the former user was removed does not go in: it would show
+// the former user's mail.
+func TestA1_RemovalWhileAUserIsMade(t *testing.T) {
+	w := newWorld(t, 3)
+	ctx := context.Background()
+	w.addDomain("x.test", DomainSettings{})
+	w.addUsers("u@x.test")
+	early, err := encodeRecord(&Profile{Version: recordVersion, Credential: w.credential("secret")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.dirs[0].RemoveUser(ctx, "u@x.test"); err != nil {
+		t.Fatal(err)
+	}
+	add := change{Op: opAdd, Type: mail.TypeUser, Owner: "u@x.test", Contents: early}
+	if _, err := w.dirs[0].change(ctx, add); kind(err) != "unavailable" || len(w.Objects("u@x.test", mail.TypeUser)) != 0 {
+		t.Errorf("add with a profile older than the removal = %v, want unavailable", err)
+	}
+	w.addUsers("u@x.test")
+}
+
 func TestDomains(t *testing.T) {
 	w := newWorld(t, 3)
 	ctx := context.Background()

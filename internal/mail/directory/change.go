@@ -186,10 +186,28 @@ func (d *Directory) applyAdd(ctx context.Context, c *change, e *cluster.Entry) e
 		return cluster.Errorf(cluster.KindUnavailable, c.String(),
 			"it cannot be proven now that the name is free (knowledge is only %s): start the nodes that are away, or remove them from the cluster", e.Knowledge)
 	}
-	if c.Type == mail.TypeUser && countMessages(e) > 0 {
-		return cluster.Errorf(cluster.KindExists, c.String(), "mail of a removed user of that name is still there: repeat the removal first")
+	if c.Type == mail.TypeUser {
+		if err := checkAfterRemoval(c, e); err != nil {
+			return err
+		}
 	}
 	return d.store(ctx, c, e, tombstoneReplicas(e, c.Type), min(2, d.cluster.KnownNodes()))
+}
+
+// checkAfterRemoval wants nothing of a former user of the name to be the new one's (A1): no mail is
+// left, and what turns up later is older than the new profile allows.
+func checkAfterRemoval(c *change, e *cluster.Entry) error {
+	if countMessages(e) > 0 {
+		return cluster.Errorf(cluster.KindExists, c.String(), "mail of a removed user of that name is still there: repeat the removal first")
+	}
+	p, err := decodeMailPart(c.Contents)
+	if err != nil {
+		return cluster.Errorf(cluster.KindInvalid, c.String(), "%w", err)
+	}
+	if p.MailAfter.Compare(removedAt(e, mail.TypeUser)) < 0 {
+		return cluster.Errorf(cluster.KindUnavailable, c.String(), "a user of that name was removed at this moment: try again")
+	}
+	return nil
 }
 
 func tombstoneReplicas(e *cluster.Entry, t cluster.ObjectType) cluster.ReplicaSet {
