@@ -14,7 +14,8 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Exit codes: 0 done, 1 it failed, 2 the command line is wrong, and exitStore from 'store verify'.
+// Exit codes: 0 done, 1 it failed (or 'store verify' found faults), 2 the command line is wrong. Those
+// of 'bench' are its own.
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -45,30 +46,37 @@ type env struct {
 	errOut io.Writer
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(start(os.Args[1:])) }
 
-func run(args []string) int {
+func start(args []string) int {
+	restrictFiles()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	return run(&env{ctx: ctx, in: os.Stdin, out: os.Stdout, errOut: os.Stderr}, args)
+}
+
+// run carries out one command line and gives the exit code.
+func run(e *env, args []string) int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("porcupine"), kong.UsageOnError(),
+	parser, err := kong.New(&c, kong.Name("porcupine"), kong.Writers(e.out, e.errOut),
 		kong.Description("A highly available mail server that runs itself."))
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "porcupine:", err)
+		fmt.Fprintln(e.errOut, "porcupine:", err)
 		return exitFailed
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "porcupine: %v\nTry 'porcupine --help', or --help after a command.\n", err)
+		fmt.Fprintf(e.errOut, "porcupine: %v\nTry 'porcupine --help', or --help after a command.\n", err)
 		return exitUsage
 	}
-	err = parsed.Run(&env{ctx: ctx, in: os.Stdin, out: os.Stdout, errOut: os.Stderr})
+	err = parsed.Run(e)
 	var code exitCode
 	switch {
 	case errors.As(err, &code):
 		return int(code)
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "porcupine:", err)
+		fmt.Fprintln(e.errOut, "porcupine:", err)
 		return exitFailed
 	}
 	return 0

@@ -25,6 +25,14 @@ type configFlag struct {
 
 func (f *configFlag) load() (config.Config, error) { return config.Load(f.Config) }
 
+// suffix is what a command that is suggested needs to concern the same node.
+func (f *configFlag) suffix() string {
+	if f.Config == "" {
+		return ""
+	}
+	return " --config " + f.Config
+}
+
 // client speaks to the running node that the configuration describes.
 func (f *configFlag) client() (*admin.Client, error) {
 	c, err := f.load()
@@ -47,7 +55,7 @@ func (c *serveCmd) Run(e *env) error {
 type devCmd struct {
 	Nodes    int    `help:"Nodes to start." default:"3"`
 	Dir      string `help:"Where everything lies; started again on it, the cluster resumes." default:"dev-cluster" type:"path"`
-	PortBase int    `help:"Node N listens from this port + 100 N on." default:"10000"`
+	PortBase int    `help:"Node N listens from this port + 100 N on. Default: 10000, or what the cluster in --dir has."`
 	Users    int    `help:"Demo users u0, u1, ... to make." default:"10"`
 	Add      bool   `help:"Start one more node beside the running cluster in --dir."`
 }
@@ -75,12 +83,13 @@ func (c *initCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	flag := c.suffix()
 	fmt.Fprintf(e.out, `A new cluster; this machine is its first node, %s.
-Start it:             porcupine serve
-Then take mail for:   porcupine domain add example.org
-and give users:       porcupine user add someone@example.org
-More machines:        porcupine token here, porcupine join there.
-`, id.Node())
+Start it:             porcupine serve%s
+Then take mail for:   porcupine domain add example.org%s
+and give users:       porcupine user add someone@example.org%s
+More machines:        porcupine token%s here, porcupine join there.
+`, id.Node(), flag, flag, flag, flag)
 	return nil
 }
 
@@ -125,7 +134,7 @@ func (c *joinCmd) Run(e *env) error {
 	if err := daemon.RememberPeers(cfg.DataDir, peers); err != nil {
 		return err
 	}
-	fmt.Fprintf(e.out, "This machine is node %s now. Start it: porcupine serve\n", id.Node())
+	fmt.Fprintf(e.out, "This machine is node %s now. Start it: porcupine serve%s\n", id.Node(), c.suffix())
 	return nil
 }
 

@@ -53,7 +53,24 @@ type User struct {
 	Bytes    int64     `json:"bytes"`
 	Created  time.Time `json:"created"`
 	Changed  time.Time `json:"changed"`
-	Disabled bool      `json:"disabled"`
+	Disabled bool      `json:"disabled"` // may not log in; mail still comes in
+	// The user's own limits; 0: the cluster's.
+	QuotaBytes    int64 `json:"quota_bytes"`
+	QuotaMessages int64 `json:"quota_messages"`
+}
+
+// UserChange is what EditUser changes: what is nil stays as it is.
+type UserChange struct {
+	QuotaBytes    *int64 `json:"quota_bytes,omitempty"` // 0: back to the cluster's limit
+	QuotaMessages *int64 `json:"quota_messages,omitempty"`
+	Disabled      *bool  `json:"disabled,omitempty"`
+}
+
+// Domain is a domain that the cluster takes mail for.
+type Domain struct {
+	Domain     string `json:"domain"`
+	Postmaster string `json:"postmaster,omitempty"` // who gets postmaster's mail, unless there is such a user
+	CatchAll   string `json:"catch_all,omitempty"`  // who gets mail for addresses that nobody has; empty: it is refused
 }
 
 // Alias is an address that stands for others.
@@ -70,11 +87,14 @@ type Directory interface {
 	// Users that exist are left as they are.
 	AddUsers(ctx context.Context, addresses []string, password string) error
 	SetPassword(ctx context.Context, address, password string) error
+	EditUser(ctx context.Context, address string, change UserChange) error
 	RemoveUser(ctx context.Context, address string) error
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
-	AddDomain(ctx context.Context, domain string) error
+	AddDomain(ctx context.Context, d Domain) error
+	// SetDomain replaces the settings of a domain: what is empty is removed.
+	SetDomain(ctx context.Context, d Domain) error
 	RemoveDomain(ctx context.Context, domain string) error
-	ListDomains(ctx context.Context, after string, limit int) ([]string, error)
+	ListDomains(ctx context.Context, after string, limit int) ([]Domain, error)
 	AddAlias(ctx context.Context, alias string, targets []string) error
 	RemoveAlias(ctx context.Context, alias string) error
 	ListAliases(ctx context.Context, after string, limit int) ([]Alias, error)
@@ -101,6 +121,6 @@ const PageMax = 1000
 
 // Limits of a request.
 const (
-	BodyMax     = 256 << 10 // bytes
-	AddUsersMax = 1000      // users made by one AddUsers
+	BodyMax     = 1 << 20 // bytes: AddUsersMax addresses of the longest kind
+	AddUsersMax = 1000    // users made by one AddUsers
 )

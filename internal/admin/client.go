@@ -21,26 +21,25 @@ import (
 	"porcupine/internal/cluster"
 )
 
-// SocketName is the admin socket's name in the data directory.
-const SocketName = "admin.sock"
+// answerTimeout bounds the wait for the answer to a command: longer than the node takes at most.
+const answerTimeout = 3 * time.Minute
 
 // ErrNotRunning is in the chain of a Client's error when no node answers on the socket.
 var ErrNotRunning = errors.New("no node is running here: start it with 'porcupine serve', or give the --config of a node that runs")
 
-// Client speaks to a running node over its admin socket. It satisfies Directory.
+// Client speaks to a running node over its admin socket.
 type Client struct {
 	http   *http.Client
 	socket string
 }
 
+var _ Directory = (*Client)(nil)
+
 // NewClient makes a client of the socket at that path. Nothing is dialled yet.
 func NewClient(socket string) *Client {
-	var d net.Dialer
 	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return d.DialContext(ctx, "unix", socket)
-		},
+		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx, socket) },
 	}}}
 }
 
@@ -69,29 +68,35 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 	return resp, nil
 }
 
+// refusal reads the error that the node answered with.
+func refusal(path string, resp *http.Response) error {
+	var f failure
+	if err := json.NewDecoder(resp.Body).Decode(&f); err != nil || f.Error == "" {
+		return fmt.Errorf("admin request %s: the node answered %s: it may be of another version", path, resp.Status)
+	}
+	return &cluster.Error{Kind: f.Kind, Op: "node", Err: errors.New(f.Error)}
+}
+
 // call sends body and reads the answer into result.
 func (c *Client) call(ctx context.Context, method, path string, body, result any) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
 	resp, err := c.do(ctx, method, path, body)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	dec := json.NewDecoder(resp.Body)
 	if resp.StatusCode != http.StatusOK {
-		var f failure
-		if err := dec.Decode(&f); err != nil || f.Error == "" {
-			return fmt.Errorf("admin request %s: the node answered %s", path, resp.Status)
-		}
-		return &cluster.Error{Kind: f.Kind, Op: "node", Err: errors.New(f.Error)}
+		return refusal(path, resp)
 	}
-	if err := dec.Decode(result); err != nil {
+	if err := json.NewDecoder(resp.Body).Decode(result); err != nil {
 		return fmt.Errorf("admin request %s: unreadable answer: %w", path, err)
 	}
 	return nil
 }
 
-func (c *Client) change(ctx context.Context, path string, a address) error {
-	return c.call(ctx, http.MethodPost, path, a, &struct{}{})
+func (c *Client) change(ctx context.Context, path string, r request) error {
+	return c.call(ctx, http.MethodPost, path, r, &struct{}{})
 }
 
 func page[T any](ctx context.Context, c *Client, path, after string, limit int) ([]T, error) {
@@ -116,13 +121,13 @@ func (c *Client) NewToken(ctx context.Context) (string, time.Time, error) {
 
 // AddUser makes a user.
 func (c *Client) AddUser(ctx context.Context, addr, password string) error {
-	return c.change(ctx, "/users/add", address{Address: addr, Password: password})
+	return c.change(ctx, "/users/add", request{Address: addr, Password: password})
 }
 
 // AddUsers makes several users with one password, AddUsersMax at a time.
 func (c *Client) AddUsers(ctx context.Context, addrs []string, password string) error {
 	for part := range slices.Chunk(addrs, AddUsersMax) {
-		if err := c.change(ctx, "/users/add-many", address{Addrs: part, Password: password}); err != nil {
+		if err := c.change(ctx, "/users/add-many", request{Addrs: part, Password: password}); err != nil {
 			return err
 		}
 	}
@@ -131,12 +136,17 @@ func (c *Client) AddUsers(ctx context.Context, addrs []string, password string) 
 
 // SetPassword changes a user's password.
 func (c *Client) SetPassword(ctx context.Context, addr, password string) error {
-	return c.change(ctx, "/users/passwd", address{Address: addr, Password: password})
+	return c.change(ctx, "/users/passwd", request{Address: addr, Password: password})
+}
+
+// EditUser changes a user's limits or whether the user may log in.
+func (c *Client) EditUser(ctx context.Context, addr string, change UserChange) error {
+	return c.change(ctx, "/users/edit", request{Address: addr, User: &change})
 }
 
 // RemoveUser removes a user and the user's mail.
 func (c *Client) RemoveUser(ctx context.Context, addr string) error {
-	return c.change(ctx, "/users/remove", address{Address: addr})
+	return c.change(ctx, "/users/remove", request{Address: addr})
 }
 
 // ListUsers gives one page of users.
@@ -145,28 +155,33 @@ func (c *Client) ListUsers(ctx context.Context, after string, limit int) ([]User
 }
 
 // AddDomain makes a domain local.
-func (c *Client) AddDomain(ctx context.Context, domain string) error {
-	return c.change(ctx, "/domains/add", address{Address: domain})
+func (c *Client) AddDomain(ctx context.Context, d Domain) error {
+	return c.change(ctx, "/domains/add", request{Domain: &d})
+}
+
+// SetDomain replaces the settings of a domain.
+func (c *Client) SetDomain(ctx context.Context, d Domain) error {
+	return c.change(ctx, "/domains/set", request{Domain: &d})
 }
 
 // RemoveDomain removes a domain that has no users left.
 func (c *Client) RemoveDomain(ctx context.Context, domain string) error {
-	return c.change(ctx, "/domains/remove", address{Address: domain})
+	return c.change(ctx, "/domains/remove", request{Domain: &Domain{Domain: domain}})
 }
 
 // ListDomains gives one page of domains.
-func (c *Client) ListDomains(ctx context.Context, after string, limit int) ([]string, error) {
-	return page[string](ctx, c, "/domains", after, limit)
+func (c *Client) ListDomains(ctx context.Context, after string, limit int) ([]Domain, error) {
+	return page[Domain](ctx, c, "/domains", after, limit)
 }
 
 // AddAlias makes an alias.
 func (c *Client) AddAlias(ctx context.Context, alias string, targets []string) error {
-	return c.change(ctx, "/aliases/add", address{Address: alias, Targets: targets})
+	return c.change(ctx, "/aliases/add", request{Address: alias, Targets: targets})
 }
 
 // RemoveAlias removes an alias.
 func (c *Client) RemoveAlias(ctx context.Context, alias string) error {
-	return c.change(ctx, "/aliases/remove", address{Address: alias})
+	return c.change(ctx, "/aliases/remove", request{Address: alias})
 }
 
 // ListAliases gives one page of aliases.
@@ -174,38 +189,49 @@ func (c *Client) ListAliases(ctx context.Context, after string, limit int) ([]Al
 	return page[Alias](ctx, c, "/aliases", after, limit)
 }
 
-// Verify has the node read its whole store; each fault comes as a line.
+// Verify has the node read its whole store; each fault comes as a line. Without an error the whole
+// store was read.
 func (c *Client) Verify(ctx context.Context, report func(fault string)) error {
 	resp, err := c.do(ctx, http.MethodGet, "/store/verify", nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	lines, last := bufio.NewScanner(resp.Body), ""
-	for lines.Scan() {
+	if resp.StatusCode != http.StatusOK {
+		return refusal("/store/verify", resp)
+	}
+	lines, last := bufio.NewReader(resp.Body), ""
+	for {
+		line, err := lines.ReadString('\n')
+		if errors.Is(err, io.EOF) && line == "" {
+			break
+		}
+		if err != nil {
+			return fmt.Errorf("store verify: the node's answer broke off; what it read until then was reported: %w", err)
+		}
 		if last != "" {
 			report(last)
 		}
-		last = lines.Text()
+		last = strings.TrimSuffix(line, "\n")
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("store verify: the answer broke off: %w", err)
-	}
-	if !strings.HasPrefix(last, "ok ") {
-		return fmt.Errorf("store verify: %s", last)
+	if !strings.HasPrefix(last, verifyOK) {
+		return fmt.Errorf("store verify: %s", strings.TrimPrefix(last, verifyFailed))
 	}
 	return nil
 }
 
-// Dump copies the node's dump to w.
+// Dump copies the node's dump to w. Without an error it is the whole.
 func (c *Client) Dump(ctx context.Context, w io.Writer) error {
 	resp, err := c.do(ctx, http.MethodGet, "/store/dump", nil)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return refusal("/store/dump", resp)
+	}
 	if _, err := io.Copy(w, resp.Body); err != nil {
-		return fmt.Errorf("store dump: the answer broke off: %w", err)
+		return fmt.Errorf("store dump: it is not complete: %w", err)
 	}
 	return nil
 }

@@ -31,6 +31,7 @@ type certificates struct {
 	cfg      config.TLS
 	hostname string
 	log      *slog.Logger
+	now      func() time.Time
 
 	mu       sync.Mutex
 	current  *tls.Certificate
@@ -38,8 +39,8 @@ type certificates struct {
 	modified time.Time // of the certificate file that current was read from
 }
 
-func newCertificates(cfg config.TLS, hostname string, log *slog.Logger) (*certificates, error) {
-	c := &certificates{cfg: cfg, hostname: hostname, log: log}
+func newCertificates(cfg config.TLS, hostname string, log *slog.Logger, now func() time.Time) (*certificates, error) {
+	c := &certificates{cfg: cfg, hostname: hostname, log: log, now: now}
 	if _, err := c.get(nil); err != nil {
 		return nil, err
 	}
@@ -53,7 +54,7 @@ func newCertificates(cfg config.TLS, hostname string, log *slog.Logger) (*certif
 func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
+	now := c.now()
 	if c.current != nil && now.Sub(c.checked) < certCheckEvery {
 		return c.current, nil
 	}
@@ -68,8 +69,19 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	if fresh != nil {
 		c.current, c.modified = fresh, modified
+		c.log.Info("certificate for mail clients", "hostname", c.hostname, "not_after", fresh.Leaf.NotAfter)
+	}
+	if now.After(c.current.Leaf.NotAfter) {
+		c.log.Error("the certificate for mail clients has expired: clients refuse it; put a new one in its place", "file", c.cfg.Certificate, "not_after", c.current.Leaf.NotAfter)
 	}
 	return c.current, nil
+}
+
+// notAfter is when the certificate in use ends.
+func (c *certificates) notAfter() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current.Leaf.NotAfter
 }
 
 // load gives a certificate to replace the current one; nil if that is still good.
@@ -85,6 +97,8 @@ func (c *certificates) load(now time.Time) (*tls.Certificate, time.Time, error) 
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("tls.certificate: %w", err)
 	}
+	// The key is read with the certificate: while only one of the two is new they do not match, and
+	// the old pair stays in use until the next look.
 	if c.current != nil && info.ModTime().Equal(c.modified) {
 		return nil, time.Time{}, nil
 	}

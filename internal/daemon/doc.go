@@ -8,10 +8,11 @@
 //	link, node                the other nodes; the view, the soft state
 //	directory, delivery,      the mail service on this node; its methods are registered
 //	retrieval, locks          BEFORE the node starts to answer
-//	front ends                SMTP, LMTP, submission, POP3
 //	doors                     the admin socket and the monitoring listener
+//	front ends                SMTP, LMTP, submission, POP3
 //
-// Stopping begins at the front: no new clients, running sessions finish within their grace,
-// then the node leaves the view on purpose, so that the others need not time out, and the disk
-// is closed last.
+// Stopping begins at the front: no new clients, running sessions finish within their grace, and
+// meanwhile the doors tell how it goes. Then the node leaves the view on purpose, so that the
+// others need not time out, and the disk is closed last. What can no longer keep a promise (a
+// disk that failed, a listener that does not accept) ends the process with an error.
 package daemon

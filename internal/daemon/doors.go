@@ -5,13 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"porcupine/internal/admin"
+	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/identity"
 	"porcupine/internal/cluster/node"
 	"porcupine/internal/cluster/store"
@@ -25,19 +27,21 @@ const (
 	headerTimeout     = 5 * time.Second
 	headerBytesMax    = 16 << 10
 	monitorIdleExpiry = time.Minute
+	doorConnsMax      = 256             // connections of one door at once; more wait to be accepted
+	doorGrace         = 2 * time.Second // of requests under way when the node stops
 )
 
-// openDoors opens the admin socket and the monitoring listener.
-func (d *daemon) openDoors(context.Context) error {
+// openDoors opens the admin socket and the monitoring listener. They are open before the front
+// ends and close after them, so that a node can be watched while it starts and while it drains.
+func (d *daemon) openDoors() error {
 	server := &admin.Server{
 		Directory: people{d}, Cluster: view{d}, Store: disk{d.store}, Logger: d.log, Timeout: commandTimeout,
 	}
-	path := filepath.Join(d.cfg.DataDir, admin.SocketName)
-	ln, err := listenUnix(path)
+	ln, err := admin.Listen(filepath.Join(d.cfg.DataDir, admin.SocketName))
 	if err != nil {
-		return fmt.Errorf("admin socket: %w", err)
+		return err
 	}
-	d.serveHTTP("admin socket", ln, server.Handler())
+	d.serveHTTP("admin socket", ln, &http.Server{Handler: server.Handler()})
 	if d.cfg.HTTP.Listen == config.Off {
 		return nil
 	}
@@ -46,41 +50,43 @@ func (d *daemon) openDoors(context.Context) error {
 		return fmt.Errorf("http.listen: %w%s", err, advice(err))
 	}
 	monitor := &admin.Monitor{Cluster: view{d}, Metrics: d.metrics.handler(), Logger: d.log, Timeout: monitorTimeout}
-	d.serveHTTP("monitoring", ln, monitor.Handler())
+	// No request there has a body, and no answer takes long.
+	d.serveHTTP("monitoring", ln, &http.Server{Handler: monitor.Handler(), ReadTimeout: headerTimeout, WriteTimeout: 2 * monitorTimeout})
 	return nil
 }
 
-// listenUnix opens the socket for the node's own user alone. A socket left over from a crash is
-// removed: the store's lock has shown that no other process runs on this directory.
-func listenUnix(path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	ln, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		ln.Close()
-		return nil, err
-	}
-	return ln, nil
-}
-
-func (d *daemon) serveHTTP(name string, ln net.Listener, h http.Handler) {
-	s := &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: monitorIdleExpiry, MaxHeaderBytes: headerBytesMax}
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ln) }()
+// serveHTTP serves a door until the daemon stops, which waits for every request: first for its
+// end, then, after doorGrace, with its context cancelled.
+func (d *daemon) serveHTTP(name string, ln net.Listener, s *http.Server) {
+	life, end := context.WithCancel(context.Background())
+	var requests sync.WaitGroup
+	h := s.Handler
+	s.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		defer requests.Done()
+		h.ServeHTTP(w, r)
+	})
+	s.ReadHeaderTimeout, s.IdleTimeout, s.MaxHeaderBytes = headerTimeout, monitorIdleExpiry, headerBytesMax
+	s.BaseContext = func(net.Listener) context.Context { return life }
+	s.ErrorLog = slog.NewLogLogger(d.log.With("door", name).Handler(), slog.LevelDebug)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := s.Serve(limit(ln, doorConnsMax)); !errors.Is(err, http.ErrServerClosed) {
+			d.fatal(fmt.Errorf("%s: %w", name, err))
+		}
+	}()
 	d.atEnd(name, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, headerTimeout)
+		ctx, cancel := context.WithTimeout(ctx, doorGrace)
 		defer cancel()
 		err := s.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(err, s.Close())
+		end()
+		if errors.Is(err, context.DeadlineExceeded) {
+			d.log.Warn("requests were cut off", "door", name)
+			err = s.Close()
 		}
-		if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
-			err = errors.Join(err, e)
-		}
+		<-ended
+		requests.Wait()
 		return err
 	})
 }
@@ -90,29 +96,29 @@ type view struct{ d *daemon }
 
 var _ admin.Cluster = view{}
 
-func (v view) Ready() error { return v.d.node.Ready() }
+// Ready is nil while the front ends are open and the node answers for all its buckets.
+func (v view) Ready() error {
+	switch v.d.phase.Load() {
+	case phaseStarting:
+		return cluster.Errorf(cluster.KindUnavailable, "node", "starting")
+	case phaseStopping:
+		return cluster.Errorf(cluster.KindUnavailable, "node", "stopping")
+	}
+	return v.d.node.Ready()
+}
 
 func (v view) NewToken(context.Context) (string, time.Time, error) {
-	token, err := v.d.id.IssueToken(v.d.ownAddresses(), identity.TokenTTLMax)
+	// A token is good at the node that issued it.
+	token, err := v.d.id.IssueToken([]string{v.d.advertise}, identity.TokenTTLMax)
 	if err != nil {
 		return "", time.Time{}, err
 	}
 	return token.Text(), time.Now().Add(identity.TokenTTLMax), nil
 }
 
-// ownAddresses is where this node can be reached: a token is good at the node that issued it.
-func (d *daemon) ownAddresses() []string {
-	for _, k := range d.node.Known() {
-		if k.ID == d.node.ID() {
-			return []string{k.Addr}
-		}
-	}
-	return nil
-}
-
 func (v view) Status(ctx context.Context) (admin.Status, error) {
 	in, members := v.d.node.Members(ctx)
-	s := admin.Status{Epoch: in.Epoch.String(), Node: v.d.node.ID(), Ready: v.d.node.Ready() == nil, Members: []admin.Member{}, Absent: []admin.Absent{}}
+	s := admin.Status{Epoch: in.Epoch.String(), Node: v.d.node.ID(), Ready: v.Ready() == nil, Members: []admin.Member{}, Absent: []admin.Absent{}}
 	for _, m := range members {
 		s.Members = append(s.Members, member(m))
 		s.IncompleteBuckets += m.Incomplete
@@ -152,24 +158,10 @@ func (s disk) Verify(ctx context.Context, report func(string)) error {
 // FaultLine writes a problem of a store as one line.
 func FaultLine(p store.Problem) string { return fmt.Sprintf("%s: %s: %s", p.Kind, p.Object, p.Text) }
 
-// snapshot is what the collector reads.
-type snapshot struct {
-	node      node.Metrics
-	store     store.Metrics
-	locks     int
-	certEnd   float64
-	leftovers int
-}
-
-func (d *daemon) snapshot() *snapshot {
-	given, _ := d.locks.Held()
-	return &snapshot{node: d.node.Metrics(), store: d.store.Metrics(), locks: given, certEnd: float64(d.id.NotAfter().Unix()), leftovers: d.delivery.Leftovers()}
-}
-
-// grace is how long running sessions may go on when the daemon stops: not at all when the disk
+// grace is how long running sessions may go on when the daemon stops: not at all when the node
 // has failed, since nothing can be acknowledged any more.
 func (d *daemon) grace() time.Duration {
-	if d.store.Metrics().Failed {
+	if d.hasFailed() {
 		return 0
 	}
 	return d.cfg.Limits.ShutdownGrace.D()

@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 
 	"porcupine/internal/config"
 	"porcupine/internal/mail/listener"
@@ -29,12 +30,12 @@ type frontEnds struct {
 type running struct {
 	field  string
 	server *listener.Server
-	ended  chan error
+	ended  chan struct{}
 }
 
 // openFrontEnds opens SMTP, LMTP, submission and POP3.
-func (d *daemon) openFrontEnds(context.Context) error {
-	certs, err := newCertificates(d.cfg.TLS, d.cfg.Hostname, d.log)
+func (d *daemon) openFrontEnds() error {
+	certs, err := newCertificates(d.cfg.TLS, d.cfg.Hostname, d.log, time.Now)
 	if err != nil {
 		return err
 	}
@@ -46,12 +47,15 @@ func (d *daemon) openFrontEnds(context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.certs.Store(certs)
 	f := &frontEnds{d: d, certs: certs, gate: gate, auth: auth}
+	f.warnOfPlaintext()
 	d.atEnd("front ends", f.stop)
 	return errors.Join(f.openSMTP(), f.openPOP3())
 }
 
-// stop closes all listeners at once; running sessions get their grace.
+// stop closes all listeners at once; running sessions get their grace. Those that do not finish
+// are cut off: their clients have no answer and try again.
 func (f *frontEnds) stop(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, f.d.grace())
 	defer cancel()
@@ -59,13 +63,40 @@ func (f *frontEnds) stop(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for i, r := range f.open {
 		wg.Go(func() {
-			if err := errors.Join(r.server.Shutdown(ctx), <-r.ended); err != nil {
+			if err := r.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+				f.d.log.Warn("sessions did not finish in time", "field", r.field, "err", err)
+			} else if err != nil {
 				errs[i] = fmt.Errorf("%s: %w", r.field, err)
 			}
+			<-r.ended
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+// warnOfPlaintext says so if passwords can be read on a network.
+func (f *frontEnds) warnOfPlaintext() {
+	c := f.d.cfg
+	if !c.Auth.AllowPlaintext {
+		return
+	}
+	for _, addr := range []string{c.SMTP.SubmissionListen, c.POP3.Listen} {
+		if addr != config.Off && !isLoopback(addr) {
+			f.d.log.Warn("logins in clear are permitted on an address that others can reach: anybody on the way reads the passwords",
+				"field", "auth.allow_plaintext", "listen", addr)
+		}
+	}
+}
+
+// isLoopback reports whether a listen address can be reached from this machine alone.
+func isLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (d *daemon) authenticator() (*sasl.Authenticator, error) {
@@ -154,8 +185,13 @@ func (f *frontEnds) listen(field, addr string, c listener.Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w%s", field, err, advice(err))
 	}
-	r := running{field: field, server: server, ended: make(chan error, 1)}
-	go func() { r.ended <- server.Serve(ln) }()
+	r := running{field: field, server: server, ended: make(chan struct{})}
+	go func() {
+		defer close(r.ended)
+		if err := server.Serve(ln); err != nil {
+			f.d.fatal(fmt.Errorf("%s: %w", field, err)) // better no node than one that is deaf
+		}
+	}()
 	f.open = append(f.open, r)
 	return nil
 }

@@ -2,7 +2,31 @@ package daemon
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+
+	"porcupine/internal/cluster/node"
+	"porcupine/internal/cluster/store"
 )
+
+// snapshot is what the collector reads.
+type snapshot struct {
+	node                 node.Metrics
+	store                store.Metrics
+	locks                int
+	certEnd, mailCertEnd float64
+	leftovers            int
+}
+
+func (d *daemon) snapshot() *snapshot {
+	given, _ := d.locks.Held()
+	s := &snapshot{
+		node: d.node.Metrics(), store: d.store.Metrics(), locks: given, leftovers: d.delivery.Leftovers(),
+		certEnd: float64(d.id.NotAfter().Unix()),
+	}
+	if certs := d.certs.Load(); certs != nil {
+		s.mailCertEnd = float64(certs.notAfter().Unix())
+	}
+	return s
+}
 
 // figure is one number that a room counts itself and the collector reads when asked.
 type figure struct {
@@ -62,6 +86,7 @@ func newCollector(d *daemon) *collector {
 	gauge("maildrop_locks_given", "Maildrop locks that this node gives as manager.", func(s *snapshot) float64 { return float64(s.locks) })
 	gauge("delivery_leftovers", "Copies that failed calls may have left behind and that wait for their removal.", func(s *snapshot) float64 { return float64(s.leftovers) })
 	gauge("certificate_not_after_seconds", "When this node's certificate for the cluster port ends, in seconds since 1970.", func(s *snapshot) float64 { return s.certEnd })
+	gauge("mail_certificate_not_after_seconds", "When the certificate shown to mail clients ends, in seconds since 1970; 0 before there is one.", func(s *snapshot) float64 { return s.mailCertEnd })
 	return c
 }
 

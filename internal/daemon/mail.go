@@ -17,7 +17,7 @@ import (
 )
 
 // openMail makes the mail service on the node and registers its methods.
-func (d *daemon) openMail(context.Context) (err error) {
+func (d *daemon) openMail() (err error) {
 	d.metrics = newMetrics()
 	d.metrics.registry.MustRegister(newCollector(d))
 	c := d.cfg

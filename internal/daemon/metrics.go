@@ -46,6 +46,10 @@ func newMetrics() *metrics {
 		m.registry.MustRegister(h)
 		return h
 	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "porcupine", Name: "build_info", Help: "Always 1; the label tells the version.",
+		ConstLabels: prometheus.Labels{"version": Version()}})
+	build.Set(1)
+	m.registry.MustRegister(build)
 	m.connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "porcupine", Name: "connections", Help: "Client connections open now."}, []string{"service"})
 	m.registry.MustRegister(m.connections, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.refused = counter("connections_refused_total", "Client connections turned away at the door.", "service", "reason")

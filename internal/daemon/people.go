@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"sync"
 
 	"porcupine/internal/admin"
 	"porcupine/internal/cluster"
@@ -40,15 +41,13 @@ func (p people) AddUser(ctx context.Context, address, password string) error {
 	return err
 }
 
-// addUsersAtOnce bounds the users that AddUsers makes at the same time.
-const addUsersAtOnce = 16
+// usersAtOnce bounds the users that one command works on at the same time.
+const usersAtOnce = 16
 
 func (p people) AddUsers(ctx context.Context, addresses []string, password string) error {
-	credential, err := p.d.directory.NewCredential(password)
-	if err != nil {
-		return err
-	}
-	return inParallel(ctx, addresses, addUsersAtOnce, func(ctx context.Context, text string) error {
+	// Derived when the first user is missing: when all are there it costs nothing.
+	derive := sync.OnceValues(func() (directory.Credential, error) { return p.d.directory.NewCredential(password) })
+	return inParallel(ctx, addresses, usersAtOnce, func(ctx context.Context, text string) error {
 		a, err := parse("add user", text)
 		if err != nil {
 			return err
@@ -56,6 +55,10 @@ func (p people) AddUsers(ctx context.Context, addresses []string, password strin
 		_, err = p.d.directory.Mailbox(ctx, mail.User(a.Canonical()))
 		if !cluster.IsKind(err, cluster.KindNotFound) {
 			return err // there already, or not known now
+		}
+		credential, err := derive()
+		if err != nil {
+			return err
 		}
 		_, err = p.d.directory.AddUser(ctx, a, directory.NewUser{Credential: credential})
 		return err
@@ -80,8 +83,29 @@ func (p people) RemoveUser(ctx context.Context, address string) error {
 		return err
 	}
 	deleted, err := p.d.directory.RemoveUser(ctx, u)
-	p.d.log.Info("user removed", "user", u, "messages_deleted", deleted, "err", err)
+	if err == nil {
+		p.d.log.Info("user removed", "user", u, "messages_deleted", deleted)
+	}
 	return err
+}
+
+func (p people) EditUser(ctx context.Context, address string, c admin.UserChange) error {
+	u, err := user("change user", address)
+	if err != nil {
+		return err
+	}
+	return p.d.directory.EditUser(ctx, u, func(profile *directory.Profile) {
+		set(&profile.Settings.QuotaBytes, c.QuotaBytes)
+		set(&profile.Settings.QuotaMessages, c.QuotaMessages)
+		set(&profile.Disabled, c.Disabled)
+	})
+}
+
+// set changes a field if there is a new value.
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
 }
 
 func (p people) ListUsers(ctx context.Context, after string, limit int) ([]admin.User, error) {
@@ -89,14 +113,17 @@ func (p people) ListUsers(ctx context.Context, after string, limit int) ([]admin
 	if err != nil {
 		return nil, err
 	}
-	users := make([]admin.User, len(infos))
+	users, items := make([]admin.User, len(infos)), make([]*admin.User, len(infos))
 	for i, u := range infos {
-		users[i] = admin.User{Address: string(u.User), Created: u.Created, Changed: u.Changed, Disabled: u.Disabled}
-		if users[i].Messages, users[i].Bytes, err = p.usage(ctx, u.User); err != nil {
-			return nil, err
-		}
+		users[i] = admin.User{Address: string(u.User), Created: u.Created, Changed: u.Changed, Disabled: u.Disabled,
+			QuotaBytes: u.Settings.QuotaBytes, QuotaMessages: u.Settings.QuotaMessages}
+		items[i] = &users[i]
 	}
-	return users, nil
+	err = inParallel(ctx, items, usersAtOnce, func(ctx context.Context, u *admin.User) (err error) {
+		u.Messages, u.Bytes, err = p.usage(ctx, mail.User(u.Address))
+		return err
+	})
+	return users, err
 }
 
 // usage sums what the user's mail map says of the user's fragments.
@@ -114,19 +141,46 @@ func (p people) usage(ctx context.Context, u mail.User) (messages, bytes int64, 
 	return messages, bytes, nil
 }
 
-func (p people) AddDomain(ctx context.Context, domain string) error {
-	return p.d.directory.AddDomain(ctx, domain, directory.DomainSettings{})
+func (p people) AddDomain(ctx context.Context, x admin.Domain) error {
+	settings, err := domainSettings("add domain "+x.Domain, x)
+	if err != nil {
+		return err
+	}
+	return p.d.directory.AddDomain(ctx, x.Domain, settings)
+}
+
+func (p people) SetDomain(ctx context.Context, x admin.Domain) error {
+	settings, err := domainSettings("change domain "+x.Domain, x)
+	if err != nil {
+		return err
+	}
+	return p.d.directory.SetDomain(ctx, x.Domain, settings)
+}
+
+func domainSettings(op string, x admin.Domain) (s directory.DomainSettings, err error) {
+	for _, f := range []struct {
+		text  string
+		field *mail.Address
+	}{{x.Postmaster, &s.Postmaster}, {x.CatchAll, &s.CatchAll}} {
+		if f.text == "" {
+			continue
+		}
+		if *f.field, err = parse(op, f.text); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 }
 
 func (p people) RemoveDomain(ctx context.Context, domain string) error {
 	return p.d.directory.RemoveDomain(ctx, domain)
 }
 
-func (p people) ListDomains(ctx context.Context, after string, limit int) ([]string, error) {
+func (p people) ListDomains(ctx context.Context, after string, limit int) ([]admin.Domain, error) {
 	infos, _, err := p.d.directory.ListDomains(ctx, after, limit)
-	domains := make([]string, len(infos))
+	domains := make([]admin.Domain, len(infos))
 	for i, d := range infos {
-		domains[i] = d.Domain
+		domains[i] = admin.Domain{Domain: d.Domain, Postmaster: d.Postmaster, CatchAll: d.CatchAll}
 	}
 	return domains, err
 }

@@ -6,50 +6,81 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
 	"porcupine/internal/config"
 )
 
-// pidName is the file in the data directory with the process id, while the node runs.
-const pidName = "pid"
-
 // Run runs a node until ctx ends or the node can no longer keep its promises, and stops it in
-// order. Logs go to logs.
+// order. Logs go to logs. The error is nil after an orderly stop; sessions that did not finish
+// within their grace do not change that.
 func Run(ctx context.Context, cfg config.Config, logs io.Writer) error {
 	log, err := newLogger(cfg.Log, logs)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	d := &daemon{cfg: cfg, log: log, fatal: cancel}
+	d := newDaemon(cfg, log)
 	defer d.stop()
 	steps := []struct {
 		name string
-		do   func(context.Context) error
+		do   func() error
 	}{
 		{"open the data directory", d.openSubstrate},
 		{"start the mail service", d.openMail},
 		{"start the node", d.startNode},
-		{"open the front ends", d.openFrontEnds},
 		{"open the doors", d.openDoors},
+		{"open the front ends", d.openFrontEnds},
 	}
 	for _, s := range steps {
-		if err := s.do(ctx); err != nil {
+		if err := s.do(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	log.Info("node is up", "node", d.node.ID(), "name", cfg.Name, "version", Version(), "cluster", cfg.Cluster.Listen)
-	<-ctx.Done()
-	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
-		return fmt.Errorf("node stopped: %w", cause)
+	d.phase.Store(phaseServing)
+	log.Info("node is up", "node", d.node.ID(), "name", cfg.Name, "version", Version(), "cluster", d.advertise)
+	select {
+	case <-ctx.Done():
+	case <-d.failed:
+		return fmt.Errorf("node stopped: %w", errors.Join(d.failure, d.stop()))
 	}
-	log.Info("stopping")
-	return d.stop()
+	log.Info("node is stopping", "node", d.node.ID())
+	began := time.Now()
+	if err := d.stop(); err != nil {
+		return err
+	}
+	log.Info("node has stopped", "node", d.id.Node(), "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// The phases of a daemon's life; only in the middle one it is ready for clients.
+const (
+	phaseStarting int32 = iota
+	phaseServing
+	phaseStopping
+)
+
+func newDaemon(cfg config.Config, log *slog.Logger) *daemon {
+	return &daemon{cfg: cfg, log: log, failed: make(chan struct{})}
+}
+
+// fatal ends the process in order: the node can no longer keep its promises, for that reason. The
+// first call counts.
+func (d *daemon) fatal(err error) {
+	d.failOnce.Do(func() {
+		d.log.Error("the node cannot go on", "err", err)
+		d.failure = err
+		close(d.failed)
+	})
+}
+
+// hasFailed reports whether fatal was called.
+func (d *daemon) hasFailed() bool {
+	select {
+	case <-d.failed:
+		return true
+	default:
+		return false
+	}
 }
 
 func newLogger(cfg config.Log, w io.Writer) (*slog.Logger, error) {
@@ -75,31 +106,46 @@ func (d *daemon) atEnd(name string, f func(context.Context) error) {
 	d.closers = append(d.closers, closer{name, f})
 }
 
-// stopTimeout bounds the end of each part beyond the grace that sessions get.
-const stopTimeout = 10 * time.Second
+// Bounds of the end of each part. After a failure nothing more can be saved, and somebody waits to
+// start the node again.
+const (
+	stopTimeout        = 10 * time.Second // beyond the grace that sessions get
+	stopTimeoutFailed  = 2 * time.Second
+	abandonAfterExpiry = time.Second // a part that does not heed its context is left behind
+)
 
 // stop undoes, last first, what was opened. Calling it again does nothing.
 func (d *daemon) stop() error {
+	d.phase.Store(phaseStopping)
 	closers := d.closers
 	d.closers = nil
 	var errs error
 	for i := len(closers) - 1; i >= 0; i-- {
-		ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Limits.ShutdownGrace.D()+stopTimeout)
-		if err := closers[i].close(ctx); err != nil {
-			d.log.Warn("stop", "part", closers[i].name, "err", err)
+		timeout := d.cfg.Limits.ShutdownGrace.D() + stopTimeout
+		if d.hasFailed() {
+			timeout = stopTimeoutFailed
+		}
+		if err := closers[i].end(timeout); err != nil {
+			d.log.Error("a part did not stop in order", "part", closers[i].name, "err", err)
 			errs = errors.Join(errs, fmt.Errorf("stop %s: %w", closers[i].name, err))
 		}
-		cancel()
 	}
 	return errs
 }
 
-// writePID keeps the process id where scripts look for it.
-func (d *daemon) writePID() error {
-	path := filepath.Join(d.cfg.DataDir, pidName)
-	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
+// end closes one part. A disk that hangs must not keep the process: what does not end soon after
+// its time is left behind.
+func (c *closer) end(timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- c.close(ctx) }()
+	patience := time.NewTimer(timeout + abandonAfterExpiry)
+	defer patience.Stop()
+	select {
+	case err := <-done:
 		return err
+	case <-patience.C:
+		return fmt.Errorf("it did not end within %v and was left behind", timeout+abandonAfterExpiry)
 	}
-	d.atEnd("pid file", func(context.Context) error { return os.Remove(path) })
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -28,23 +29,28 @@ import (
 type daemon struct {
 	cfg     config.Config
 	log     *slog.Logger
-	fatal   context.CancelCauseFunc // ends the process in order, with a reason
 	closers []closer
+	phase   atomic.Int32
 
-	id    *identity.Identity
-	store *store.Store
-	link  transport.Link
-	node  *node.Node
+	failOnce sync.Once
+	failed   chan struct{} // closed by fatal
+	failure  error         // why; read after failed
+
+	id        *identity.Identity
+	store     *store.Store
+	node      *node.Node
+	advertise string // where other nodes reach this one
 
 	directory *directory.Directory
 	delivery  *delivery.Delivery
 	retrieval *retrieval.Retrieval
 	locks     *mailbox.Locks
 	metrics   *metrics
+	certs     atomic.Pointer[certificates] // nil before the front ends are open
 }
 
 // openSubstrate opens what the node stands on: identity, disk, cluster port.
-func (d *daemon) openSubstrate(ctx context.Context) error {
+func (d *daemon) openSubstrate() error {
 	id, err := identity.Load(identity.Dir(d.cfg.DataDir), identity.Options{Logger: d.log})
 	if cluster.IsKind(err, cluster.KindNotFound) {
 		return fmt.Errorf("%s holds no node yet: make a new cluster with 'porcupine init', or join one with 'porcupine join'", d.cfg.DataDir)
@@ -57,10 +63,10 @@ func (d *daemon) openSubstrate(ctx context.Context) error {
 	d.store, err = store.Open(store.Config{
 		Dir: filepath.Join(d.cfg.DataDir, "store"), ClusterID: id.Cluster(), Node: id.Node(), Types: mail.Types(),
 		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache),
-		OnFatal: func(err error) { d.fatal(fmt.Errorf("the disk failed: %w", err)) },
+		OnFatal: func(err error) { d.fatal(fmt.Errorf("the disk failed: %w: see to it, then start the node again", err)) },
 	})
 	if err != nil {
-		return err
+		return explainLock(d.cfg.DataDir, err)
 	}
 	d.atEnd("store", func(context.Context) error { return d.store.Close() })
 	if err := d.writePID(); err != nil {
@@ -79,10 +85,8 @@ func (d *daemon) openLink() error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
-	d.link = port
 	d.atEnd("cluster port", port.Close)
-	advertise, err := advertised(d.cfg.Cluster, ln.Addr())
-	if err != nil {
+	if d.advertise, err = advertised(d.cfg.Cluster, ln.Addr(), net.InterfaceAddrs); err != nil {
 		return err
 	}
 	peers, err := rememberedPeers(d.cfg.DataDir)
@@ -91,12 +95,12 @@ func (d *daemon) openLink() error {
 	}
 	c := d.cfg.Cluster
 	d.node, err = node.New(node.Config{
-		Self:    cluster.Endpoint{ID: d.id.Node(), Name: d.cfg.Name, Addr: advertise},
+		Self:    cluster.Endpoint{ID: d.id.Node(), Name: d.cfg.Name, Addr: d.advertise},
 		Cluster: d.id.Cluster(), Version: Version(), Store: d.store, Link: port,
 		Peers:      append(peers, c.Peers...),
 		Membership: timings(c),
 		Logger:     d.log,
-		OnFatal:    func(err error) { d.fatal(err) },
+		OnFatal:    d.fatal,
 	})
 	return err
 }
@@ -114,8 +118,10 @@ func timings(c config.Cluster) membership.Config {
 	return m
 }
 
-// advertised is the address at which other nodes reach this one.
-func advertised(c config.Cluster, bound net.Addr) (string, error) {
+// advertised is the address at which other nodes reach this one: what is configured, or the
+// listener's own, or, if that takes connections for all addresses, the machine's first one that
+// is not loopback. interfaces gives the machine's addresses.
+func advertised(c config.Cluster, bound net.Addr, interfaces func() ([]net.Addr, error)) (string, error) {
 	if c.Advertise != "" {
 		return c.Advertise, nil
 	}
@@ -127,17 +133,23 @@ func advertised(c config.Cluster, bound net.Addr) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if ip := net.ParseIP(host); host != "" && (ip == nil || !ip.IsUnspecified()) {
+	all := net.ParseIP(host)
+	if host != "" && (all == nil || !all.IsUnspecified()) {
 		return net.JoinHostPort(host, port), nil
 	}
-	addrs, err := net.InterfaceAddrs()
+	addrs, err := interfaces()
 	if err != nil {
 		return "", fmt.Errorf("this machine's addresses: %w: set cluster.advertise", err)
 	}
 	for _, a := range addrs {
-		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() {
-			return net.JoinHostPort(ip.IP.String(), port), nil
+		ip, ok := a.(*net.IPNet)
+		if !ok || !ip.IP.IsGlobalUnicast() {
+			continue
 		}
+		if all.To4() != nil && ip.IP.To4() == nil {
+			continue // 0.0.0.0 listens on IPv4 alone
+		}
+		return net.JoinHostPort(ip.IP.String(), port), nil
 	}
 	return net.JoinHostPort("127.0.0.1", port), nil
 }
@@ -162,7 +174,7 @@ func (d *daemon) admitNewcomer(id cluster.NodeID) error {
 }
 
 // startNode begins the node's life in the cluster, with every service registered.
-func (d *daemon) startNode(context.Context) error {
+func (d *daemon) startNode() error {
 	d.atEnd("node", d.node.Stop)
 	if err := d.node.Start(); err != nil {
 		return err

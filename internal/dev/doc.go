@@ -10,6 +10,9 @@
 //	nodeN/porcupine.toml
 //	nodeN/pid, nodeN/log, and the node's data
 //
-// A cluster started again on its directory resumes. A node that is killed stays dead until
-// somebody starts it: porcupine serve --config nodeN/porcupine.toml.
+// A cluster started again on its directory resumes, with all the nodes it had, and the directory
+// may have been moved meanwhile. A node that is killed stays dead until somebody starts it:
+// porcupine serve --config nodeN/porcupine.toml. A node that runs already when the cluster is
+// started is taken as it is, and not stopped at the end. Only one process at a time runs a
+// cluster in a directory; others may add nodes to it.
 package dev

@@ -5,42 +5,46 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"porcupine/internal/admin"
 )
 
-// stopGrace is how long a node process may take to stop before it is killed.
-const stopGrace = 30 * time.Second
+// Times of node processes.
+const (
+	stopGrace    = 30 * time.Second // to stop, before it is killed
+	pollEvery    = 20 * time.Millisecond
+	leftoverWait = 10 * time.Second // for a process of an earlier run to end
+)
 
 // process is one running child.
 type process struct {
-	node *Node
+	node Node
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
 	err  error         // of Wait; read after done
 }
 
 // start runs `porcupine serve` for the node, its output appended to nodeN/log.
-func start(program string, n *Node) (*process, error) {
-	log, err := os.OpenFile(filepath.Join(n.Dir, "log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+func start(program string, n Node) (*process, error) {
+	log, err := os.OpenFile(n.logPath(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Name, err)
 	}
 	defer log.Close() // the child has its own copy
 	cmd := exec.Command(program, "serve", "--config", n.Config)
 	cmd.Stdout, cmd.Stderr = log, log
-	// A group of its own, so that the terminal's Ctrl-C comes to this process alone, which then
-	// stops the nodes one way; and the end of this process ends the nodes, however it comes.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	cmd.SysProcAttr = childAttr()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Name, err)
 	}
-	n.PID = cmd.Process.Pid
 	p := &process{node: n, cmd: cmd, done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
@@ -49,8 +53,17 @@ func start(program string, n *Node) (*process, error) {
 	return p, nil
 }
 
-// stop asks the process to end and waits; after stopGrace it is killed.
+// ended says how a process that is done has ended.
+func (p *process) ended() string { return p.cmd.ProcessState.String() }
+
+// stop asks the process to end and waits; after stopGrace it is killed. A process that had ended
+// by itself was reported then.
 func (p *process) stop() error {
+	select {
+	case <-p.done:
+		return nil
+	default:
+	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop %s: %w", p.node.Name, err)
 	}
@@ -58,6 +71,9 @@ func (p *process) stop() error {
 	defer grace.Stop()
 	select {
 	case <-p.done:
+		if p.err != nil {
+			return fmt.Errorf("%s did not stop in order (%s); the end of its log:\n%s", p.node.Name, p.ended(), p.node.logTail())
+		}
 		return nil
 	case <-grace.C:
 	}
@@ -65,7 +81,7 @@ func (p *process) stop() error {
 		return fmt.Errorf("kill %s: %w", p.node.Name, err)
 	}
 	<-p.done
-	return fmt.Errorf("%s did not stop within %v and was killed; see %s", p.node.Name, stopGrace, filepath.Join(p.node.Dir, "log"))
+	return fmt.Errorf("%s did not stop within %v and was killed; see %s", p.node.Name, stopGrace, p.node.logPath())
 }
 
 // client speaks to the node over its admin socket.
@@ -73,35 +89,92 @@ func (n *Node) client() *admin.Client {
 	return admin.NewClient(filepath.Join(n.Dir, admin.SocketName))
 }
 
-// await polls until ok holds for the node's status, the process ends or the context does.
-func (p *process) await(ctx context.Context, what string, ok func(admin.Status) bool) error {
-	const pollEvery = 20 * time.Millisecond
+// await polls until ok holds for the node's status, or ctx ends: the error is its cause.
+func (n *Node) await(ctx context.Context, what string, ok func(admin.Status) bool) error {
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	client := p.node.client()
-	var last error
+	client := n.client()
 	for {
 		status, err := client.Status(ctx)
 		if err == nil && ok(status) {
 			return nil
 		}
-		if err != nil {
-			last = err
-		}
 		select {
-		case <-p.done:
-			return fmt.Errorf("%s ended (%v) while waiting for %s; the end of its log:\n%s", p.node.Name, p.err, what, p.node.logTail())
 		case <-ctx.Done():
-			return fmt.Errorf("%s: waiting for %s: %w (last answer: %v); the end of its log:\n%s", p.node.Name, what, ctx.Err(), last, p.node.logTail())
+			return fmt.Errorf("dev: %s: waiting for %s: %w", n.Name, what, context.Cause(ctx))
 		case <-tick.C:
 		}
 	}
 }
 
+// isRunning reports whether the node runs already, started by hand or by `dev --add`. A process
+// of an earlier run that is about to end is waited for.
+func (n *Node) isRunning(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, leftoverWait)
+	defer cancel()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	client := n.client()
+	for pid := n.pid(); ; {
+		status, err := client.Status(ctx)
+		if err == nil && status.Ready {
+			return true
+		}
+		if err != nil && !isAlive(pid) {
+			return false
+		}
+		select {
+		case <-ctx.Done():
+			return err == nil
+		case <-tick.C:
+		}
+	}
+}
+
+// pid reads the node's pid file; 0 if there is none.
+func (n *Node) pid() int {
+	text, err := os.ReadFile(filepath.Join(n.Dir, "pid"))
+	if err != nil {
+		return 0
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || pid < 1 {
+		return 0
+	}
+	return pid
+}
+
+// isAlive reports whether there is a process of that id, which need not be the one that was meant.
+func isAlive(pid int) bool {
+	if pid == 0 {
+		return false
+	}
+	err := syscall.Kill(pid, 0)
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+// requireFree wants nobody to listen on the node's ports.
+func (n *Node) requireFree() error {
+	p := n.Ports
+	for _, port := range []int{p.SMTP, p.LMTP, p.Submission, p.Submissions, p.POP3, p.POP3S, p.HTTP, p.Cluster} {
+		addr := net.JoinHostPort(Host, strconv.Itoa(port))
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return fmt.Errorf("dev: %s: %w: stop the other program, or give this cluster other ports with --port-base and a --dir of its own", n.Name, err)
+		}
+		if err := ln.Close(); err != nil {
+			return fmt.Errorf("dev: %s: %w", n.Name, err)
+		}
+	}
+	return nil
+}
+
+func (n *Node) logPath() string { return filepath.Join(n.Dir, "log") }
+
 // logTail gives the last 2 KiB of the node's log, for error messages.
 func (n *Node) logTail() string {
 	const tail = 2 << 10
-	f, err := os.Open(filepath.Join(n.Dir, "log"))
+	f, err := os.Open(n.logPath())
 	if err != nil {
 		return err.Error()
 	}

@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,35 +14,32 @@ import (
 	"porcupine/internal/cluster/identity"
 )
 
-// Options are the flags of `porcupine dev`.
-type Options struct {
-	Dir      string
-	Nodes    int
-	PortBase int
-	Users    int
-	Program  string // the porcupine binary: this one
-	Out      io.Writer
-}
-
 // ReadyTimeout bounds the start of a cluster.
 const ReadyTimeout = time.Minute
 
 // Run starts the cluster or resumes it, prints how to use it and then a line "ready", and stops
-// the nodes when ctx ends. A node that dies on the way is reported, not restarted.
+// the nodes that it started when ctx ends. A node that dies on the way is reported, not restarted.
 func Run(ctx context.Context, o Options) error {
-	if o.Nodes < 1 || o.Nodes > NodesMax {
-		return fmt.Errorf("dev: --nodes %d: from 1 to %d", o.Nodes, NodesMax)
+	if err := o.prepare(); err != nil {
+		return err
 	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return fmt.Errorf("dev: %w", err)
+	}
+	unlock, err := lockRunning(o.Dir)
+	if err != nil {
+		return fmt.Errorf("dev: %s: %w", o.Dir, err)
+	}
+	defer unlock()
 	state, err := o.plan()
 	if err != nil {
 		return err
 	}
-	c := &group{o: o, state: state}
-	defer c.stop()
-	if err := c.up(ctx); err != nil {
+	c := newGroup(&o, state)
+	if err := c.within(ctx, c.up); err != nil {
 		return errors.Join(err, c.stop())
 	}
-	fmt.Fprint(o.Out, howTo(&c.state, o.Dir))
+	fmt.Fprint(o.Out, c.howTo())
 	fmt.Fprintln(o.Out, "ready")
 	c.watch(ctx)
 	return c.stop()
@@ -54,35 +48,22 @@ func Run(ctx context.Context, o Options) error {
 // Add starts one more node beside a running cluster in the same directory, prints "ready" when
 // it is a member and serves, and stops that node when ctx ends.
 func Add(ctx context.Context, o Options) error {
-	state, err := LoadState(o.Dir)
+	if err := o.prepare(); err != nil {
+		return err
+	}
+	state, err := o.reserve()
 	if err != nil {
-		return fmt.Errorf("%w: start the cluster first: porcupine dev --dir %s", err, o.Dir)
-	}
-	number := len(state.Nodes) + 1
-	if number > NodesMax {
-		return fmt.Errorf("dev: the cluster has %d nodes, the most for one development cluster", NodesMax)
-	}
-	n := newNode(o.Dir, state.PortBase, number)
-	if err := n.writeConfig(state.Nodes); err != nil {
 		return err
 	}
-	c := &group{o: o, state: state}
-	defer c.stop()
-	ctxUp, cancel := context.WithTimeout(ctx, ReadyTimeout)
-	defer cancel()
-	if err := c.join(ctxUp, &n); err != nil {
-		return err
-	}
-	c.state.Nodes = append(c.state.Nodes, n)
-	if err := c.launch(&c.state.Nodes[number-1]); err != nil {
-		return err
-	}
-	if err := c.state.save(o.Dir); err != nil {
-		return err
-	}
-	p := c.processes[0]
-	err = p.await(ctxUp, "the node to be a member and to serve", func(s admin.Status) bool {
-		return s.Ready && len(s.Members) > 1
+	c := newGroup(&o, state)
+	n := &state.Nodes[len(state.Nodes)-1]
+	err = c.within(ctx, func(ctx context.Context) error {
+		if err := errors.Join(c.join(ctx, n), c.launch(ctx, n)); err != nil {
+			return errors.Join(err, o.giveBack(n.Number))
+		}
+		return n.await(ctx, "the node to be a member and to serve", func(s admin.Status) bool {
+			return s.Ready && len(s.Members) > 1 && s.IncompleteBuckets == 0
+		})
 	})
 	if err != nil {
 		return errors.Join(err, c.stop())
@@ -92,50 +73,39 @@ func Add(ctx context.Context, o Options) error {
 	return c.stop()
 }
 
-// plan reads the state of an earlier run or makes a new one, and writes what is missing.
-func (o *Options) plan() (State, error) {
-	dir, err := filepath.Abs(o.Dir)
-	if err != nil {
-		return State{}, fmt.Errorf("dev: %w", err)
-	}
-	o.Dir = dir
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return State{}, fmt.Errorf("dev: %w", err)
-	}
-	state, err := LoadState(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		state = State{PortBase: o.PortBase, Domain: Domain, Password: Password}
-	} else if err != nil {
-		return State{}, err
-	}
-	state.Users = max(state.Users, o.Users)
-	for i := len(state.Nodes); i < o.Nodes; i++ {
-		state.Nodes = append(state.Nodes, newNode(dir, state.PortBase, i+1))
-	}
-	for i := range state.Nodes {
-		// The directory may have been moved; ports stay as they were.
-		state.Nodes[i].Dir = filepath.Join(dir, state.Nodes[i].Name)
-		state.Nodes[i].Config = filepath.Join(state.Nodes[i].Dir, "porcupine.toml")
-		if err := state.Nodes[i].writeConfig(state.Nodes); err != nil {
-			return State{}, err
-		}
-	}
-	return state, nil
-}
-
-// group is the node processes that this process started.
+// group is the cluster's nodes and the processes that this process started for them.
 type group struct {
-	o         Options
+	o         *Options
 	state     State
 	processes []*process
+	died      chan *process // the first that ended by itself; filled while within runs
 	stopOnce  sync.Once
 	stopErr   error
 }
 
-// up brings all nodes up: those with an identity at once, the others by joining the first.
-func (c *group) up(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, ReadyTimeout)
+func newGroup(o *Options, s State) *group {
+	return &group{o: o, state: s, died: make(chan *process, NodesMax)}
+}
+
+// within runs f with a context that ends after ReadyTimeout, or as soon as a node dies: its cause
+// then has the end of that node's log.
+func (c *group) within(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, ReadyTimeout, fmt.Errorf("it took more than %v; the logs are %s", ReadyTimeout, filepath.Join(c.o.Dir, "node*", "log")))
 	defer cancel()
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	go func() {
+		select {
+		case p := <-c.died:
+			fail(fmt.Errorf("%s has ended (%s); the end of its log:\n%s", p.node.Name, p.ended(), p.node.logTail()))
+		case <-ctx.Done():
+		}
+	}()
+	return f(ctx)
+}
+
+// up brings all nodes up: those with an identity at once, the others by joining one of them.
+func (c *group) up(ctx context.Context) error {
 	first := &c.state.Nodes[0]
 	if !first.hasIdentity() {
 		if _, err := identity.Init(identity.Dir(first.Dir), identity.Options{}); err != nil {
@@ -146,23 +116,20 @@ func (c *group) up(ctx context.Context) error {
 	for i := range c.state.Nodes {
 		if n := &c.state.Nodes[i]; !n.hasIdentity() {
 			later = append(later, n)
-		} else if err := c.launch(n); err != nil {
+		} else if err := c.launch(ctx, n); err != nil {
 			return err
 		}
 	}
 	for _, n := range later {
-		if err := c.processes[0].await(ctx, "the first node", func(admin.Status) bool { return true }); err != nil {
+		if err := first.await(ctx, "the first node", func(s admin.Status) bool { return s.Ready }); err != nil {
 			return err
 		}
 		if err := c.join(ctx, n); err != nil {
 			return err
 		}
-		if err := c.launch(n); err != nil {
+		if err := c.launch(ctx, n); err != nil {
 			return err
 		}
-	}
-	if err := c.state.save(c.o.Dir); err != nil {
-		return err
 	}
 	if err := c.settle(ctx); err != nil {
 		return err
@@ -175,24 +142,45 @@ func (n *Node) hasIdentity() bool {
 	return err == nil
 }
 
-func (c *group) launch(n *Node) error {
-	for _, port := range []int{n.Ports.SMTP, n.Ports.Cluster} {
-		addr := net.JoinHostPort(Host, strconv.Itoa(port))
-		if conn, err := net.DialTimeout("tcp", addr, time.Second); err == nil {
-			conn.Close()
-			return fmt.Errorf("dev: something listens on %s already: is the cluster running? Else choose other ports with --port-base and --dir", addr)
-		}
+// launch starts a node that does not run yet, and writes its process id into dev.json.
+func (c *group) launch(ctx context.Context, n *Node) error {
+	if n.isRunning(ctx) {
+		fmt.Fprintf(c.o.Out, "%s runs already, as process %d: it is left alone, now and at the end\n", n.Name, n.pid())
+		return nil
 	}
-	p, err := start(c.o.Program, n)
+	if err := n.requireFree(); err != nil {
+		return err
+	}
+	p, err := start(c.o.Program, *n)
 	if err != nil {
 		return err
 	}
 	c.processes = append(c.processes, p)
-	return nil
+	go func() {
+		<-p.done
+		c.died <- p // never full: one for each node
+	}()
+	return c.record(map[int]int{n.Number: p.cmd.Process.Pid})
+}
+
+// record writes process ids into dev.json, by the nodes' numbers.
+func (c *group) record(pids map[int]int) error {
+	_, err := update(c.o.Dir, func(s *State) error {
+		for i := range s.Nodes {
+			if pid, ok := pids[s.Nodes[i].Number]; ok {
+				s.Nodes[i].PID = pid
+			}
+		}
+		return nil
+	})
+	return err
 }
 
 // join gives a new node its identity, with a token from any node that answers.
 func (c *group) join(ctx context.Context, n *Node) error {
+	if n.hasIdentity() {
+		return nil // from an earlier try
+	}
 	var errs error
 	for i := range c.state.Nodes {
 		if c.state.Nodes[i].Number == n.Number {
@@ -215,25 +203,25 @@ func (c *group) join(ctx context.Context, n *Node) error {
 	return fmt.Errorf("dev: %s: no node gives a join token: %w", n.Name, errs)
 }
 
-// settle waits until all nodes share one epoch and no bucket is incomplete.
+// settle waits until all nodes serve, share one epoch and know their buckets in full.
 func (c *group) settle(ctx context.Context) error {
-	var epoch string
-	for i := 0; i < len(c.processes); i++ {
-		err := c.processes[i].await(ctx, "all nodes to share an epoch", func(s admin.Status) bool {
-			if len(s.Members) != len(c.processes) || s.IncompleteBuckets != 0 {
-				return false
-			}
-			if i == 0 {
+	nodes := c.state.Nodes
+	for epoch, agreed := "", 0; agreed < len(nodes); {
+		agreed = 0
+		for i := range nodes {
+			err := nodes[i].await(ctx, "all nodes to share an epoch and to serve", func(s admin.Status) bool {
+				if len(s.Members) != len(nodes) || s.IncompleteBuckets != 0 || !s.Ready {
+					return false
+				}
+				if s.Epoch == epoch {
+					agreed++
+				}
 				epoch = s.Epoch
+				return true
+			})
+			if err != nil {
+				return err
 			}
-			return true
-		})
-		if err != nil {
-			return err
-		}
-		status, err := c.processes[i].node.client().Status(ctx)
-		if err != nil || status.Epoch != epoch {
-			i = -1 // it has moved on: begin again
 		}
 	}
 	return nil
@@ -246,8 +234,12 @@ func (c *group) populate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dev: %w", err)
 	}
-	if len(domains) == 0 {
-		if err := client.AddDomain(ctx, Domain); err != nil {
+	found := false
+	for _, d := range domains {
+		found = found || d.Domain == Domain
+	}
+	if !found {
+		if err := client.AddDomain(ctx, admin.Domain{Domain: Domain}); err != nil {
 			return fmt.Errorf("dev: %w", err)
 		}
 	}
@@ -263,52 +255,66 @@ func (c *group) populate(ctx context.Context) error {
 
 // watch waits for the end of ctx, and says so when a node ends before.
 func (c *group) watch(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, p := range c.processes {
-		wg.Go(func() {
-			select {
-			case <-ctx.Done():
-			case <-p.done:
-				fmt.Fprintf(c.o.Out, "%s (pid %d) has ended: %v; start it again with: porcupine serve --config %s\n",
-					p.node.Name, p.node.PID, p.err, p.node.Config)
-			}
-		})
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-c.died:
+			fmt.Fprintf(c.o.Out, "%s (process %d) has ended: %s; start it again with: %s serve --config %s\n",
+				p.node.Name, p.cmd.Process.Pid, p.ended(), c.command(), p.node.Config)
+		}
 	}
-	<-ctx.Done()
-	wg.Wait()
 }
 
 // stop ends all nodes at once and waits for them.
 func (c *group) stop() error {
 	c.stopOnce.Do(func() {
 		errs := make([]error, len(c.processes))
+		pids := map[int]int{}
 		var wg sync.WaitGroup
 		for i, p := range c.processes {
+			pids[p.node.Number] = 0
 			wg.Go(func() { errs[i] = p.stop() })
 		}
 		wg.Wait()
+		if len(pids) > 0 {
+			errs = append(errs, c.record(pids))
+		}
 		c.stopErr = errors.Join(errs...)
 	})
 	return c.stopErr
 }
 
+// command is how the user calls this program.
+func (c *group) command() string {
+	if strings.Contains(c.o.Program, "go-build") {
+		return "go run ./cmd/porcupine"
+	}
+	return c.o.Program
+}
+
 // howTo is what a user sees when the cluster is up.
-func howTo(s *State, dir string) string {
+func (c *group) howTo() string {
+	s, dir, command := &c.state, c.o.Dir, c.command()
 	first, last := s.Nodes[0], s.Nodes[len(s.Nodes)-1]
+	users := "No demo users: make some with --users."
+	if s.Users > 0 {
+		users = fmt.Sprintf("Users: u0@%s to u%d@%s, password %s", Domain, s.Users-1, Domain, Password)
+	}
 	return fmt.Sprintf(`
 A cluster of %d nodes on this machine. Every node can do everything.
-Users: u0@%s to u%d@%s, password %s
+%s
 
-  send a message to node 1      curl smtp://%s:%d --mail-from me@%s --mail-rcpt u0@%s -T README.md
+  send a message to node 1      curl --crlf smtp://%s:%d --mail-from me@%s --mail-rcpt u0@%s -T README.md
   read it from node %d           curl -u u0@%s:%s pop3://%s:%d/1
-  ask any node how it is        go run ./cmd/porcupine status --config %s
+  ask any node how it is        %s status --config %s
   metrics                       curl http://%s:%d/metrics
   kill a node and watch         kill -9 $(cat %s)
-  start it again                go run ./cmd/porcupine serve --config %s
-  add a fourth                  go run ./cmd/porcupine dev --add --dir %s
+  start it again                %s serve --config %s
+  add one more                  %s dev --add --dir %s
 
 Ports, logs and process ids: %s. Ctrl-C stops all nodes; the same command resumes.
-`, len(s.Nodes), Domain, max(0, s.Users-1), Domain, Password, Host, first.Ports.SMTP, Domain, Domain,
-		last.Number, Domain, Password, Host, last.Ports.POP3, first.Config, Host, first.Ports.HTTP,
-		filepath.Join(last.Dir, "pid"), last.Config, dir, filepath.Join(dir, StateName))
+`, len(s.Nodes), users, Host, first.Ports.SMTP, Domain, Domain,
+		last.Number, Domain, Password, Host, last.Ports.POP3, command, first.Config, Host, first.Ports.HTTP,
+		filepath.Join(last.Dir, "pid"), command, last.Config, command, dir, filepath.Join(dir, StateName))
 }

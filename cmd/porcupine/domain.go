@@ -1,0 +1,78 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"text/tabwriter"
+
+	"porcupine/internal/admin"
+)
+
+type domainCmd struct {
+	Add    domainAddCmd    `cmd:"" help:"Take mail for a domain."`
+	Set    domainSetCmd    `cmd:"" help:"Replace the settings of a domain; a flag left out removes what was set."`
+	List   domainListCmd   `cmd:"" help:"List domains."`
+	Remove domainRemoveCmd `cmd:"" help:"Take no more mail for a domain; its users must be gone."`
+}
+
+// domainFlags are a domain and its settings.
+type domainFlags struct {
+	configFlag
+	Domain     string `arg:"" help:"For example example.org."`
+	Postmaster string `help:"Who gets the mail for postmaster, unless there is such a user." placeholder:"ADDRESS"`
+	CatchAll   string `help:"Who gets the mail for addresses that nobody has. Default: it is refused." placeholder:"ADDRESS"`
+}
+
+func (f *domainFlags) domain() admin.Domain {
+	return admin.Domain{Domain: f.Domain, Postmaster: f.Postmaster, CatchAll: f.CatchAll}
+}
+
+type domainAddCmd struct{ domainFlags }
+
+func (c *domainAddCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	return client.AddDomain(e.ctx, c.domain())
+}
+
+type domainSetCmd struct{ domainFlags }
+
+func (c *domainSetCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	return client.SetDomain(e.ctx, c.domain())
+}
+
+type domainRemoveCmd struct {
+	configFlag
+	Domain string `arg:""`
+}
+
+func (c *domainRemoveCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	return client.RemoveDomain(e.ctx, c.Domain)
+}
+
+type domainListCmd struct{ configFlag }
+
+func (c *domainListCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "DOMAIN\tPOSTMASTER\tCATCH-ALL")
+	err = eachPage(e.ctx, client.ListDomains, func(d admin.Domain) string {
+		fmt.Fprintf(t, "%s\t%s\t%s\n", d.Domain, cmp.Or(d.Postmaster, "-"), cmp.Or(d.CatchAll, "-"))
+		return d.Domain
+	})
+	return errors.Join(err, t.Flush())
+}
