@@ -87,6 +87,13 @@ func exampleView(n int) *cluster.View {
 	return v
 }
 
+// unmapped is a view of n members without a user map: small, as seeds should be.
+func unmapped(n int) *cluster.View {
+	v := exampleView(n)
+	v.Map = nil
+	return v
+}
+
 func exampleContacts() []membership.Contact {
 	return []membership.Contact{
 		{Known: cluster.Known{Endpoint: cluster.Endpoint{ID: 1, Name: "ä", Addr: "[::1]:1"}, Sole: true}, Heard: cluster.Epoch{Counter: 3, Coordinator: 2}},
@@ -104,6 +111,7 @@ func exampleMessages() []membership.Message {
 			Members: exampleContacts(), Digest: 9, Known: exampleContacts()[:1],
 		},
 		{Kind: membership.KindView, View: exampleView(3)},
+		{Kind: membership.KindView, View: unmapped(2)},
 		{Kind: membership.KindView, View: &cluster.View{}},
 		{Kind: 200},
 	}

@@ -15,7 +15,7 @@ const ContactsMax = membership.KnownMax
 func MarshalMessage(m *membership.Message) []byte {
 	var b []byte
 	b = field.Uint(b, 1, uint64(m.Kind))
-	b = field.Message(b, 2, func(b []byte) []byte { return AppendEndpoint(b, m.From) })
+	b = field.Message(b, 2, func(b []byte) []byte { return appendEndpoint(b, m.From) })
 	b = field.Bool(b, 3, m.Sole)
 	b = appendEpochField(b, 4, m.Installed)
 	b = field.Uint(b, 5, natural(m.Size))
@@ -26,7 +26,7 @@ func MarshalMessage(m *membership.Message) []byte {
 	b = field.Bool(b, 10, m.Busy)
 	b = appendEpochField(b, 11, m.Yours)
 	b = field.Bool(b, 12, m.Leaving)
-	b = field.Message(b, 13, func(b []byte) []byte { return AppendEndpoint(b, m.Coordinator) })
+	b = field.Message(b, 13, func(b []byte) []byte { return appendEndpoint(b, m.Coordinator) })
 	b = appendContacts(b, 14, m.Members)
 	b = field.Fixed(b, 15, m.Digest)
 	b = appendContacts(b, 16, m.Known)
@@ -42,7 +42,7 @@ func appendEpochField(b []byte, n field.Number, e cluster.Epoch) []byte {
 
 func appendContacts(b []byte, n field.Number, list []membership.Contact) []byte {
 	for i := range list {
-		b = field.Element(b, n, func(b []byte) []byte { return AppendContact(b, &list[i]) })
+		b = field.Element(b, n, func(b []byte) []byte { return appendContact(b, &list[i]) })
 	}
 	return b
 }
@@ -57,7 +57,7 @@ func UnmarshalMessage(b []byte) (*membership.Message, error) {
 		case 1:
 			m.Kind = membership.Kind(r.UintMax(math.MaxUint8))
 		case 2:
-			m.From = message(r, UnmarshalEndpoint)
+			m.From = message(r, unmarshalEndpoint)
 		case 3:
 			m.Sole = r.Bool()
 		case 4:
@@ -95,30 +95,30 @@ func unmarshalByKind(r *field.Reader, m *membership.Message) {
 	case 12:
 		m.Leaving = r.Bool()
 	case 13:
-		m.Coordinator = message(r, UnmarshalEndpoint)
+		m.Coordinator = message(r, unmarshalEndpoint)
 	case 14:
-		m.Members = element(r, m.Members, ContactsMax, UnmarshalContact)
+		m.Members = element(r, m.Members, ContactsMax, unmarshalContact)
 	case 15:
 		m.Digest = r.Fixed()
 	case 16:
-		m.Known = element(r, m.Known, ContactsMax, UnmarshalContact)
+		m.Known = element(r, m.Known, ContactsMax, unmarshalContact)
 	case 17:
-		m.View = message(r, UnmarshalView)
+		m.View = message(r, unmarshalView)
 	}
 }
 
-// AppendContact writes the fields of a Contact.
-func AppendContact(b []byte, c *membership.Contact) []byte {
+// appendContact writes the fields of a Contact.
+func appendContact(b []byte, c *membership.Contact) []byte {
 	b = field.Message(b, 1, func(b []byte) []byte {
-		b = field.Message(b, 1, func(b []byte) []byte { return AppendEndpoint(b, c.Endpoint) })
+		b = field.Message(b, 1, func(b []byte) []byte { return appendEndpoint(b, c.Endpoint) })
 		return field.Bool(b, 2, c.Sole)
 	})
 	b = appendEpochField(b, 2, c.Heard)
 	return field.Bool(b, 3, c.Removed)
 }
 
-// UnmarshalContact reads what AppendContact writes. The contact has an id.
-func UnmarshalContact(b []byte) (c membership.Contact, err error) {
+// unmarshalContact reads what appendContact writes. The contact has an id.
+func unmarshalContact(b []byte) (c membership.Contact, err error) {
 	r := field.Read(b)
 	for r.Next() {
 		switch r.Num() {
@@ -141,7 +141,7 @@ func unmarshalKnown(b []byte) (k cluster.Known, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			k.Endpoint = message(r, UnmarshalEndpoint)
+			k.Endpoint = message(r, unmarshalEndpoint)
 		case 2:
 			k.Sole = r.Bool()
 		}
@@ -165,7 +165,7 @@ func UnmarshalPersistent(b []byte) (*membership.Persistent, error) {
 		case 1:
 			p.Promised = message(r, UnmarshalEpoch)
 		case 2:
-			p.Contacts = element(r, p.Contacts, ContactsMax, UnmarshalContact)
+			p.Contacts = element(r, p.Contacts, ContactsMax, unmarshalContact)
 		}
 	}
 	if r.Err() != nil {

@@ -51,7 +51,7 @@ func AppendObjectAfter(b []byte, before cluster.ObjectID, o *cluster.Object) []b
 
 func appendObject(b []byte, o *cluster.Object, id cluster.ObjectID) []byte {
 	b = field.Message(b, 1, func(b []byte) []byte { return AppendObjectID(b, id) })
-	b = field.Message(b, 2, func(b []byte) []byte { return AppendTimestamp(b, o.Timestamp) })
+	b = field.Message(b, 2, func(b []byte) []byte { return appendTimestamp(b, o.Timestamp) })
 	b = field.PackedFixed(b, 3, o.Replicas)
 	b = field.Bool(b, 4, o.Deleted)
 	b = field.Bytes(b, 5, o.Attr)
@@ -76,7 +76,7 @@ func UnmarshalObjectAfter(b []byte, before cluster.ObjectID) (o cluster.Object, 
 		case 1:
 			o.ID = message(r, partialObjectID)
 		case 2:
-			o.Timestamp = message(r, UnmarshalTimestamp)
+			o.Timestamp = message(r, unmarshalTimestamp)
 		case 3:
 			o.Replicas = replicas(r)
 		case 4:

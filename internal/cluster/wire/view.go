@@ -8,16 +8,14 @@ import (
 // MembersMax is how many members a view may have.
 const MembersMax = 4096
 
-// MarshalView writes a view. The user map, 4,096 assignments, takes two tables and two indices for
-// each bucket: some 8 KiB for up to 127 members, against 130 KiB written out.
-func MarshalView(v *cluster.View) []byte { return appendView(nil, v) }
-
+// appendView writes the fields of a View. The user map, 4,096 assignments, takes two tables and two
+// indices for each bucket: some 8 KiB for up to 127 members, against 130 KiB written out.
 func appendView(b []byte, v *cluster.View) []byte {
 	b = field.Message(b, 1, func(b []byte) []byte { return AppendEpoch(b, v.Epoch) })
 	for i := range v.Members {
 		m := &v.Members[i]
 		b = field.Element(b, 2, func(b []byte) []byte {
-			b = field.Message(b, 1, func(b []byte) []byte { return AppendEndpoint(b, m.Endpoint) })
+			b = field.Message(b, 1, func(b []byte) []byte { return appendEndpoint(b, m.Endpoint) })
 			return field.Message(b, 2, func(b []byte) []byte { return AppendEpoch(b, m.Since) })
 		})
 	}
@@ -49,9 +47,9 @@ func table[T comparable](m cluster.UserMap, value func(cluster.Assignment) T) (d
 	return distinct, of
 }
 
-// UnmarshalView reads what MarshalView writes. The view has its members in ascending order, a user
+// unmarshalView reads what appendView writes. The view has its members in ascending order, a user
 // map that is full or absent, and no manager that is not a member (M3).
-func UnmarshalView(b []byte) (*cluster.View, error) {
+func unmarshalView(b []byte) (*cluster.View, error) {
 	var v cluster.View
 	var managers []cluster.NodeID
 	var epochs []cluster.Epoch
@@ -93,7 +91,7 @@ func unmarshalMember(b []byte) (m cluster.Member, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			m.Endpoint = message(r, UnmarshalEndpoint)
+			m.Endpoint = message(r, unmarshalEndpoint)
 		case 2:
 			m.Since = message(r, UnmarshalEpoch)
 		}

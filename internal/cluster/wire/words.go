@@ -33,14 +33,14 @@ func UnmarshalEpoch(b []byte) (e cluster.Epoch, err error) {
 	return e, r.Err()
 }
 
-// AppendTimestamp writes the fields of a Timestamp.
-func AppendTimestamp(b []byte, t cluster.Timestamp) []byte {
+// appendTimestamp writes the fields of a Timestamp.
+func appendTimestamp(b []byte, t cluster.Timestamp) []byte {
 	b = field.Fixed(b, 1, uint64(t.Time))
 	return field.Fixed(b, 2, uint64(t.Node))
 }
 
-// UnmarshalTimestamp reads what AppendTimestamp writes.
-func UnmarshalTimestamp(b []byte) (t cluster.Timestamp, err error) {
+// unmarshalTimestamp reads what appendTimestamp writes.
+func unmarshalTimestamp(b []byte) (t cluster.Timestamp, err error) {
 	r := field.Read(b)
 	for r.Next() {
 		switch r.Num() {
@@ -98,7 +98,7 @@ func UnmarshalLoad(b []byte) (l cluster.Load, err error) {
 func AppendStamp(b []byte, s *cluster.Stamp) []byte {
 	b = field.Fixed(b, 1, uint64(s.From))
 	b = field.Message(b, 2, func(b []byte) []byte { return AppendEpoch(b, s.Epoch) })
-	b = field.Message(b, 3, func(b []byte) []byte { return AppendTimestamp(b, s.Clock) })
+	b = field.Message(b, 3, func(b []byte) []byte { return appendTimestamp(b, s.Clock) })
 	return field.Message(b, 4, func(b []byte) []byte { return AppendLoad(b, &s.Load) })
 }
 
@@ -112,7 +112,7 @@ func UnmarshalStamp(b []byte) (s cluster.Stamp, err error) {
 		case 2:
 			s.Epoch = message(r, UnmarshalEpoch)
 		case 3:
-			s.Clock = message(r, UnmarshalTimestamp)
+			s.Clock = message(r, unmarshalTimestamp)
 		case 4:
 			s.Load = message(r, UnmarshalLoad)
 		}
@@ -141,15 +141,15 @@ func element[T any](r *field.Reader, list []T, most int, read func([]byte) (T, e
 	return append(list, v)
 }
 
-// AppendEndpoint writes the fields of an Endpoint.
-func AppendEndpoint(b []byte, e cluster.Endpoint) []byte {
+// appendEndpoint writes the fields of an Endpoint.
+func appendEndpoint(b []byte, e cluster.Endpoint) []byte {
 	b = field.Fixed(b, 1, uint64(e.ID))
 	b = field.String(b, 2, e.Name)
 	return field.String(b, 3, e.Addr)
 }
 
-// UnmarshalEndpoint reads what AppendEndpoint writes.
-func UnmarshalEndpoint(b []byte) (e cluster.Endpoint, err error) {
+// unmarshalEndpoint reads what appendEndpoint writes.
+func unmarshalEndpoint(b []byte) (e cluster.Endpoint, err error) {
 	r := field.Read(b)
 	for r.Next() {
 		switch r.Num() {

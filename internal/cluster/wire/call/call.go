@@ -4,7 +4,7 @@
 // Marshal never fails: what a node sends it has made itself, within the limits below. Unmarshal
 // refuses what exceeds them with KindLimit and what is malformed with KindInvalid, and reads into
 // a zero value; nothing it returns refers to the bytes given. Requests and answers without a
-// payload (the view request, the answers to push, register and apply) have no struct.
+// payload have no struct. Those of MethodOwners are the soft state's own structs.
 package call
 
 import (
@@ -13,15 +13,14 @@ import (
 
 // The methods of a node.
 const (
-	MethodMembership = "membership" // a membership.Message, one way: the answer is empty
+	MethodMembership = "membership" // wire.MarshalMessage, one way: the answer is empty
 	MethodPush       = "push"       // PushRequest; empty answer: all of it was taken
-	MethodLookup     = "lookup"     // LookupRequest, LookupAnswer
+	MethodLookup     = "lookup"     // LookupRequest; LookupAnswer
 	MethodApply      = "apply"      // ApplyRequest with body; empty answer: durable
-	MethodList       = "list"       // ListRequest, ListAnswer
+	MethodList       = "list"       // ListRequest; ListAnswer
 	MethodOpen       = "open"       // OpenRequest; OpenAnswer with body
-	MethodDelete     = "delete"     // DeleteRequest, DeleteAnswer
 	MethodService    = "service"    // ServiceRequest; the service's own answer
-	MethodOwners     = "owners"     // MarshalListQuery, MarshalListPage
+	MethodOwners     = "owners"     // MarshalListQuery; MarshalListPage
 	MethodStatus     = "status"     // no payload, in any epoch; StatusAnswer
 	MethodConfirm    = "confirm"    // no payload; empty answer: the node is in the caller's epoch
 )
@@ -30,9 +29,9 @@ const (
 const (
 	UpdatesMax       = 1024    // in one ApplyRequest
 	ListMax          = 4096    // objects in one ListAnswer
-	DeleteMax        = 4096    // objects in one DeleteRequest
 	ServiceMethodMax = 64      // bytes
 	ServiceSizeMax   = 1 << 20 // bytes of ServiceRequest.Payload
+	VersionLengthMax = 64      // bytes of StatusAnswer.Version
 )
 
 // PushRequest is a softstate.Push as it travels: without its sender, who is whom the connection
@@ -46,9 +45,6 @@ type PushRequest struct {
 // LookupRequest asks an owner's manager what it knows of the owner.
 type LookupRequest struct {
 	Owner string
-	// Need is how much the entry should prove. The manager may wait a bounded time for it, and
-	// then answers with what it has.
-	Need cluster.Knowledge
 }
 
 // LookupAnswer is the manager's knowledge of an owner.
@@ -56,9 +52,8 @@ type LookupAnswer struct {
 	Entry cluster.Entry
 }
 
-// ApplyRequest asks a replica to apply updates, durably and all at once. The body holds the
-// contents of the updates' objects, one after the other in the order of Updates, each
-// Object.Size bytes long; deletions have none.
+// ApplyRequest asks a replica to apply updates, durably and all at once. Deletions go without a
+// body, many in a request; any other update goes alone, and the body is its object's contents.
 type ApplyRequest struct {
 	Updates []cluster.Update // at most UpdatesMax
 }
@@ -88,24 +83,20 @@ type OpenAnswer struct {
 	Object cluster.Object
 }
 
-// DeleteRequest asks a node to remove its copies of objects without trace. An object that is
-// absent counts as removed already.
-type DeleteRequest struct {
-	Owner     string
-	Type      cluster.ObjectType
-	IDs       []string // at most DeleteMax
-	Timestamp cluster.Timestamp
-}
-
-// DeleteAnswer says how many of the objects were there and are removed, durably.
-type DeleteAnswer struct {
-	Deleted int
-}
-
-// ServiceRequest is a call of a service (mail is one) to its own code at an owner's manager or at
-// another node. The answer's payload is the service's own.
+// ServiceRequest is a call of a service (mail is one) to its own code at an owner's manager. The
+// answer's payload is the service's own.
 type ServiceRequest struct {
 	Owner   string
 	Method  string // at most ServiceMethodMax bytes
 	Payload []byte // at most ServiceSizeMax bytes; the service's own
+}
+
+// StatusAnswer is a node's own word on how it is.
+type StatusAnswer struct {
+	Version    string
+	Epoch      cluster.Epoch
+	Load       cluster.Load
+	Buckets    int // managed
+	Incomplete int // of them, not told in full by every member
+	Pending    int // reports to managers not acknowledged yet
 }

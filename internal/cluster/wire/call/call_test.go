@@ -79,7 +79,7 @@ func forms() []form {
 		},
 		{
 			"LookupRequest", func() payload { return new(call.LookupRequest) }, func() proto.Message { return new(wirepb.LookupRequest) },
-			[]payload{&call.LookupRequest{Owner: "u0"}, &call.LookupRequest{Owner: "\xff", Need: cluster.Conclusive}},
+			[]payload{&call.LookupRequest{Owner: "u0"}, &call.LookupRequest{Owner: "\xff"}},
 			[][]byte{nil, (&call.LookupRequest{Owner: long}).Marshal()},
 		},
 		{
@@ -116,15 +116,6 @@ func forms() []form {
 			[]payload{&call.OpenAnswer{Object: other}}, [][]byte{nil, {0x0a, 0}},
 		},
 		{
-			"DeleteRequest", func() payload { return new(call.DeleteRequest) }, func() proto.Message { return new(wirepb.DeleteRequest) },
-			[]payload{&call.DeleteRequest{Owner: "u0", Type: "message", IDs: []string{"a", "", "\xff"}, Timestamp: other.Timestamp}},
-			[][]byte{nil, (&call.DeleteRequest{Owner: "u0", Type: "t", IDs: make([]string, call.DeleteMax+1)}).Marshal()},
-		},
-		{
-			"DeleteAnswer", func() payload { return new(call.DeleteAnswer) }, func() proto.Message { return new(wirepb.DeleteAnswer) },
-			[]payload{&call.DeleteAnswer{}, &call.DeleteAnswer{Deleted: 3}}, [][]byte{(&call.DeleteAnswer{Deleted: call.DeleteMax + 1}).Marshal()},
-		},
-		{
 			"ServiceRequest", func() payload { return new(call.ServiceRequest) }, func() proto.Message { return new(wirepb.ServiceRequest) },
 			[]payload{&call.ServiceRequest{Method: "m"}, &call.ServiceRequest{Owner: "u0", Method: "mail.lock", Payload: []byte("p")}},
 			[][]byte{nil, (&call.ServiceRequest{Method: long}).Marshal(), (&call.ServiceRequest{Method: "m", Payload: make([]byte, call.ServiceSizeMax+1)}).Marshal()},
@@ -132,19 +123,31 @@ func forms() []form {
 		{
 			"ListQuery", func() payload { return new(query) }, func() proto.Message { return new(wirepb.ListQuery) },
 			[]payload{&query{softstate.ListQuery{Type: "user", Max: 10}}, &query{softstate.ListQuery{Type: "user", After: softstate.Cursor{Bucket: 4095, Owner: "o"}, Max: softstate.ListMax}}},
-			[][]byte{nil, call.MarshalListQuery(softstate.ListQuery{Type: "t", After: softstate.Cursor{Bucket: cluster.BucketCount}})},
+			[][]byte{
+				nil, call.MarshalListQuery(softstate.ListQuery{Type: cluster.ObjectType(long)}),
+				call.MarshalListQuery(softstate.ListQuery{Type: "t", After: softstate.Cursor{Bucket: cluster.BucketCount}}),
+				call.MarshalListQuery(softstate.ListQuery{Type: "t", After: softstate.Cursor{Owner: long}}),
+				field.Uint(field.String(nil, 1, "t"), 4, 1<<31),
+			},
 		},
 		{
 			"ListPage", func() payload { return new(page) }, func() proto.Message { return new(wirepb.ListPage) },
 			[]payload{&page{}, &page{softstate.ListPage{
 				Objects: []cluster.CachedObject{{Object: other, Contents: []byte("c")}}, Next: softstate.Cursor{Bucket: 1, Owner: "o"}, More: true, Knowledge: cluster.Complete,
 			}}},
-			[][]byte{{0x0a, 0}},
+			[][]byte{
+				{0x0a, 0}, call.MarshalListPage(&softstate.ListPage{Next: softstate.Cursor{Bucket: cluster.BucketCount}}),
+				call.MarshalListPage(&softstate.ListPage{Next: softstate.Cursor{Owner: long}}),
+				call.MarshalListPage(&softstate.ListPage{Objects: slices.Repeat([]cluster.CachedObject{{Object: other}}, softstate.ListMax+wire.EntryPartsMax)}),
+			},
 		},
 		{
 			"StatusAnswer", func() payload { return new(call.StatusAnswer) }, func() proto.Message { return new(wirepb.StatusAnswer) },
 			[]payload{&call.StatusAnswer{}, &call.StatusAnswer{Version: "v1", Epoch: epoch, Load: cluster.Load{Pending: 1}, Buckets: 4096, Incomplete: 2, Pending: 3}},
-			[][]byte{(&call.StatusAnswer{Version: long}).Marshal(), (&call.StatusAnswer{Buckets: 4097}).Marshal()},
+			[][]byte{
+				field.String(nil, 1, long), (&call.StatusAnswer{Buckets: 4097}).Marshal(), (&call.StatusAnswer{Incomplete: 4097}).Marshal(),
+				field.Uint(nil, 6, 1<<63),
+			},
 		},
 	}
 }
@@ -189,6 +192,33 @@ func TestForms(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestBounds: numbers that a sender leaves to the receiver, or gets wrong, are within their limits.
+func TestBounds(t *testing.T) {
+	for _, test := range []struct{ asked, want int }{{-1, call.ListMax}, {0, call.ListMax}, {7, 7}, {call.ListMax + 1, call.ListMax}} {
+		var got call.ListRequest
+		if err := got.Unmarshal((&call.ListRequest{Owner: "o", Type: "t", Max: test.asked}).Marshal()); err != nil || got.Max != test.want {
+			t.Errorf("ListRequest of %d = %d, %v; want %d", test.asked, got.Max, err, test.want)
+		}
+	}
+	for _, test := range []struct{ asked, want int }{{-1, softstate.ListMax}, {0, softstate.ListMax}, {7, 7}, {softstate.ListMax + 1, softstate.ListMax}} {
+		got, err := call.UnmarshalListQuery(call.MarshalListQuery(softstate.ListQuery{Type: "t", Max: test.asked}))
+		if err != nil || got.Max != test.want {
+			t.Errorf("ListQuery of %d = %d, %v; want %d", test.asked, got.Max, err, test.want)
+		}
+	}
+	// A version of any length, cut within a character too, and numbers that make no sense.
+	var got call.StatusAnswer
+	want := strings.Repeat("v", call.VersionLengthMax-1)
+	if err := got.Unmarshal((&call.StatusAnswer{Version: want + "ä", Buckets: -1, Pending: -1}).Marshal()); err != nil || got != (call.StatusAnswer{Version: want}) {
+		t.Errorf("StatusAnswer = %+v, %v; want version %q and nothing else", got, err, want)
+	}
+	// Knowledge from the future proves nothing (V1).
+	page, err := call.UnmarshalListPage(call.MarshalListPage(&softstate.ListPage{Knowledge: 99}))
+	if err != nil || page.Knowledge != cluster.Partial {
+		t.Errorf("ListPage of knowledge 99 = %v, %v; want partial", page.Knowledge, err)
 	}
 }
 

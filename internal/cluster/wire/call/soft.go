@@ -1,6 +1,8 @@
 package call
 
 import (
+	"math"
+
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/softstate"
 	"porcupine/internal/cluster/wire"
@@ -41,6 +43,41 @@ func (q *PushRequest) Unmarshal(b []byte) error {
 	return r.Err()
 }
 
+// Marshal writes the request.
+func (q *LookupRequest) Marshal() []byte { return field.String(nil, 1, q.Owner) }
+
+// Unmarshal reads what Marshal writes.
+func (q *LookupRequest) Unmarshal(b []byte) error {
+	r := field.Read(b)
+	for r.Next() {
+		if r.Num() == 1 {
+			q.Owner = r.Raw(cluster.OwnerLengthMax)
+		}
+	}
+	need(r, "lookup", q.Owner != "", "owner")
+	return r.Err()
+}
+
+// Marshal writes the answer.
+func (a *LookupAnswer) Marshal() []byte {
+	return field.Message(nil, 1, func(b []byte) []byte { return wire.AppendEntry(b, &a.Entry) })
+}
+
+// Unmarshal reads what Marshal writes.
+func (a *LookupAnswer) Unmarshal(b []byte) error {
+	r := field.Read(b)
+	for r.Next() {
+		if r.Num() == 1 {
+			r.Message(func(b []byte) (err error) {
+				a.Entry, err = wire.UnmarshalEntry(b)
+				return err
+			})
+		}
+	}
+	need(r, "lookup answer", a.Entry.Owner != "", "entry")
+	return r.Err()
+}
+
 // MarshalListQuery writes the request for a page of a manager's cached objects.
 func MarshalListQuery(q softstate.ListQuery) []byte {
 	b := field.String(nil, 1, string(q.Type))
@@ -61,13 +98,17 @@ func UnmarshalListQuery(b []byte) (q softstate.ListQuery, err error) {
 		case 3:
 			q.After.Owner = r.Raw(cluster.OwnerLengthMax)
 		case 4:
-			q.Max = int(r.UintMax(1 << 31))
+			q.Max = int(r.UintMax(math.MaxInt32))
 		}
 	}
 	q.Max = page(q.Max, softstate.ListMax)
 	need(r, "list query", q.Type != "", "type")
 	return q, r.Err()
 }
+
+// listPageMax is how many objects a page may have: one fewer than asked for, and all of one more
+// owner, since a page ends between owners.
+const listPageMax = softstate.ListMax - 1 + wire.EntryPartsMax
 
 // MarshalListPage writes a page of a manager's cached objects.
 func MarshalListPage(p *softstate.ListPage) []byte {
@@ -87,7 +128,7 @@ func UnmarshalListPage(b []byte) (p softstate.ListPage, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			if r.Room(len(p.Objects), softstate.ListMax+cluster.HoldingPartsMax) {
+			if r.Room(len(p.Objects), listPageMax) {
 				r.Message(func(b []byte) error {
 					c, err := wire.UnmarshalCached(b)
 					p.Objects = append(p.Objects, c)
@@ -105,52 +146,4 @@ func UnmarshalListPage(b []byte) (p softstate.ListPage, err error) {
 		}
 	}
 	return p, r.Err()
-}
-
-// StatusAnswer is a node's own word on how it is.
-type StatusAnswer struct {
-	Version    string
-	Epoch      cluster.Epoch
-	Load       cluster.Load
-	Buckets    int // managed
-	Incomplete int // of them, not told in full by every member
-	Pending    int // reports to managers not acknowledged yet
-}
-
-// versionMax bounds a program's version string.
-const versionMax = 64
-
-// Marshal writes the answer.
-func (a *StatusAnswer) Marshal() []byte {
-	b := field.String(nil, 1, a.Version)
-	b = appendEpoch(b, 2, a.Epoch)
-	b = field.Message(b, 3, func(b []byte) []byte { return wire.AppendLoad(b, &a.Load) })
-	b = field.Uint(b, 4, uint64(max(a.Buckets, 0)))
-	b = field.Uint(b, 5, uint64(max(a.Incomplete, 0)))
-	return field.Uint(b, 6, uint64(max(a.Pending, 0)))
-}
-
-// Unmarshal reads what Marshal writes.
-func (a *StatusAnswer) Unmarshal(b []byte) error {
-	r := field.Read(b)
-	for r.Next() {
-		switch r.Num() {
-		case 1:
-			a.Version = r.String(versionMax)
-		case 2:
-			a.Epoch = readEpoch(r)
-		case 3:
-			r.Message(func(b []byte) (err error) {
-				a.Load, err = wire.UnmarshalLoad(b)
-				return err
-			})
-		case 4:
-			a.Buckets = int(r.UintMax(cluster.BucketCount))
-		case 5:
-			a.Incomplete = int(r.UintMax(cluster.BucketCount))
-		case 6:
-			a.Pending = int(r.UintMax(1 << 40))
-		}
-	}
-	return r.Err()
 }

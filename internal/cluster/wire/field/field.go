@@ -37,9 +37,6 @@ func Uint(b []byte, n Number, v uint64) []byte {
 	return protowire.AppendVarint(b, v)
 }
 
-// Int appends an int64 field.
-func Int(b []byte, n Number, v int64) []byte { return Uint(b, n, uint64(v)) }
-
 // Bool appends a bool field.
 func Bool(b []byte, n Number, v bool) []byte { return Uint(b, n, protowire.EncodeBool(v)) }
 

@@ -49,7 +49,6 @@ func TestMessageLengths(t *testing.T) {
 
 func TestZeroIsLeftOut(t *testing.T) {
 	b := Uint(nil, 1, 0)
-	b = Int(b, 2, 0)
 	b = Bool(b, 3, false)
 	b = Fixed(b, 4, 0)
 	b = String(b, 5, "")
@@ -73,7 +72,7 @@ func TestFaults(t *testing.T) {
 		{"string not UTF-8", String(nil, 1, "\xff"), func(r *Reader) { _ = r.String(3) }, cluster.KindInvalid},
 		{"bytes too long", Bytes(nil, 1, []byte("four")), func(r *Reader) { _ = r.Bytes(3) }, cluster.KindLimit},
 		{"number too large", Uint(nil, 1, 4), func(r *Reader) { _ = r.UintMax(3) }, cluster.KindInvalid},
-		{"negative count", Int(nil, 1, -1), func(r *Reader) { _ = r.Count() }, cluster.KindInvalid},
+		{"count beyond int64", Uint(nil, 1, 1<<63), func(r *Reader) { _ = r.Count() }, cluster.KindInvalid},
 		{"string for a number", String(nil, 1, "x"), func(r *Reader) { _ = r.Uint() }, cluster.KindInvalid},
 		{"number for a string", Uint(nil, 1, 1), func(r *Reader) { _ = r.String(9) }, cluster.KindInvalid},
 		{"number for a message", Uint(nil, 1, 1), func(r *Reader) { r.Message(func([]byte) error { return nil }) }, cluster.KindInvalid},

@@ -108,9 +108,6 @@ func (r *Reader) UintMax(most uint64) uint64 {
 	return v
 }
 
-// Int is the value of an int64 field.
-func (r *Reader) Int() int64 { return int64(r.Uint()) }
-
 // Count is the value of an int64 field that counts something: it is never negative.
 func (r *Reader) Count() int64 { return int64(r.UintMax(math.MaxInt64)) }
 

@@ -86,7 +86,6 @@ func (x *PushRequest) GetComplete() []uint32 {
 type LookupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	Need          uint32                 `protobuf:"varint,2,opt,name=need,proto3" json:"need,omitempty"` // cluster.Knowledge
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -126,13 +125,6 @@ func (x *LookupRequest) GetOwner() []byte {
 		return x.Owner
 	}
 	return nil
-}
-
-func (x *LookupRequest) GetNeed() uint32 {
-	if x != nil {
-		return x.Need
-	}
-	return 0
 }
 
 type LookupAnswer struct {
@@ -431,118 +423,6 @@ func (x *OpenAnswer) GetObject() *Object {
 	return nil
 }
 
-type DeleteRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
-	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
-	Ids           [][]byte               `protobuf:"bytes,3,rep,name=ids,proto3" json:"ids,omitempty"`
-	Timestamp     *Timestamp             `protobuf:"bytes,4,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DeleteRequest) Reset() {
-	*x = DeleteRequest{}
-	mi := &file_call_proto_msgTypes[8]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DeleteRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DeleteRequest) ProtoMessage() {}
-
-func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[8]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
-func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{8}
-}
-
-func (x *DeleteRequest) GetOwner() []byte {
-	if x != nil {
-		return x.Owner
-	}
-	return nil
-}
-
-func (x *DeleteRequest) GetType() string {
-	if x != nil {
-		return x.Type
-	}
-	return ""
-}
-
-func (x *DeleteRequest) GetIds() [][]byte {
-	if x != nil {
-		return x.Ids
-	}
-	return nil
-}
-
-func (x *DeleteRequest) GetTimestamp() *Timestamp {
-	if x != nil {
-		return x.Timestamp
-	}
-	return nil
-}
-
-type DeleteAnswer struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Deleted       uint32                 `protobuf:"varint,1,opt,name=deleted,proto3" json:"deleted,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *DeleteAnswer) Reset() {
-	*x = DeleteAnswer{}
-	mi := &file_call_proto_msgTypes[9]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *DeleteAnswer) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*DeleteAnswer) ProtoMessage() {}
-
-func (x *DeleteAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[9]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use DeleteAnswer.ProtoReflect.Descriptor instead.
-func (*DeleteAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *DeleteAnswer) GetDeleted() uint32 {
-	if x != nil {
-		return x.Deleted
-	}
-	return 0
-}
-
 type ServiceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -554,7 +434,7 @@ type ServiceRequest struct {
 
 func (x *ServiceRequest) Reset() {
 	*x = ServiceRequest{}
-	mi := &file_call_proto_msgTypes[10]
+	mi := &file_call_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -566,7 +446,7 @@ func (x *ServiceRequest) String() string {
 func (*ServiceRequest) ProtoMessage() {}
 
 func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[10]
+	mi := &file_call_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -579,7 +459,7 @@ func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRequest.ProtoReflect.Descriptor instead.
 func (*ServiceRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{10}
+	return file_call_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ServiceRequest) GetOwner() []byte {
@@ -616,7 +496,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_call_proto_msgTypes[11]
+	mi := &file_call_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +508,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[11]
+	mi := &file_call_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +521,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{11}
+	return file_call_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListQuery) GetType() string {
@@ -685,7 +565,7 @@ type ListPage struct {
 
 func (x *ListPage) Reset() {
 	*x = ListPage{}
-	mi := &file_call_proto_msgTypes[12]
+	mi := &file_call_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -697,7 +577,7 @@ func (x *ListPage) String() string {
 func (*ListPage) ProtoMessage() {}
 
 func (x *ListPage) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[12]
+	mi := &file_call_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -710,7 +590,7 @@ func (x *ListPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPage.ProtoReflect.Descriptor instead.
 func (*ListPage) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{12}
+	return file_call_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListPage) GetObjects() []*CachedObject {
@@ -762,7 +642,7 @@ type StatusAnswer struct {
 
 func (x *StatusAnswer) Reset() {
 	*x = StatusAnswer{}
-	mi := &file_call_proto_msgTypes[13]
+	mi := &file_call_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -774,7 +654,7 @@ func (x *StatusAnswer) String() string {
 func (*StatusAnswer) ProtoMessage() {}
 
 func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[13]
+	mi := &file_call_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -787,7 +667,7 @@ func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusAnswer.ProtoReflect.Descriptor instead.
 func (*StatusAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{13}
+	return file_call_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StatusAnswer) GetVersion() string {
@@ -841,10 +721,9 @@ const file_call_proto_rawDesc = "" +
 	"\vPushRequest\x121\n" +
 	"\x05epoch\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x05epoch\x129\n" +
 	"\bholdings\x18\x02 \x03(\v2\x1d.porcupine.cluster.v1.HoldingR\bholdings\x12\x1a\n" +
-	"\bcomplete\x18\x03 \x03(\rR\bcomplete\"9\n" +
+	"\bcomplete\x18\x03 \x03(\rR\bcomplete\"%\n" +
 	"\rLookupRequest\x12\x14\n" +
-	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x12\n" +
-	"\x04need\x18\x02 \x01(\rR\x04need\"A\n" +
+	"\x05owner\x18\x01 \x01(\fR\x05owner\"A\n" +
 	"\fLookupAnswer\x121\n" +
 	"\x05entry\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.EntryR\x05entry\"F\n" +
 	"\fApplyRequest\x126\n" +
@@ -862,14 +741,7 @@ const file_call_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\v2\x1e.porcupine.cluster.v1.ObjectIDR\x02id\"B\n" +
 	"\n" +
 	"OpenAnswer\x124\n" +
-	"\x06object\x18\x01 \x01(\v2\x1c.porcupine.cluster.v1.ObjectR\x06object\"\x8a\x01\n" +
-	"\rDeleteRequest\x12\x14\n" +
-	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x12\n" +
-	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
-	"\x03ids\x18\x03 \x03(\fR\x03ids\x12=\n" +
-	"\ttimestamp\x18\x04 \x01(\v2\x1f.porcupine.cluster.v1.TimestampR\ttimestamp\"(\n" +
-	"\fDeleteAnswer\x12\x18\n" +
-	"\adeleted\x18\x01 \x01(\rR\adeleted\"X\n" +
+	"\x06object\x18\x01 \x01(\v2\x1c.porcupine.cluster.v1.ObjectR\x06object\"X\n" +
 	"\x0eServiceRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n" +
@@ -909,7 +781,7 @@ func file_call_proto_rawDescGZIP() []byte {
 	return file_call_proto_rawDescData
 }
 
-var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_call_proto_goTypes = []any{
 	(*PushRequest)(nil),    // 0: porcupine.cluster.v1.PushRequest
 	(*LookupRequest)(nil),  // 1: porcupine.cluster.v1.LookupRequest
@@ -919,39 +791,35 @@ var file_call_proto_goTypes = []any{
 	(*ListAnswer)(nil),     // 5: porcupine.cluster.v1.ListAnswer
 	(*OpenRequest)(nil),    // 6: porcupine.cluster.v1.OpenRequest
 	(*OpenAnswer)(nil),     // 7: porcupine.cluster.v1.OpenAnswer
-	(*DeleteRequest)(nil),  // 8: porcupine.cluster.v1.DeleteRequest
-	(*DeleteAnswer)(nil),   // 9: porcupine.cluster.v1.DeleteAnswer
-	(*ServiceRequest)(nil), // 10: porcupine.cluster.v1.ServiceRequest
-	(*ListQuery)(nil),      // 11: porcupine.cluster.v1.ListQuery
-	(*ListPage)(nil),       // 12: porcupine.cluster.v1.ListPage
-	(*StatusAnswer)(nil),   // 13: porcupine.cluster.v1.StatusAnswer
-	(*Epoch)(nil),          // 14: porcupine.cluster.v1.Epoch
-	(*Holding)(nil),        // 15: porcupine.cluster.v1.Holding
-	(*Entry)(nil),          // 16: porcupine.cluster.v1.Entry
-	(*Update)(nil),         // 17: porcupine.cluster.v1.Update
-	(*Object)(nil),         // 18: porcupine.cluster.v1.Object
-	(*ObjectID)(nil),       // 19: porcupine.cluster.v1.ObjectID
-	(*Timestamp)(nil),      // 20: porcupine.cluster.v1.Timestamp
-	(*CachedObject)(nil),   // 21: porcupine.cluster.v1.CachedObject
-	(*Load)(nil),           // 22: porcupine.cluster.v1.Load
+	(*ServiceRequest)(nil), // 8: porcupine.cluster.v1.ServiceRequest
+	(*ListQuery)(nil),      // 9: porcupine.cluster.v1.ListQuery
+	(*ListPage)(nil),       // 10: porcupine.cluster.v1.ListPage
+	(*StatusAnswer)(nil),   // 11: porcupine.cluster.v1.StatusAnswer
+	(*Epoch)(nil),          // 12: porcupine.cluster.v1.Epoch
+	(*Holding)(nil),        // 13: porcupine.cluster.v1.Holding
+	(*Entry)(nil),          // 14: porcupine.cluster.v1.Entry
+	(*Update)(nil),         // 15: porcupine.cluster.v1.Update
+	(*Object)(nil),         // 16: porcupine.cluster.v1.Object
+	(*ObjectID)(nil),       // 17: porcupine.cluster.v1.ObjectID
+	(*CachedObject)(nil),   // 18: porcupine.cluster.v1.CachedObject
+	(*Load)(nil),           // 19: porcupine.cluster.v1.Load
 }
 var file_call_proto_depIdxs = []int32{
-	14, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
-	15, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
-	16, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
-	17, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
-	18, // 4: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
-	19, // 5: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
-	18, // 6: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
-	20, // 7: porcupine.cluster.v1.DeleteRequest.timestamp:type_name -> porcupine.cluster.v1.Timestamp
-	21, // 8: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
-	14, // 9: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
-	22, // 10: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
+	13, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
+	14, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
+	15, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
+	16, // 4: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
+	17, // 5: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
+	16, // 6: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
+	18, // 7: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
+	12, // 8: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
+	19, // 9: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_call_proto_init() }
@@ -966,7 +834,7 @@ func file_call_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_call_proto_rawDesc), len(file_call_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
