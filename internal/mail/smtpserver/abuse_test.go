@@ -112,7 +112,9 @@ func TestAttack16_SubmissionSpoofing(t *testing.T) {
 
 // A message for nobody is refused at RCPT: nothing is ever bounced (attack 17).
 func TestAttack17_NoBackscatter(t *testing.T) {
-	h := start(t, smtpserver.MX, withLimits(func(l *smtpserver.Limits) { l.RefusedMax, l.TarpitAfter, l.BadCommandsMax = 2000, 2000, 2000 }))
+	h := start(t, smtpserver.MX, withLimits(func(l *smtpserver.Limits) {
+		l.RefusedMax, l.NetworkRefusedMax, l.TarpitAfter, l.BadCommandsMax = 2000, 2000, 2000, 2000
+	}))
 	c := h.connect().hello()
 	for i := range 1000 {
 		c.do(fmt.Sprintf("MAIL FROM:<forged%d@victim.example>", i), "250 ")

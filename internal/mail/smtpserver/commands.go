@@ -105,9 +105,10 @@ func (c *session) startTLS(ctx context.Context, arg string) {
 	if c.noteWrite(c.in.Flush()); c.stats.End != "" {
 		return
 	}
-	// RFC 3207 §4.2: forget what was said in clear.
+	// RFC 3207 §4.2: forget what was said in clear. That is also who the client is: it may have been
+	// somebody in between who logged in.
 	c.resetTransaction()
-	c.hello, c.extended = "", false
+	c.hello, c.extended, c.user = "", false, ""
 	if err := c.conn.StartTLS(ctx); err != nil {
 		c.log(slog.LevelInfo, "smtp starttls failed", slog.Any("error", err))
 		c.hangUp(endClosed)

@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// chunkSizeFree is the size from which a BDAT chunk is not counted as a command: it brings
-	// enough with it.
+	// chunkSizeFree is the size from which a BDAT chunk that is taken is not counted as a command:
+	// it brings enough with it.
 	chunkSizeFree = 4 << 10
 	// overrunMax is how far over the size limit a message is read over before the connection is
 	// closed. Within it the client hears 552 in its place.
@@ -143,7 +143,7 @@ func (c *session) keep(p []byte) error {
 // store writes to the spool. A failure, such as a full disk, is temporary for the client.
 func (c *session) store(p []byte) {
 	if _, err := c.tx.body.Write(p); err != nil {
-		c.log(slog.LevelError, "smtp spool", slog.String("id", c.tx.id), slog.Any("error", err))
+		c.logLoud(slog.LevelError, "smtp spool", slog.String("id", c.tx.id), slog.Any("error", err))
 		c.failMessage(temporary(err))
 	}
 }
@@ -159,7 +159,7 @@ func (c *session) failMessage(r smtp.Reply) {
 
 // refuseBytes ends the session for bytes that two programs could read in two ways (attack 1).
 func (c *session) refuseBytes(err error) error {
-	c.log(slog.LevelWarn, "smtp message refused", slog.Any("error", err))
+	c.log(slog.LevelDebug, "smtp message refused", slog.Any("error", err))
 	c.refuse(replyBytes, endProtocol)
 	return errMessageBytes
 }
@@ -184,10 +184,10 @@ func (c *session) bdat(ctx context.Context, arg string) {
 		c.refuse(smtp.ReplyArgument, endProtocol)
 		return
 	}
-	if size >= chunkSizeFree {
+	refusal := c.refuseChunk()
+	if size >= chunkSizeFree && refusal == "" {
 		c.stats.Commands--
 	}
-	refusal := c.refuseChunk(size)
 	if refusal == "" && !c.tx.chunked {
 		c.beginMessage()
 		c.tx.chunked = true
@@ -214,7 +214,7 @@ func (c *session) bdat(ctx context.Context, arg string) {
 }
 
 // refuseChunk says why a chunk is not taken but only read over; "": it is taken.
-func (c *session) refuseChunk(size int64) smtp.Reply {
+func (c *session) refuseChunk() smtp.Reply {
 	switch {
 	case !c.tx.open && c.chunksFailed:
 		return replyNoChunks

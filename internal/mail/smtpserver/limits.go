@@ -32,7 +32,13 @@ type Limits struct {
 	BadCommandsMax  int // refused for syntax or order, of one connection; default 20
 	AuthFailuresMax int // failed logins of one connection; default 3
 
-	RefusedMax     int           // recipients refused for good, of one connection; default 20
+	RefusedMax int // recipients refused for good, of one connection; default 20
+	// NetworkRefusedMax is how many recipients may be refused for good to one network, over all its
+	// connections to an MX server, before its next ones are put off; default 200. Each
+	// NetworkRefusedEvery, one of them is forgiven; default 5 s.
+	NetworkRefusedMax   int
+	NetworkRefusedEvery time.Duration
+
 	TarpitAfter    int           // refused recipients before answers become slow; default 3
 	TarpitDelay    time.Duration // added to the answer for each one beyond; default 1 s
 	TarpitDelayMax time.Duration // of one answer; default 5 s
@@ -68,6 +74,8 @@ func (l Limits) withDefaults() Limits {
 	count(&l.AuthFailuresMax, 3)
 
 	count(&l.RefusedMax, 20)
+	count(&l.NetworkRefusedMax, 200)
+	span(&l.NetworkRefusedEvery, 5*time.Second)
 	count(&l.TarpitAfter, 3)
 	span(&l.TarpitDelay, time.Second)
 	span(&l.TarpitDelayMax, 5*time.Second)

@@ -57,6 +57,7 @@ const (
 	replyTooLong     smtp.Reply = "421 4.7.0 session too long; connect again"
 	replyTooMuch     smtp.Reply = "421 4.7.0 too many commands; connect again"
 	replyTooBad      smtp.Reply = "421 4.7.0 too many errors"
+	replyRationed    smtp.Reply = "421 4.7.0 too many unknown recipients from your network; try again later"
 	replyTooManyMail smtp.Reply = "421 4.7.0 too many messages on one connection; connect again"
 
 	replyNoUser      smtp.Reply = "550 5.1.1 no such mailbox"

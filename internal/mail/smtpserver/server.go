@@ -13,10 +13,12 @@ import (
 
 // Server serves one role. It is made by New and is safe for use by many goroutines.
 type Server struct {
-	cfg     Config
-	limits  Limits
-	spool   *spool.Spool
-	buffers lineconn.Buffers
+	cfg      Config
+	limits   Limits
+	spool    *spool.Spool
+	buffers  lineconn.Buffers
+	refusals *refusals
+	loud     logGate
 }
 
 // New checks the configuration and makes a Server. It opens nothing.
@@ -31,7 +33,8 @@ func New(cfg Config) (*Server, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	l := cfg.Limits.withDefaults()
-	return &Server{cfg: cfg, limits: l, spool: spool.New(cfg.Spool, l.MemoryMax, l.MemoryTotalMax)}, nil
+	return &Server{cfg: cfg, limits: l, spool: spool.New(cfg.Spool, l.MemoryMax, l.MemoryTotalMax),
+		refusals: newRefusals(l.NetworkRefusedMax, l.NetworkRefusedEvery)}, nil
 }
 
 // SpoolMemory gives the bytes of memory that messages under way hold now, for a metric.

@@ -256,6 +256,21 @@ func (c *session) log(level slog.Level, msg string, attrs ...slog.Attr) {
 	logger.LogAttrs(context.Background(), level, msg, attrs...)
 }
 
+// logLoud is log for lines of warning and above that one fault may cause in every session: beyond
+// the pace of the server's logGate they are for debugging only.
+func (c *session) logLoud(level slog.Level, msg string, attrs ...slog.Attr) {
+	if level >= slog.LevelWarn {
+		ok, keptBack := c.server.loud.pass(time.Now())
+		switch {
+		case !ok:
+			level = slog.LevelDebug
+		case keptBack > 0:
+			attrs = append(attrs, slog.Int("not_logged", keptBack))
+		}
+	}
+	c.log(level, msg, attrs...)
+}
+
 func isTimeout(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Timeout()

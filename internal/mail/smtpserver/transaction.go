@@ -112,6 +112,10 @@ func (c *session) rcpt(ctx context.Context, arg string) {
 		c.say(replyRcptOK)
 		return
 	}
+	if c.server.cfg.Role == MX && c.server.refusals.isOver(c.client.Remote, time.Now()) {
+		c.refuse(replyRationed, endLimit) // whether the address exists or not: that is the point
+		return
+	}
 	recipient, err := c.verify(ctx, c.tx.mail.From, r.To)
 	if err != nil {
 		reply := rcptReply(c.server.cfg.Role, err)
@@ -142,6 +146,7 @@ func (c *session) verify(ctx context.Context, from, rcpt mail.Address) (mail.Rec
 func (c *session) refuseAddress(ctx context.Context, reply smtp.Reply) {
 	if reply.Code()/100 == 5 {
 		c.refused++
+		c.server.refusals.count(c.client.Remote, time.Now())
 		c.tarpit(ctx, c.refused-c.limits.TarpitAfter)
 	}
 	c.say(reply)
@@ -184,14 +189,15 @@ func (c *session) checkSender(ctx context.Context, a mail.Address, not smtp.Repl
 }
 
 // logRefusal logs an answer that another room's error is behind: what a client may cause at will
-// quietly, what is broken loudly.
+// quietly, what is broken loudly, but not for everybody whom it hits.
 func (c *session) logRefusal(msg string, reply smtp.Reply, err error, attrs ...slog.Attr) {
 	level := slog.LevelDebug
 	switch {
 	case reply == replyInternal:
 		level = slog.LevelError
+	case reply == replyOverQuota, reply == replyLimit:
 	case reply.Code()/100 == 4:
 		level = slog.LevelWarn
 	}
-	c.log(level, msg, append(attrs, slog.String("reply", string(reply)), slog.Any("error", err))...)
+	c.logLoud(level, msg, append(attrs, slog.String("reply", string(reply)), slog.Any("error", err))...)
 }
