@@ -28,6 +28,7 @@ const (
 type process struct {
 	node Node
 	cmd  *exec.Cmd
+	from int64         // where its part of the log begins
 	done chan struct{} // closed when it has ended
 	err  error         // of Wait; read after done
 }
@@ -39,13 +40,17 @@ func start(program string, n Node) (*process, error) {
 		return nil, fmt.Errorf("%s: %w", n.Name, err)
 	}
 	defer log.Close() // the child has its own copy
+	info, err := log.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n.Name, err)
+	}
 	cmd := exec.Command(program, "serve", "--config", n.Config)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = childAttr()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", n.Name, err)
 	}
-	p := &process{node: n, cmd: cmd, done: make(chan struct{})}
+	p := &process{node: n, cmd: cmd, from: info.Size(), done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		p.err = cmd.Wait()
@@ -55,6 +60,13 @@ func start(program string, n Node) (*process, error) {
 
 // ended says how a process that is done has ended.
 func (p *process) ended() string { return p.cmd.ProcessState.String() }
+
+// endedBy reports whether a signal ended a process that is done: SIGTERM does so when it comes
+// before the process has got as far as to wait for it.
+func (p *process) endedBy(sig syscall.Signal) bool {
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	return ok && status.Signaled() && status.Signal() == sig
+}
 
 // stop asks the process to end and waits; after stopGrace it is killed. A process that had ended
 // by itself was reported then.
@@ -71,8 +83,8 @@ func (p *process) stop() error {
 	defer grace.Stop()
 	select {
 	case <-p.done:
-		if p.err != nil {
-			return fmt.Errorf("%s did not stop in order (%s); the end of its log:\n%s", p.node.Name, p.ended(), p.node.logTail())
+		if p.err != nil && !p.endedBy(syscall.SIGTERM) {
+			return fmt.Errorf("%s did not stop in order (%s); %s", p.node.Name, p.ended(), p.logTail())
 		}
 		return nil
 	case <-grace.C:
@@ -171,22 +183,26 @@ func (n *Node) requireFree() error {
 
 func (n *Node) logPath() string { return filepath.Join(n.Dir, "log") }
 
-// logTail gives the last 2 KiB of the node's log, for error messages.
-func (n *Node) logTail() string {
-	const tail = 2 << 10
-	f, err := os.Open(n.logPath())
+// logTail gives the last lines that the process logged, for error messages.
+func (p *process) logTail() string {
+	const tailMax = 2 << 10
+	path := p.node.logPath()
+	f, err := os.Open(path)
 	if err != nil {
 		return err.Error()
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > tail {
-		if _, err := f.Seek(-tail, io.SeekEnd); err != nil {
-			return err.Error()
-		}
-	}
-	text, err := io.ReadAll(io.LimitReader(f, tail))
+	info, err := f.Stat()
 	if err != nil {
 		return err.Error()
 	}
-	return string(text)
+	from := max(p.from, info.Size()-tailMax)
+	text, err := io.ReadAll(io.NewSectionReader(f, from, info.Size()-from))
+	if err != nil {
+		return err.Error()
+	}
+	if _, rest, ok := strings.Cut(string(text), "\n"); ok && from > p.from {
+		text = []byte(rest) // what is before is half a line
+	}
+	return fmt.Sprintf("the end of %s:\n%s", path, text)
 }

@@ -97,7 +97,7 @@ func (c *group) within(ctx context.Context, f func(context.Context) error) error
 	go func() {
 		select {
 		case p := <-c.died:
-			fail(fmt.Errorf("%s has ended (%s); the end of its log:\n%s", p.node.Name, p.ended(), p.node.logTail()))
+			fail(fmt.Errorf("%s has ended (%s); %s", p.node.Name, p.ended(), p.logTail()))
 		case <-ctx.Done():
 		}
 	}()

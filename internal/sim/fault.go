@@ -16,9 +16,9 @@ type faults struct {
 	every  time.Duration // mean time between two
 	last   time.Duration // mean length of one
 	mend   []func()      // ends what is active
-	until  int64
-	joins  int // still allowed
-	window int64
+	until  int64         // none begins after this
+	joins  int           // still allowed
+	window int64         // none begins before this
 }
 
 // fault is one class: it begins a fault and gives what ends it, or nil if it could not begin now.

@@ -94,7 +94,7 @@ func (n *node) start() {
 	cfg.Self, cfg.Assign = n.endpoint(), usermap.Assign
 	core, out, err := membership.New(cfg, n.disk.persist, w.time(), rand.New(rand.NewPCG(n.rng.Uint64(), n.rng.Uint64())))
 	if err != nil {
-		panic(fmt.Sprintf("start %v: %v", n, err)) // the configuration is ours
+		panic(fmt.Sprintf("start %v: %v", n, err)) // invariant: the configuration is ours, and valid
 	}
 	n.core = core
 	n.disk.started = true

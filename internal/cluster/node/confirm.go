@@ -16,8 +16,8 @@ const ConfirmTimeout = time.Second
 // confirmer makes sure that this node's epoch is still everybody's. A node that was stopped for a
 // while, or has just been cut off, does not know yet that the others went on without it; so before
 // it lets anyone say for good that something does not exist, every member must have answered in
-// the same epoch AFTER the question was put (V1). Questions that come while a round is under way
-// share the next one.
+// the same epoch AFTER the question was put (V1). An epoch never comes back, so none of them had
+// gone on when it was put. Questions that come while a round is under way share the next one.
 type confirmer struct {
 	mu      sync.Mutex
 	running bool
@@ -26,11 +26,14 @@ type confirmer struct {
 
 type round struct {
 	done chan struct{}
-	err  error // read after done
+	// Read after done.
+	epoch cluster.Epoch // in which all members were
+	err   error
 }
 
-// confirm is nil if all other members answered in this node's epoch after the call began.
-func (n *Node) confirm(ctx context.Context) error {
+// confirm gives an epoch in which all its members, this node among them, still were after the call
+// began.
+func (n *Node) confirm(ctx context.Context) (cluster.Epoch, error) {
 	c := &n.confirmer
 	c.mu.Lock()
 	if c.next == nil {
@@ -38,18 +41,18 @@ func (n *Node) confirm(ctx context.Context) error {
 	}
 	mine := c.next
 	if !c.running {
-		c.running = n.async(n.loop.ctx, n.confirmRounds)
+		c.running = n.async(n.confirmRounds)
 	}
 	running := c.running
 	c.mu.Unlock()
 	if !running {
-		return cluster.Errorf(cluster.KindUnavailable, "confirm", "this node is stopping")
+		return cluster.Epoch{}, stopping("confirm")
 	}
 	select {
 	case <-mine.done:
-		return mine.err
+		return mine.epoch, mine.err
 	case <-ctx.Done():
-		return ctx.Err()
+		return cluster.Epoch{}, cluster.Errorf(cluster.KindUnavailable, "confirm", "%w", context.Cause(ctx))
 	}
 }
 
@@ -66,16 +69,16 @@ func (n *Node) confirmRounds(ctx context.Context) {
 			return
 		}
 		c.mu.Unlock()
-		r.err = n.confirmRound(ctx)
+		r.epoch, r.err = n.confirmRound(ctx)
 		close(r.done)
 	}
 }
 
-func (n *Node) confirmRound(ctx context.Context) error {
+func (n *Node) confirmRound(ctx context.Context) (cluster.Epoch, error) {
 	ctx, cancel := context.WithTimeout(ctx, ConfirmTimeout)
 	defer cancel()
 	v := n.View()
-	err := fanOut(v.IDs(), func(id cluster.NodeID) error {
+	errs := fanOut(v.IDs(), func(id cluster.NodeID) error {
 		if id == n.cfg.Self.ID {
 			return nil
 		}
@@ -83,36 +86,9 @@ func (n *Node) confirmRound(ctx context.Context) error {
 		_, err := n.call(ctx, m, &transport.Request{Method: call.MethodConfirm})
 		return err
 	})
+	err := firstOf(errs)
 	if err == nil && n.View().Epoch != v.Epoch {
 		err = cluster.Errorf(cluster.KindUnavailable, "confirm", "the view has changed")
 	}
-	return err
-}
-
-// lookupProven is a lookup at the manager. An entry that would prove that a cached object does not
-// exist is confirmed first; if that fails it proves nothing for good.
-func (n *Node) lookupProven(ctx context.Context, owner string) (cluster.Entry, error) {
-	e, err := n.lookupHere(owner)
-	if err != nil || e.Knowledge != cluster.Conclusive || exists(&e) {
-		return e, err
-	}
-	if err := n.confirm(ctx); err != nil {
-		n.log.Debug("not confirmed", "owner", owner, "err", err)
-		e.Knowledge = cluster.Complete
-		return e, nil
-	}
-	// Asked again: what was written before the confirmation was told before it.
-	again, err := n.lookupHere(owner)
-	again.Knowledge = min(again.Knowledge, e.Knowledge)
-	return again, err
-}
-
-// exists reports whether the entry has a cached object that is no tombstone.
-func exists(e *cluster.Entry) bool {
-	for i := range e.Cached {
-		if !e.Cached[i].Object.Deleted {
-			return true
-		}
-	}
-	return false
+	return v.Epoch, err
 }

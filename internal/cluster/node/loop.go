@@ -3,7 +3,10 @@ package node
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -18,17 +21,20 @@ import (
 // loop owns the cores that only one goroutine may touch. Its methods run on that goroutine.
 type loop struct {
 	n        *Node
-	ctx      context.Context // of the node's life
 	events   chan func(*loop)
 	members  *membership.Core
 	first    membership.Output // of the core's birth, obeyed by begin
 	reporter *softstate.Reporter
-	next     time.Time                  // when the membership core wants its Tick
-	waiters  map[string][]chan struct{} // owner -> commits that wait for the manager to have heard
-	sending  chan struct{}              // bounds membership messages in flight
-	calling  chan struct{}              // bounds pushes in flight
-	left     []chan struct{}            // those that wait for Left
-	failed   bool
+	next     time.Time            // when the membership core wants its Tick
+	waiters  map[string][]*waiter // owner -> commits that wait for the manager to have heard
+	sending  chan struct{}        // bounds membership messages in flight
+	calling  chan struct{}        // bounds pushes in flight
+	left     []chan struct{}      // those that wait for Left
+	met      bool                 // this node has met others, in this life or before
+	sole     bool                 // this node's Sole flag, as the core has it
+	soleAt   time.Time            // when it was last looked at
+	begun    bool                 // begin is over
+	failed   error                // why the membership state is not durable
 }
 
 func newLoop(n *Node) (*loop, error) {
@@ -48,24 +54,27 @@ func newLoop(n *Node) (*loop, error) {
 		members:  core,
 		first:    first,
 		reporter: softstate.NewReporter(n.cfg.Self.ID, n.cfg.Cluster),
-		waiters:  map[string][]chan struct{}{},
+		waiters:  map[string][]*waiter{},
 		sending:  make(chan struct{}, MessagesInFlight),
 		calling:  make(chan struct{}, CallsInFlight),
+		met:      len(persistent.Contacts) > 0 || !slices.ContainsFunc(n.cfg.Peers, func(a string) bool { return a != n.cfg.Self.Addr }),
 	}, nil
 }
 
-// begin obeys the core's first output: the view of one is durable and installed when it returns.
-func (l *loop) begin(ctx context.Context) error {
-	l.ctx = ctx
+// begin obeys the core's first output. When it returns the view of one is durable and installed,
+// the link serves, and the peers are being looked for. It runs before run does.
+func (l *loop) begin() error {
 	l.obey(l.first)
-	l.obey(l.members.SetSole(l.now(), l.n.cfg.Self.ID, l.n.cfg.Store.Load().Sole))
+	l.tellSole()
+	if l.failed != nil {
+		return l.failed
+	}
+	l.n.cfg.Link.Serve(l.n) // BEFORE the first message: the answer may be quick
 	for _, addr := range l.n.cfg.Peers {
 		l.obey(l.members.AddPeer(l.now(), addr))
 	}
-	if l.failed {
-		return fmt.Errorf("the membership state cannot be made durable")
-	}
-	return nil
+	l.begun = true
+	return l.failed
 }
 
 func (l *loop) now() time.Time { return l.n.cfg.Now() }
@@ -80,6 +89,8 @@ func (l *loop) run(ctx context.Context) {
 			return
 		case f := <-l.events:
 			f(l)
+		case <-l.n.notices.wake:
+			l.notice()
 		case <-timer.C:
 		}
 		l.tick()
@@ -105,7 +116,10 @@ func (l *loop) deadline() time.Time {
 
 func (l *loop) tick() {
 	now := l.now()
-	if !now.Before(l.next) {
+	if now.Sub(l.soleAt) >= solePeriod {
+		l.tellSole()
+	}
+	if !l.next.IsZero() && !now.Before(l.next) {
 		l.obey(l.members.Tick(now))
 	}
 	if d := l.reporter.Deadline(); !d.IsZero() && !now.Before(d) {
@@ -119,15 +133,18 @@ func (l *loop) tick() {
 }
 
 // obey carries out what the membership core wants, in the order that membership.Output demands.
+//
+// The durable write is made here, in the loop: nothing may overtake it. While the disk is slow the
+// node is mute, and the core takes the time for a pause of the process; if it is slow for
+// long, the others go on without a node that could promise them nothing.
 func (l *loop) obey(o membership.Output) {
 	l.next = o.Next
-	if l.failed {
+	if l.failed != nil {
 		return
 	}
 	if o.Persist != nil {
-		if err := savePersistent(context.WithoutCancel(l.ctx), l.n.cfg.Store, *o.Persist); err != nil {
-			l.failed = true
-			l.n.cfg.OnFatal(fmt.Errorf("membership state: %w", err))
+		if err := l.persist(o.Persist); err != nil {
+			l.fail(err)
 			return
 		}
 		l.known()
@@ -142,34 +159,59 @@ func (l *loop) obey(o membership.Output) {
 		l.event(e)
 	}
 	if o.Left {
-		for _, c := range l.left {
-			close(c)
-		}
-		l.left = nil
+		l.release()
 	}
 }
 
-// known tells the manager of the soft state which nodes exist: they decide what is conclusive.
+// persist makes the core's state durable. It goes on when the node is stopping: who has begun
+// to leave has promised, too.
+func (l *loop) persist(p *membership.Persistent) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.n.ctx), PersistTimeout)
+	defer cancel()
+	return savePersistent(ctx, l.n.cfg.Store, *p)
+}
+
+// fail ends this node's part in the cluster: what it would promise now, it could forget.
+func (l *loop) fail(err error) {
+	l.failed = cluster.Errorf(cluster.KindUnavailable, "make the membership state durable", "%w", err)
+	l.n.failed.Store(true)
+	l.release()
+	if l.begun { // else Start gives the error
+		l.n.cfg.OnFatal(l.failed)
+	}
+}
+
+// known tells the manager of the soft state which nodes exist: they decide what is conclusive. A
+// node that was told of others, and has never met one, does not know how many there are.
 func (l *loop) known() {
 	known := l.members.Known()
+	l.n.stats.known.Store(&known)
+	l.met = l.met || len(known) > 1
+	if !l.met {
+		known = append(slices.Clone(known), cluster.Known{Sole: true}) // NoNode is never a member
+	}
 	l.n.soft.mu.Lock()
 	l.n.soft.manager.SetKnown(known)
 	l.n.soft.mu.Unlock()
-	l.n.stats.known.Store(&known)
 }
 
-// install makes v the current view, in the manager BEFORE requests of its epoch are admitted.
+// install makes v the current view: in the manager, then for all who ask, then in the reporter. A
+// lookup sees manager and view change together.
 func (l *loop) install(v *cluster.View) {
 	l.known()
-	l.n.soft.mu.Lock()
-	did := l.n.soft.manager.Install(v, l.now())
-	l.n.soft.mu.Unlock()
-	before := l.n.view.Swap(&installed{view: v, over: make(chan struct{})})
-	l.n.senses.retain(v)
-	l.n.log.Info("view installed", "epoch", v.Epoch, "members", len(v.Members),
+	n := l.n
+	before := n.view.Load()
+	after := newInstalled(n.ctx, v, before)
+	n.soft.mu.Lock()
+	did := n.soft.manager.Install(v, l.now())
+	n.owners.Store(n.soft.manager.Counts().Owners)
+	n.view.Store(after)
+	n.soft.mu.Unlock()
+	n.senses.retain(v)
+	n.log.Info("view installed", "epoch", v.Epoch, "members", len(v.Members),
 		"buckets_kept", did.Kept, "buckets_fresh", did.Fresh, "buckets_dropped", did.Dropped)
 	l.carry(l.reporter.Install(v, l.now()))
-	close(before.over)
+	before.finish(after)
 }
 
 // send gives a membership message to the transport; what exceeds the bound is lost, as on a network.
@@ -181,7 +223,7 @@ func (l *loop) send(e membership.Envelope) {
 		return
 	}
 	payload := wire.MarshalMessage(&e.Message)
-	begun := l.n.async(l.ctx, func(ctx context.Context) {
+	begun := l.n.async(func(ctx context.Context) {
 		defer func() { <-l.sending }()
 		ctx, cancel := context.WithTimeout(ctx, MessageTimeout)
 		defer cancel()
@@ -195,29 +237,85 @@ func (l *loop) send(e membership.Envelope) {
 	}
 }
 
+// event counts an event of the core and logs it with the fields that its kind has.
 func (l *loop) event(e membership.Event) {
 	l.n.stats.event(e.Kind)
-	level := eventLevels[e.Kind]
-	l.n.log.Log(l.ctx, level, "membership "+e.Kind.String(), "epoch", e.Epoch, "peer", e.Node, "addr", e.Addr, "count", e.Count)
+	if e.Kind == membership.EventInstalled {
+		return // install has said more
+	}
+	attrs := make([]slog.Attr, 0, 4)
+	if !e.Epoch.IsZero() {
+		attrs = append(attrs, slog.Any("epoch", e.Epoch))
+	}
+	if e.Node != cluster.NoNode {
+		attrs = append(attrs, slog.Any("peer", e.Node))
+	}
+	if e.Addr != "" {
+		attrs = append(attrs, slog.String("addr", e.Addr))
+	}
+	if e.Count != 0 {
+		attrs = append(attrs, slog.Int("count", e.Count))
+	}
+	l.n.log.LogAttrs(l.n.ctx, levelOf(e.Kind), "membership "+e.Kind.String(), attrs...)
 }
 
-// behind asks a node that spoke in a newer epoch for its view, by way of the core.
-func (l *loop) behind(id cluster.NodeID) { l.obey(l.members.Suspect(l.now(), id)) }
-
-// heardSole records what a stamp said of its sender's profiles.
-func (l *loop) heardSole(id cluster.NodeID, sole bool) {
-	l.obey(l.members.SetSole(l.now(), id, sole))
+// notice takes what has been noted since the last time.
+func (l *loop) notice() {
+	suspects, soles := l.n.notices.take()
+	for _, id := range slices.Sorted(maps.Keys(suspects)) {
+		l.obey(l.members.Suspect(l.now(), id))
+	}
+	if len(soles) == 0 {
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(soles)) {
+		l.obey(l.members.SetSole(l.now(), id, soles[id]))
+	}
 	l.known()
 }
 
+// solePeriod is how often the disk is asked whether it holds the only copy of something.
+const solePeriod = 100 * time.Millisecond
+
+// tellSole tells the core this node's own Sole flag, which travels with every message of its.
+func (l *loop) tellSole() {
+	l.soleAt = l.now()
+	if sole := l.n.cfg.Store.Load().Sole; sole != l.sole {
+		l.sole = sole
+		l.obey(l.members.SetSole(l.now(), l.n.cfg.Self.ID, sole))
+		l.known()
+	}
+}
+
+// leave begins the departure; left is closed when nobody counts on this node any more.
 func (l *loop) leave(left chan struct{}) {
 	l.left = append(l.left, left)
 	l.obey(l.members.Leave(l.now()))
+	if l.failed != nil {
+		l.release() // nobody will be told
+	}
 }
 
-// suspect tells the core that a call to a member failed.
-func (n *Node) suspect(id cluster.NodeID, err error) {
-	if id != cluster.NoNode && transport.Unreachable(err) {
-		n.post(func(l *loop) { l.obey(l.members.Suspect(l.now(), id)) })
+func (l *loop) release() {
+	for _, c := range l.left {
+		close(c)
 	}
+	l.left = nil
+}
+
+// Forget removes an absent node from the known ones, at all members: its disk will not come back.
+// Until then, what may lie on it alone counts as existing. KindInvalid for a member, KindNotFound
+// for a node that is not known. A node that comes back all the same is known again.
+func (n *Node) Forget(ctx context.Context, id cluster.NodeID) error {
+	var result error // read only after the loop has written it
+	err := n.ask(ctx, func(l *loop) {
+		o, err := l.members.Forget(l.now(), id)
+		l.obey(o)
+		l.known()
+		result = err
+	})
+	if err != nil {
+		return fmt.Errorf("forget node %s: %w", id, err)
+	}
+	return result
 }

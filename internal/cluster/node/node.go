@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,16 +28,16 @@ const (
 
 // Times of a node.
 const (
-	// RouteRetry is the pause before a call is tried again while the view is changing; a new view
-	// ends it early.
-	RouteRetry = 20 * time.Millisecond
 	// RegisterWait bounds how long a commit waits for the owner's manager to hear of it. The
-	// object is durable by then: after that time the write succeeds, and the reporter goes on.
+	// object is durable by then, and the reporter goes on: see Node.Update.
 	RegisterWait = 3 * time.Second
 	// MessageTimeout bounds the sending of one membership message.
 	MessageTimeout = 2 * time.Second
 	// LeaveTimeout bounds an orderly departure.
 	LeaveTimeout = 3 * time.Second
+	// PersistTimeout bounds a durable write of the membership state. A disk that is slower has
+	// failed: nobody can be promised anything.
+	PersistTimeout = 30 * time.Second
 )
 
 // Hard is what the node needs of its disk: *store.Store.
@@ -63,49 +62,42 @@ type Config struct {
 	Store      Hard
 	Link       transport.Link
 	Peers      []string          // cluster addresses to look for at start
-	Membership membership.Config // timings; Self is filled in
+	Membership membership.Config // timings; Self and Assign are filled in
 	Logger     *slog.Logger
-	Now        func() time.Time // the wall clock; default time.Now
-	// OnFatal is called at most once, when the node can no longer keep its promises (its
-	// membership state cannot be made durable). The process must end.
+	Now        func() time.Time // the wall clock, with its monotonic reading; default time.Now
+	// OnFatal is called at most once, from the loop, when the node can no longer keep its promises
+	// (its membership state cannot be made durable). From then on it refuses everything; the
+	// process must end. OnFatal may not wait for the node.
 	OnFatal func(error)
 }
 
-// ServiceFunc serves one method of a service. from is the calling node, this one included. The
-// payload is valid until the function returns.
-type ServiceFunc = func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error)
-
 // Node is one running node. Its methods may be called from any goroutine.
 type Node struct {
-	cfg    Config
-	log    *slog.Logger
-	senses senses
-	view   atomic.Pointer[installed]
+	cfg  Config
+	log  *slog.Logger
+	ctx  context.Context // of the node's life
+	end  context.CancelFunc
+	view atomic.Pointer[installed]
+	soft soft
 
-	soft struct {
-		mu      sync.Mutex // never held across I/O
-		manager *softstate.Manager
-	}
+	senses    senses
+	notices   notices
+	clock     reserve
 	owners    atomic.Int64 // managed here, as of the last change of view or report
 	draining  atomic.Bool
-	services  map[string]ServiceFunc // written before Start only
+	failed    atomic.Bool // the node cannot keep its promises: it refuses everything
+	services  services
 	stats     counters
 	confirmer confirmer
 
+	begun   atomic.Bool // Start, or a Stop that came before it
 	loop    *loop
 	stopped chan struct{} // closed when the loop has ended
 	life    life
-	cancel  context.CancelFunc
 }
 
-// installed is a view and the signal that it is over.
-type installed struct {
-	view *cluster.View
-	over chan struct{} // closed when the next view is installed
-}
-
-// New makes a node on an open store and an open link. It reads the membership state of earlier
-// lives from the store; nothing runs until Start.
+// New makes a node on an open store and an open link. It reads the membership state and the clock
+// of earlier lives from the store; nothing runs until Start.
 func New(cfg Config) (*Node, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -113,73 +105,95 @@ func New(cfg Config) (*Node, error) {
 	if cfg.Self.ID == cluster.NoNode || cfg.Store == nil || cfg.Link == nil || cfg.Logger == nil || cfg.OnFatal == nil {
 		return nil, cluster.Errorf(cluster.KindInvalid, "new node", "configuration lacks an identity, store, link, logger or OnFatal")
 	}
-	n := &Node{
-		cfg:      cfg,
-		log:      cfg.Logger,
-		services: map[string]ServiceFunc{},
-		stopped:  make(chan struct{}),
-	}
-	n.senses = senses{
-		clock: cluster.NewClock(cfg.Self.ID, cfg.Store.LastTime()),
-		loads: balance.NewTable(),
-		sole:  map[cluster.NodeID]bool{},
-		rng:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
-	}
-	n.soft.manager = softstate.NewManager(cfg.Self.ID, cfg.Cluster)
-	n.view.Store(&installed{view: &cluster.View{Map: make(cluster.UserMap, cluster.BucketCount)}, over: make(chan struct{})})
-	l, err := newLoop(n)
+	n := &Node{cfg: cfg, log: cfg.Logger, stopped: make(chan struct{})}
+	n.ctx, n.end = context.WithCancel(context.Background())
+	reserved, err := loadClock(cfg.Store)
 	if err != nil {
 		return nil, fmt.Errorf("new node: %w", err)
 	}
-	n.loop = l
+	n.clock.init(reserved)
+	n.senses = senses{
+		clock: cluster.NewClock(cfg.Self.ID, max(cfg.Store.LastTime(), reserved)),
+		loads: balance.NewTable(),
+		sole:  map[cluster.NodeID]bool{},
+		skews: map[cluster.NodeID]time.Time{},
+		rng:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+	}
+	n.notices.init()
+	n.soft.manager = softstate.NewManager(cfg.Self.ID, cfg.Cluster)
+	n.view.Store(newInstalled(n.ctx, &cluster.View{Map: make(cluster.UserMap, cluster.BucketCount)}, nil))
+	if n.loop, err = newLoop(n); err != nil {
+		return nil, fmt.Errorf("new node: %w", err)
+	}
 	return n, nil
 }
 
-// Serve registers a method of a service, before Start. It panics on a method that is there
-// already: two services would answer for each other.
-func (n *Node) Serve(method string, f ServiceFunc) {
-	if _, ok := n.services[method]; ok || len(n.services) >= ServicesMax {
-		panic(fmt.Sprintf("node: method %q is served already, or there are more than %d", method, ServicesMax))
-	}
-	n.services[method] = f
-}
-
 // Start installs the view of one that every life begins with, and begins to answer other nodes and
-// to look for them.
+// to look for them. After an error the node is stopped. Call it once.
 func (n *Node) Start() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	n.cancel = cancel
-	if err := n.loop.begin(ctx); err != nil {
-		cancel()
-		return fmt.Errorf("start node: %w", err)
+	const op = "start node"
+	if !n.begun.CompareAndSwap(false, true) {
+		return cluster.Errorf(cluster.KindInvalid, op, "it was started, or stopped, before")
 	}
-	n.cfg.Link.Serve(n)
-	go func() {
+	err := n.services.check()
+	if err == nil {
+		err = n.loop.begin()
+	}
+	if err != nil {
+		n.end()
+		close(n.stopped)
+		n.life.end()
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	go func() { // Stop waits for it
 		defer close(n.stopped)
-		n.loop.run(ctx)
+		n.loop.run(n.ctx)
 	}()
 	return nil
 }
 
 // Stop leaves the view, so that the others need not time out, and ends everything that Start
-// began. The link is closed by its owner, afterwards.
+// began. The link is closed by its owner, afterwards. The error says that the others did not
+// answer; the node has ended all the same, unless ctx ended first while its disk hung.
 func (n *Node) Stop(ctx context.Context) error {
+	if n.begun.CompareAndSwap(false, true) {
+		close(n.stopped)
+	}
+	n.draining.Store(true)
+	err := n.leave(ctx)
+	n.end()
+	ended := make(chan struct{})
+	go func() { // ends with the loop, whose durable writes are bounded
+		<-n.stopped
+		n.life.end()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = errors.Join(err, cluster.Errorf(cluster.KindUnavailable, "stop node", "its disk hangs: %w", context.Cause(ctx)))
+	}
+	return err
+}
+
+// leave has the loop leave the view and waits until no other node counts on this one.
+func (n *Node) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, LeaveTimeout)
 	defer cancel()
-	n.draining.Store(true)
 	left := make(chan struct{})
-	n.post(func(l *loop) { l.leave(left) })
-	var err error
-	select {
-	case <-left:
-	case <-n.stopped:
-	case <-ctx.Done():
-		err = errors.New("stop node: the other nodes did not answer in time; they will notice by themselves")
+	if n.post(ctx, func(l *loop) { l.leave(left) }) != nil {
+		close(left) // only if the loop has ended, or ctx: told below
 	}
-	n.cancel()
-	<-n.stopped
-	n.life.end()
-	return err
+	select {
+	case <-n.stopped:
+		return nil
+	case <-left:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil {
+		return cluster.Errorf(cluster.KindUnavailable, "stop node", "the other nodes did not answer in time; they will notice by themselves")
+	}
+	return nil
 }
 
 // ID is the node's identity.
@@ -191,42 +205,44 @@ func (n *Node) View() *cluster.View { return n.view.Load().view }
 // Changed is closed when the view now installed is no longer the installed one.
 func (n *Node) Changed() <-chan struct{} { return n.view.Load().over }
 
-// post hands an event to the loop. It waits while the queue is full and drops the event once the
-// loop has ended.
-func (n *Node) post(f func(*loop)) {
-	select {
-	case n.loop.events <- f:
-	case <-n.stopped:
+// installed is a view, the signal that it is over, and one for each other member that it has left.
+type installed struct {
+	view  *cluster.View
+	over  chan struct{} // closed when the next view is installed
+	stays map[cluster.NodeID]stay
+}
+
+// stay is a context that ends when a node is no longer a member, or this node stops. A call to it
+// ends then, however long its own deadline is: a machine that lost its power does not even
+// refuse connections, and nobody should wait for it once the others have gone on.
+type stay struct {
+	ctx context.Context
+	end context.CancelFunc
+}
+
+// newInstalled makes v follow the view before it.
+func newInstalled(ctx context.Context, v *cluster.View, before *installed) *installed {
+	in := &installed{view: v, over: make(chan struct{}), stays: make(map[cluster.NodeID]stay, len(v.Members))}
+	for _, m := range v.Members {
+		if before != nil {
+			if s, ok := before.stays[m.ID]; ok {
+				in.stays[m.ID] = s
+				continue
+			}
+		}
+		var s stay
+		s.ctx, s.end = context.WithCancel(ctx)
+		in.stays[m.ID] = s
 	}
+	return in
 }
 
-// life is what Stop waits for: goroutines, none of which begin once it has begun to wait.
-type life struct {
-	mu    sync.Mutex
-	ended bool
-	work  sync.WaitGroup
-}
-
-// async runs f in a goroutine that Stop waits for, with a context that ends with the node. It
-// gives false, and does not run f, when the node is stopping.
-func (n *Node) async(ctx context.Context, f func(ctx context.Context)) bool {
-	n.life.mu.Lock()
-	defer n.life.mu.Unlock()
-	if n.life.ended {
-		return false
+// finish says that the view is over, after has taken its place.
+func (in *installed) finish(after *installed) {
+	for id, s := range in.stays {
+		if _, ok := after.stays[id]; !ok {
+			s.end()
+		}
 	}
-	n.life.work.Add(1)
-	go func() {
-		defer n.life.work.Done()
-		f(ctx)
-	}()
-	return true
-}
-
-// end waits for all that async began.
-func (l *life) end() {
-	l.mu.Lock()
-	l.ended = true
-	l.mu.Unlock()
-	l.work.Wait()
+	close(in.over)
 }

@@ -5,14 +5,22 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sort"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/transport"
 	"porcupine/internal/cluster/wire/call"
 )
 
+// Limits of a page of a listing.
+const (
+	listPageBytes  = 2 << 20 // about; well below transport.PayloadMax
+	objectOverhead = 160     // bytes that an object takes beside its names and attributes, about
+)
+
 // List gives the objects of one owner and type that a node holds, ascending by id, without
-// tombstones. KindUnavailable when the node does not answer.
+// tombstones. It is not of one moment when it comes in several pages. KindUnavailable when the
+// node does not answer.
 func (n *Node) List(ctx context.Context, on cluster.NodeID, owner string, t cluster.ObjectType) ([]cluster.Object, error) {
 	if on == n.cfg.Self.ID {
 		return n.listObjects(owner, t)
@@ -28,21 +36,58 @@ func (n *Node) List(ctx context.Context, on cluster.NodeID, owner string, t clus
 			}
 			var page call.ListAnswer
 			if err := page.Unmarshal(resp.Payload); err != nil {
-				return err
+				return malformed(call.MethodList, to.ID, err)
 			}
 			all = append(all, page.Objects...)
-			if !page.More || len(page.Objects) == 0 {
+			if !page.More {
 				return nil
+			}
+			if len(page.Objects) == 0 || page.Objects[len(page.Objects)-1].ID.ID <= after {
+				return malformed(call.MethodList, to.ID, errors.New("the listing does not go on"))
 			}
 			after = page.Objects[len(page.Objects)-1].ID.ID
 		}
 	})
-	return all, err
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
 }
 
 func (n *Node) listObjects(owner string, t cluster.ObjectType) ([]cluster.Object, error) {
 	objects, err := n.cfg.Store.List(owner, t)
 	return slices.DeleteFunc(objects, func(o cluster.Object) bool { return o.Deleted }), err
+}
+
+func (n *Node) handleList(r *transport.Incoming) (*transport.Response, error) {
+	var req call.ListRequest
+	if err := req.Unmarshal(r.Payload); err != nil {
+		return nil, err
+	}
+	objects, err := n.listObjects(req.Owner, req.Type)
+	if err != nil {
+		return nil, err
+	}
+	answer := pageOf(objects, &req)
+	return &transport.Response{Payload: answer.Marshal()}, nil
+}
+
+// pageOf cuts the page that a request asks for out of a whole listing.
+func pageOf(objects []cluster.Object, req *call.ListRequest) call.ListAnswer {
+	first := 0
+	if req.After != "" {
+		first = sort.Search(len(objects), func(i int) bool { return objects[i].ID.ID > req.After })
+	}
+	rest := objects[first:]
+	k, size := 0, 0
+	for k < min(len(rest), req.Max) {
+		size += len(rest[k].ID.ID) + len(rest[k].Attr) + objectOverhead
+		if size > listPageBytes && k > 1 { // one could be the empty id, after which nothing begins
+			break
+		}
+		k++
+	}
+	return call.ListAnswer{Objects: rest[:k], More: k < len(rest)}
 }
 
 // Open gives an object and its contents from a node that holds it. The bytes are verified there;
@@ -61,11 +106,30 @@ func (n *Node) Open(ctx context.Context, on cluster.NodeID, id cluster.ObjectID)
 			return err
 		}
 		var answer call.OpenAnswer
-		if err := answer.Unmarshal(resp.Payload); err != nil {
-			return errors.Join(err, resp.Body.Close())
+		err = answer.Unmarshal(resp.Payload)
+		if err == nil && resp.Body == nil {
+			err = errors.New("it has no contents")
+		}
+		if err != nil {
+			if resp.Body != nil {
+				err = errors.Join(err, resp.Body.Close())
+			}
+			return malformed(call.MethodOpen, to.ID, err)
 		}
 		object, body = answer.Object, resp.Body
 		return nil
 	})
 	return object, body, err
+}
+
+func (n *Node) handleOpen(r *transport.Incoming) (*transport.Response, error) {
+	var req call.OpenRequest
+	if err := req.Unmarshal(r.Payload); err != nil {
+		return nil, err
+	}
+	object, body, err := n.cfg.Store.OpenBody(req.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &transport.Response{Payload: (&call.OpenAnswer{Object: object}).Marshal(), Body: body, BodySize: object.Size}, nil
 }

@@ -1,15 +1,20 @@
 package node
 
 import (
-	"cmp"
 	"context"
-	"slices"
+	"errors"
+	"io"
 	"time"
 
 	"porcupine/internal/cluster"
-	"porcupine/internal/cluster/softstate"
 	"porcupine/internal/cluster/transport"
-	"porcupine/internal/cluster/wire/call"
+)
+
+// RouteRetry and RouteRetryMax are the first and the longest pause before a call is tried again
+// while the view is changing; a new view ends it early.
+const (
+	RouteRetry    = 20 * time.Millisecond
+	RouteRetryMax = 320 * time.Millisecond
 )
 
 // route runs f for the manager of owner in the installed view, and again with the next view
@@ -35,7 +40,7 @@ func (n *Node) to(ctx context.Context, op string, id cluster.NodeID, f func(ctx 
 			return &goneError{cluster.Errorf(cluster.KindUnavailable, op, "node %s is not a member now", id)}
 		}
 		err := f(ctx, m)
-		if transport.Unreachable(err) {
+		if isSilent(err) {
 			return &goneError{err}
 		}
 		return err
@@ -47,196 +52,130 @@ type goneError struct{ error }
 
 func (e *goneError) Unwrap() error { return e.error }
 
+// retry runs f with the installed view, and again as long as the error may pass by itself. It
+// gives nil, an error of f's that will not pass, or KindUnavailable when the context or the node
+// ends: a caller never sees KindStale or KindBehind.
 func (n *Node) retry(ctx context.Context, op string, f func(context.Context, *cluster.View) error) error {
+	pause := RouteRetry
 	for {
 		in := n.view.Load()
 		err := f(ctx, in.view)
-		if err == nil || !n.again(err) {
+		if err == nil || !n.mayPass(err, in) {
 			return err
 		}
 		n.stats.retries.Add(1)
-		pause := time.NewTimer(RouteRetry)
-		select {
-		case <-in.over:
-		case <-pause.C:
-		case <-n.stopped:
-			err = cluster.Errorf(cluster.KindUnavailable, op, "this node is stopping")
-		case <-ctx.Done():
-			err = &cluster.Error{Kind: cluster.KindUnavailable, Op: op, Err: err}
-		}
-		pause.Stop()
-		if ctx.Err() != nil || n.ended() {
-			return err
+		switch changed, waitErr := n.waitView(ctx, in, pause); {
+		case waitErr != nil:
+			return cluster.Errorf(cluster.KindUnavailable, op, "%w: %w", waitErr, err)
+		case changed:
+			pause = RouteRetry
+		default:
+			pause = min(2*pause, RouteRetryMax)
 		}
 	}
 }
 
-func (n *Node) ended() bool {
+// waitView waits for the view after in, at most for d; changed says that it came. The error says
+// that the context or the node has ended.
+func (n *Node) waitView(ctx context.Context, in *installed, d time.Duration) (changed bool, err error) {
+	pause := time.NewTimer(d)
+	defer pause.Stop()
 	select {
+	case <-in.over:
+		changed = true
+	case <-pause.C:
 	case <-n.stopped:
-		return true
-	default:
-		return false
+	case <-ctx.Done():
 	}
+	if n.ended() {
+		return changed, stopping("route")
+	}
+	return changed, context.Cause(ctx)
 }
 
-// again reports whether an error may pass by itself when the view settles.
-func (n *Node) again(err error) bool {
-	if _, gone := err.(*goneError); gone {
+// mayPass reports whether an error of an attempt in that view may pass by itself. Four things may:
+// (1) one of the two nodes has not installed the view of the other; (2) the other gave no answer:
+// the next view will be without it; (3) it answered KindUnavailable in another epoch, or (4) this
+// node did, over a change of view.
+func (n *Node) mayPass(err error, in *installed) bool {
+	var gone *goneError
+	if errors.As(err, &gone) {
 		return false
 	}
 	switch cluster.KindOf(err) {
 	case cluster.KindStale, cluster.KindBehind:
 		return true
 	case cluster.KindUnavailable:
-		return transport.Unreachable(err) || n.moved(err)
+		if isSilent(err) || n.view.Load() != in {
+			return true
+		}
+		s, ok := transport.AnswererStamp(err)
+		return ok && s.Epoch != in.view.Epoch
 	}
 	return false
 }
 
-// moved reports whether a node answered that it does not manage the bucket: it has another view.
-func (n *Node) moved(err error) bool {
-	s, ok := transport.AnswererStamp(err)
-	return ok && s.Epoch != n.View().Epoch
-}
+// errDeparted is why a call to a node that has left the view was given up.
+var errDeparted = errors.New("the node is not a member any more")
 
-// call sends one request to a member and tells membership of a failure.
+// isSilent reports that a node gave no answer. What was asked of it may have been done.
+func isSilent(err error) bool { return transport.Unreachable(err) || errors.Is(err, errDeparted) }
+
+// call sends one request to a member and tells membership of a failure. It gives up when the node
+// leaves the view, long before the deadline if it is a machine without power.
 func (n *Node) call(ctx context.Context, to cluster.Member, r *transport.Request) (*transport.Response, error) {
-	resp, err := n.cfg.Link.Call(ctx, to.Endpoint, r)
-	if err != nil {
-		n.suspect(to.ID, err)
-	}
-	return resp, err
-}
-
-// Lookup asks the owner's manager what exists for the owner. It does not wait for completeness:
-// Entry.Knowledge says what the entry proves. Error: KindUnavailable when no manager could be
-// asked before the context ended.
-func (n *Node) Lookup(ctx context.Context, owner string) (cluster.Entry, error) {
-	var entry cluster.Entry
-	n.stats.lookups.Add(1)
-	err := n.route(ctx, "lookup "+owner, owner, func(ctx context.Context, to cluster.Member) (err error) {
-		if to.ID == n.cfg.Self.ID {
-			entry, err = n.lookupProven(ctx, owner)
-			return err
-		}
-		resp, err := n.call(ctx, to, &transport.Request{Method: call.MethodLookup, Payload: (&call.LookupRequest{Owner: owner}).Marshal()})
-		if err != nil {
-			return err
-		}
-		var answer call.LookupAnswer
-		err = answer.Unmarshal(resp.Payload)
-		entry = answer.Entry
-		return err
-	})
-	return entry, err
-}
-
-func (n *Node) lookupHere(owner string) (cluster.Entry, error) {
-	n.soft.mu.Lock()
-	defer n.soft.mu.Unlock()
-	return n.soft.manager.Lookup(owner)
-}
-
-// LocalEntry is Lookup at the manager itself: no routing, no trying again. It is false when this
-// node does not manage the owner. An entry that would prove that something does not exist is
-// confirmed first, as with Lookup: a manager that was stopped for a while must not refuse anybody
-// for good (V1).
-func (n *Node) LocalEntry(ctx context.Context, owner string) (cluster.Entry, bool) {
-	e, err := n.lookupProven(ctx, owner)
-	return e, err == nil
-}
-
-// Ask calls a service's method at the owner's manager, this node included. The method must be
-// idempotent: it may be executed again when the manager changes. The answer is the caller's own.
-func (n *Node) Ask(ctx context.Context, owner, method string, payload []byte) ([]byte, error) {
-	var answer []byte
-	err := n.route(ctx, method, owner, func(ctx context.Context, to cluster.Member) (err error) {
-		if to.ID == n.cfg.Self.ID {
-			answer, err = n.service(ctx, n.cfg.Self.ID, method, payload)
-			return err
-		}
-		req := &call.ServiceRequest{Owner: owner, Method: method, Payload: payload}
-		resp, err := n.call(ctx, to, &transport.Request{Method: call.MethodService, Payload: req.Marshal()})
-		if err != nil {
-			return err
-		}
-		answer = resp.Payload
-		return nil
-	})
-	return answer, err
-}
-
-func (n *Node) service(ctx context.Context, from cluster.NodeID, method string, payload []byte) ([]byte, error) {
-	f, ok := n.services[method]
+	s, ok := n.view.Load().stays[to.ID]
 	if !ok {
-		return nil, cluster.Errorf(cluster.KindInvalid, method, "no such method: is this node of an older version?")
+		return nil, departed(r.Method, to.ID)
 	}
-	return f(ctx, from, payload)
+	bounded, cancel := context.WithCancel(ctx)
+	watch := context.AfterFunc(s.ctx, cancel)
+	resp, err := n.cfg.Link.Call(bounded, to.Endpoint, r)
+	left := !watch()
+	switch {
+	case err == nil && resp.Body == nil:
+		cancel()
+		return resp, nil
+	case err == nil && !left:
+		resp.Body = &body{resp.Body, cancel} // its own time limits hold from here on
+		return resp, nil
+	case err == nil:
+		err = resp.Body.Close() // it would have broken off
+	}
+	cancel()
+	switch {
+	case ctx.Err() != nil: // the caller itself has gone
+	case n.ctx.Err() != nil:
+		err = stopping(r.Method)
+	case left:
+		err = departed(r.Method, to.ID)
+	case transport.Unreachable(err):
+		n.notices.suspect(to.ID)
+	}
+	return nil, err
 }
 
-// Owners lists the cached objects of a type in the whole cluster in order of owner, at most limit
-// of them, beginning after an owner. KindUnavailable when a manager does not answer or does not
-// know all of its buckets yet: a list is never silently partial.
-func (n *Node) Owners(ctx context.Context, t cluster.ObjectType, after string, limit int) ([]cluster.CachedObject, error) {
-	var all []cluster.CachedObject
-	err := n.retry(ctx, "list "+string(t), func(ctx context.Context, v *cluster.View) error {
-		all = all[:0]
-		for _, m := range v.Members {
-			err := n.ownersOf(ctx, m, t, func(o cluster.CachedObject) {
-				if o.Object.ID.Owner > after {
-					all = append(all, o)
-				}
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	slices.SortFunc(all, func(a, b cluster.CachedObject) int {
-		return cmp.Or(cmp.Compare(a.Object.ID.Owner, b.Object.ID.Owner), cmp.Compare(a.Object.ID.ID, b.Object.ID.ID))
-	})
-	return all[:min(limit, len(all))], nil
+func departed(method string, id cluster.NodeID) error {
+	return cluster.Errorf(cluster.KindUnavailable, method+" at node "+id.String(), "%w", errDeparted)
 }
 
-// ownersOf walks all cached objects of a type that one manager knows.
-func (n *Node) ownersOf(ctx context.Context, m cluster.Member, t cluster.ObjectType, each func(cluster.CachedObject)) error {
-	q := softstate.ListQuery{Type: t}
-	for {
-		page, err := n.ownersPage(ctx, m, q)
-		if err != nil {
-			return err
-		}
-		if page.Knowledge == cluster.Partial {
-			return cluster.Errorf(cluster.KindUnavailable, "list "+string(t), "node %s does not know all of its buckets yet: try again in a moment", m.ID)
-		}
-		for _, o := range page.Objects {
-			each(o)
-		}
-		if !page.More {
-			return nil
-		}
-		q.After = page.Next
-	}
+// body is the contents that came with an answer; closing it ends the call.
+type body struct {
+	io.ReadCloser
+	end context.CancelFunc
 }
 
-func (n *Node) ownersPage(ctx context.Context, m cluster.Member, q softstate.ListQuery) (softstate.ListPage, error) {
-	if m.ID == n.cfg.Self.ID {
-		return n.listHere(q), nil
-	}
-	resp, err := n.call(ctx, m, &transport.Request{Method: call.MethodOwners, Payload: call.MarshalListQuery(q)})
-	if err != nil {
-		return softstate.ListPage{}, err
-	}
-	return call.UnmarshalListPage(resp.Payload)
+func (b *body) Close() error {
+	err := b.ReadCloser.Close()
+	b.end()
+	return err
 }
 
-func (n *Node) listHere(q softstate.ListQuery) softstate.ListPage {
-	n.soft.mu.Lock()
-	defer n.soft.mu.Unlock()
-	return n.soft.manager.List(q)
+// WriteTo hands the contents on without copying them, where the transport can.
+func (b *body) WriteTo(w io.Writer) (int64, error) { return io.Copy(w, b.ReadCloser) }
+
+// malformed is the error of an answer that cannot be read: a fault of one of two programs, never
+// of the request.
+func malformed(method string, from cluster.NodeID, err error) error {
+	return cluster.Errorf(cluster.KindInternal, method+" at node "+from.String(), "its answer: %w", err)
 }

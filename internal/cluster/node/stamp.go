@@ -11,39 +11,83 @@ import (
 	"porcupine/internal/cluster/wire/call"
 )
 
-// senses is what the node takes in from every stamp it sees: the others' clocks and loads.
+// skewLogPeriod is how often the skewed clock of one node is reported.
+const skewLogPeriod = time.Minute
+
+// senses is what the node takes in from every stamp it sees: the others' clocks and loads. All
+// maps are pruned to the members of each view.
 type senses struct {
-	mu    sync.Mutex
+	mu    sync.Mutex // never held across I/O
 	clock *cluster.Clock
 	loads *balance.Table
-	sole  map[cluster.NodeID]bool // as last heard
+	sole  map[cluster.NodeID]bool      // as last heard
+	skews map[cluster.NodeID]time.Time // when a clock too far ahead was last reported
 	rng   *rand.Rand
 }
 
-func (s *senses) now(wall time.Time) cluster.Timestamp {
+// read gives the clock's reading for a stamp.
+func (s *senses) read(wall time.Time) cluster.Timestamp {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.clock.Now(wall)
 }
 
-// take observes a stamp. soleChanged says that the sender's Sole flag is news; the error is a
-// *cluster.SkewError.
-func (s *senses) take(st cluster.Stamp, wall time.Time) (soleChanged bool, err error) {
+// heard is what a stamp told.
+type heard struct {
+	soleChanged bool  // the sender's Sole flag is news
+	skew        error // a *cluster.SkewError: the clock was not moved
+	report      bool  // and it is time to say so
+}
+
+// take observes a stamp.
+func (s *senses) take(st cluster.Stamp, wall time.Time) (h heard) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loads.Observe(st.From, st.Load, wall)
-	before, heard := s.sole[st.From]
-	if !heard || before != st.Load.Sole {
+	before, known := s.sole[st.From]
+	if h.soleChanged = !known || before != st.Load.Sole; h.soleChanged {
 		s.sole[st.From] = st.Load.Sole
-		soleChanged = true
 	}
-	return soleChanged, s.clock.Observe(st.Clock, wall)
+	if h.skew = s.clock.Observe(st.Clock, wall); h.skew == nil {
+		return h
+	}
+	if last, ok := s.skews[st.From]; !ok || wall.Sub(last) >= skewLogPeriod {
+		s.skews[st.From] = wall
+		h.report = true
+	}
+	return h
 }
 
-func (s *senses) choose(q balance.Request, wall time.Time) []cluster.NodeID {
+// observe moves the clock past the timestamp of an update.
+func (s *senses) observe(t cluster.Timestamp, wall time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.clock.Observe(t, wall)
+}
+
+// choose picks nodes; own is this node's load now.
+func (s *senses) choose(q balance.Request, self cluster.NodeID, own cluster.Load, wall time.Time) []cluster.NodeID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loads.Observe(self, own, wall)
 	return balance.Choose(q, s.loads, wall, s.rng)
+}
+
+// retain forgets the nodes that are not members.
+func (s *senses) retain(v *cluster.View) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loads.Retain(v.IDs())
+	for id := range s.sole {
+		if !v.Contains(id) {
+			delete(s.sole, id)
+		}
+	}
+	for id := range s.skews {
+		if !v.Contains(id) {
+			delete(s.skews, id)
+		}
+	}
 }
 
 // Pending gives the durable commits that a node has to do, as last heard; 0 if nothing was.
@@ -59,7 +103,7 @@ func (n *Node) Stamp() cluster.Stamp {
 	return cluster.Stamp{
 		From:  n.cfg.Self.ID,
 		Epoch: n.View().Epoch,
-		Clock: n.senses.now(n.cfg.Now()),
+		Clock: n.senses.read(n.cfg.Now()),
 		Load:  n.load(),
 	}
 }
@@ -71,14 +115,19 @@ func (n *Node) load() cluster.Load {
 	return l
 }
 
-// unfenced are the methods that work across epochs: membership itself, and looking.
-var unfenced = map[string]bool{call.MethodMembership: true, call.MethodStatus: true}
+// isUnfenced reports the methods that work across epochs: membership itself, and looking.
+func isUnfenced(method string) bool {
+	return method == call.MethodMembership || method == call.MethodStatus
+}
 
 // Admit sees the stamp of every request. It refuses one from another epoch before it is executed
 // (M4): KindStale tells the caller to catch up, KindBehind that this node must.
 func (n *Node) Admit(_ context.Context, s cluster.Stamp, method string) error {
+	if n.failed.Load() {
+		return cluster.Errorf(cluster.KindUnavailable, method, "this node has failed and must be started again")
+	}
 	n.Observe(s)
-	if unfenced[method] {
+	if isUnfenced(method) {
 		return nil
 	}
 	mine := n.View().Epoch
@@ -93,27 +142,23 @@ func (n *Node) Admit(_ context.Context, s cluster.Stamp, method string) error {
 	return nil
 }
 
-// Observe takes in a stamp that came with an answer, or before a request.
+// Observe takes in a stamp that came with an answer, or before a request. It waits for nothing.
 func (n *Node) Observe(s cluster.Stamp) {
 	if s.From == cluster.NoNode || s.From == n.cfg.Self.ID {
 		return
 	}
-	soleChanged, err := n.senses.take(s, n.cfg.Now())
-	if err != nil {
+	h := n.senses.take(s, n.cfg.Now())
+	if h.skew != nil {
 		n.stats.skewed.Add(1)
-		n.log.Error("clock skew between nodes", "peer", s.From, "err", err)
 	}
-	if soleChanged {
-		n.post(func(l *loop) { l.heardSole(s.From, s.Load.Sole) })
+	if h.report {
+		n.log.Error("clock skew between nodes", "peer", s.From, "err", h.skew)
+	}
+	if h.soleChanged {
+		n.notices.sole(s.From, s.Load.Sole)
 	}
 	if n.View().Epoch.Less(s.Epoch) {
-		n.post(func(l *loop) { l.behind(s.From) })
+		// The core pings it, if it is a member, and learns which of the two lags behind.
+		n.notices.suspect(s.From)
 	}
-}
-
-// retain forgets the loads of nodes that are not members.
-func (s *senses) retain(v *cluster.View) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.loads.Retain(v.IDs())
 }

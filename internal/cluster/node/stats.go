@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,19 +28,17 @@ func (c *counters) event(k membership.EventKind) {
 	}
 }
 
-// eventLevels says how loud each event of membership is; those not named are for debugging.
-var eventLevels = map[membership.EventKind]slog.Level{
-	membership.EventInstalled: slog.LevelInfo,
-	membership.EventAlone:     slog.LevelWarn,
-	membership.EventLost:      slog.LevelWarn,
-	membership.EventFound:     slog.LevelInfo,
-	membership.EventSilent:    slog.LevelWarn,
-	membership.EventRegressed: slog.LevelError,
-	membership.EventDuplicate: slog.LevelError,
-	membership.EventPaused:    slog.LevelWarn,
-	membership.EventLeft:      slog.LevelInfo,
-	membership.EventInvalid:   slog.LevelWarn,
-	membership.EventDoubt:     slog.LevelDebug,
+// levelOf says how loud an event of membership is.
+func levelOf(k membership.EventKind) slog.Level {
+	switch k {
+	case membership.EventFound, membership.EventLeft:
+		return slog.LevelInfo
+	case membership.EventAlone, membership.EventLost, membership.EventSilent, membership.EventPaused, membership.EventInvalid:
+		return slog.LevelWarn
+	case membership.EventRegressed, membership.EventDuplicate:
+		return slog.LevelError
+	}
+	return slog.LevelDebug
 }
 
 // Metrics is a snapshot of the node's counters and gauges.
@@ -94,8 +91,11 @@ func (n *Node) KnownNodes() int { return len(n.Known()) }
 
 // Ready is nil when the node serves clients: every bucket it manages has been told in full.
 func (n *Node) Ready() error {
-	if n.draining.Load() {
-		return cluster.Errorf(cluster.KindUnavailable, "node", "stopping")
+	switch {
+	case n.failed.Load():
+		return cluster.Errorf(cluster.KindUnavailable, "node", "failed: it must be started again")
+	case n.draining.Load():
+		return stopping("node")
 	}
 	if len(n.View().Members) == 0 {
 		return cluster.Errorf(cluster.KindUnavailable, "node", "no view is installed yet")
@@ -120,11 +120,7 @@ const StatusTimeout = 2 * time.Second
 func (n *Node) Members(ctx context.Context) (*cluster.View, []MemberStatus) {
 	v := n.View()
 	all := make([]MemberStatus, len(v.Members))
-	var wg sync.WaitGroup
-	for i, m := range v.Members {
-		wg.Go(func() { all[i] = n.memberStatus(ctx, m) })
-	}
-	wg.Wait()
+	inParallel(len(all), func(i int) { all[i] = n.memberStatus(ctx, v.Members[i]) })
 	return v, all
 }
 
@@ -139,7 +135,9 @@ func (n *Node) memberStatus(ctx context.Context, m cluster.Member) MemberStatus 
 		return MemberStatus{Member: m, Err: err}
 	}
 	s := MemberStatus{Member: m}
-	s.Err = s.Unmarshal(resp.Payload)
+	if err := s.Unmarshal(resp.Payload); err != nil {
+		s.Err = malformed(call.MethodStatus, m.ID, err)
+	}
 	return s
 }
 

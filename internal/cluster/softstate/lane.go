@@ -11,14 +11,18 @@ import (
 // buckets, and beside it at most one push of single holdings. While one is under way, the
 // next gather, so a busy lane sends few large pushes.
 type lane struct {
-	buckets []cluster.Bucket // owed, to be scanned
-	scan    []cluster.Bucket // asked of the shell
-	attempt uint64           // the scan's number; 0: no scan asked
-	sending []cluster.Bucket // scanned, not yet acknowledged, in order
-	queue   []*Push          // cut from the scan; the first is under way if bucketFlight says so
+	to       cluster.NodeID
+	buckets  []cluster.Bucket // owed, to be scanned
+	scan     []cluster.Bucket // asked of the shell, if scanning
+	scanning bool
+	sending  []cluster.Bucket // scanned, not yet acknowledged, in order
+	queue    []*Push          // cut from the scan; the first is under way if bucketFlight says so
 
 	owners []string    // single holdings to send
 	sent   []sentOwner // under way
+
+	waiting bool // in Reporter.line
+	counted bool // in Reporter.active
 
 	bucketFlight flight
 	singleFlight flight
@@ -60,7 +64,7 @@ func (f *flight) fail(now time.Time) {
 // scanned anew.
 func (l *lane) abandon() {
 	l.buckets = slices.Concat(l.sending, l.scan, l.buckets)
-	l.scan, l.attempt, l.sending, l.queue = nil, 0, nil, nil
+	l.scan, l.scanning, l.sending, l.queue = nil, false, nil, nil
 }
 
 // recall takes back the single holdings under way.
@@ -72,7 +76,7 @@ func (l *lane) recall() {
 }
 
 // active reports whether the lane counts against lanesMax.
-func (l *lane) active() bool { return l.attempt != 0 || len(l.queue) > 0 }
+func (l *lane) active() bool { return l.scanning || len(l.queue) > 0 }
 
 // idle reports whether nothing is owed to the manager.
 func (l *lane) idle() bool {
@@ -103,82 +107,79 @@ func earlier(a, b time.Time) time.Time {
 func (r *Reporter) lane(to cluster.NodeID) *lane {
 	l, ok := r.lanes[to]
 	if !ok {
-		l = &lane{}
+		l = &lane{to: to}
 		r.lanes[to] = l
-		i, _ := slices.BinarySearch(r.order, to)
-		r.order = slices.Insert(r.order, i, to)
 	}
 	return l
 }
 
-// scanning finds the lane that waits for the scan.
-func (r *Reporter) scanning(attempt uint64) *lane {
-	for _, to := range r.order {
-		if l := r.lanes[to]; attempt != 0 && l.attempt == attempt {
-			return l
-		}
-	}
-	return nil
-}
-
-// dispatch starts what can be started and drops the lanes that are done. Lanes take turns.
-func (r *Reporter) dispatch(now time.Time) Output {
+// dispatch goes on with the lanes that have changed, and lets those in line have the turns that
+// have become free. Its work does not grow with the number of managers.
+func (r *Reporter) dispatch(now time.Time, changed ...*lane) Output {
 	var out Output
-	active := 0
-	for _, to := range r.order {
-		if r.lanes[to].active() {
-			active++
-		}
-	}
-	at, _ := slices.BinarySearch(r.order, r.turn+1)
-	for i := range r.order {
-		to := r.order[(at+i)%len(r.order)]
-		l := r.lanes[to]
+	for _, l := range changed {
 		l.bucketFlight.rest(now)
-		r.sendSingles(&out, to, l, now)
-		switch {
-		case len(l.queue) > 0:
-			r.sendBuckets(&out, to, l, now)
-		case active < lanesMax && r.askScan(&out, to, l, now):
-			active++
-			r.turn = to
-		}
+		l.singleFlight.rest(now)
+		r.sendSingles(&out, l, now)
+		r.sendBuckets(&out, l, now)
+		r.rank(l, now)
 	}
-	r.order = slices.DeleteFunc(r.order, func(to cluster.NodeID) bool {
-		if !r.lanes[to].idle() {
-			return false
-		}
-		delete(r.lanes, to)
-		return true
-	})
+	for r.active < lanesMax && len(r.line) > 0 {
+		l := r.line[0]
+		r.line = r.line[1:]
+		l.waiting = false
+		r.askScan(&out, l)
+		r.rank(l, now)
+	}
 	return out
 }
 
-// askScan asks the shell for the lane's next buckets.
-func (r *Reporter) askScan(out *Output, to cluster.NodeID, l *lane, now time.Time) bool {
-	if l.attempt != 0 || len(l.buckets) == 0 || !l.bucketFlight.ready(now) {
-		return false
+// rank keeps the lists of lanes true after a lane has changed.
+func (r *Reporter) rank(l *lane, now time.Time) {
+	if l.active() != l.counted {
+		l.counted = l.active()
+		if l.counted {
+			r.active++
+		} else {
+			r.active--
+		}
 	}
+	if !l.counted && !l.waiting && len(l.buckets) > 0 && l.bucketFlight.ready(now) {
+		l.waiting = true
+		r.line = append(r.line, l)
+	}
+	if l.deadline().IsZero() {
+		delete(r.timed, l)
+	} else {
+		r.timed[l] = true
+	}
+	if l.idle() {
+		delete(r.lanes, l.to)
+	}
+}
+
+// askScan asks the shell for the lane's next buckets.
+func (r *Reporter) askScan(out *Output, l *lane) {
 	n := min(len(l.buckets), ScanBucketsMax)
 	r.scans++
-	l.attempt, l.scan = r.scans, l.buckets[:n:n]
+	l.scanning, l.scan = true, l.buckets[:n:n]
 	l.buckets = l.buckets[n:]
 	for _, b := range l.scan {
 		r.debts[b] = read
 	}
-	out.Scans = append(out.Scans, Scan{To: to, Attempt: l.attempt, Buckets: l.scan})
-	return true
+	r.asked[r.scans] = l
+	out.Scans = append(out.Scans, Scan{To: l.to, Attempt: r.scans, Buckets: l.scan})
 }
 
 // sendBuckets sends the next push of a scan; the one before it has been acknowledged.
-func (r *Reporter) sendBuckets(out *Output, to cluster.NodeID, l *lane, now time.Time) {
-	if l.bucketFlight.ready(now) {
-		l.bucketFlight.start(r.send(out, to, l.queue[0]), now)
+func (r *Reporter) sendBuckets(out *Output, l *lane, now time.Time) {
+	if len(l.queue) > 0 && l.bucketFlight.ready(now) {
+		l.bucketFlight.start(r.send(out, l, l.queue[0]), now)
 	}
 }
 
 // sendSingles sends the changed holdings that have gathered.
-func (r *Reporter) sendSingles(out *Output, to cluster.NodeID, l *lane, now time.Time) {
+func (r *Reporter) sendSingles(out *Output, l *lane, now time.Time) {
 	if len(l.owners) == 0 || !l.singleFlight.ready(now) {
 		return
 	}
@@ -195,14 +196,15 @@ func (r *Reporter) sendSingles(out *Output, to cluster.NodeID, l *lane, now time
 		l.sent = append(l.sent, sentOwner{h.Owner, h.Seq})
 		l.owners = l.owners[1:]
 	}
-	l.singleFlight.start(r.send(out, to, p), now)
+	l.singleFlight.start(r.send(out, l, p), now)
 }
 
 // send completes a push and puts it into the output.
-func (r *Reporter) send(out *Output, to cluster.NodeID, p *Push) uint64 {
+func (r *Reporter) send(out *Output, l *lane, p *Push) uint64 {
 	r.ids++
 	p.ID, p.From, p.Epoch = r.ids, r.self, r.view.Epoch
-	out.Pushes = append(out.Pushes, Outgoing{To: to, Push: p})
+	r.flying[r.ids] = l
+	out.Pushes = append(out.Pushes, Outgoing{To: l.to, Push: p})
 	return p.ID
 }
 

@@ -1,6 +1,7 @@
 package softstate
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -36,11 +37,15 @@ type Reporter struct {
 	owed   int                         // buckets whose debt is not none
 	single map[string]*cluster.Holding // by owner: changed, not acknowledged
 	heard  map[string]uint64           // of those, the Seq last acknowledged, if any was
-	lanes  map[cluster.NodeID]*lane    // one for each manager that is owed something
-	order  []cluster.NodeID            // the keys of lanes, ascending
-	turn   cluster.NodeID              // the lane that was started last: the next goes first
-	ids    uint64                      // numbers pushes
-	scans  uint64                      // numbers scans
+
+	lanes  map[cluster.NodeID]*lane // one for each manager that is owed something
+	line   []*lane                  // lanes with buckets to scan, waiting for their turn
+	active int                      // lanes that count against lanesMax
+	timed  map[*lane]bool           // lanes with a deadline
+	flying map[uint64]*lane         // by the number of the push under way
+	asked  map[uint64]*lane         // by the number of the scan under way
+	ids    uint64                   // numbers pushes
+	scans  uint64                   // numbers scans
 }
 
 // debt is what is owed of one bucket.
@@ -55,13 +60,23 @@ const (
 // NewReporter makes the reporter of a node that has installed no view yet. The cluster id hashes
 // owners to buckets.
 func NewReporter(self cluster.NodeID, id cluster.ID) *Reporter {
-	return &Reporter{
+	r := &Reporter{
 		self:   self,
 		id:     id,
 		single: make(map[string]*cluster.Holding),
 		heard:  make(map[string]uint64),
-		lanes:  make(map[cluster.NodeID]*lane),
 	}
+	r.clear()
+	return r
+}
+
+// clear forgets the lanes and what is under way in them.
+func (r *Reporter) clear() {
+	r.lanes = make(map[cluster.NodeID]*lane)
+	r.timed = make(map[*lane]bool)
+	r.flying = make(map[uint64]*lane)
+	r.asked = make(map[uint64]*lane)
+	r.line, r.active = nil, 0
 }
 
 // Install makes v the current view. It adds to the debts every bucket assigned since the last
@@ -76,8 +91,8 @@ func (r *Reporter) Install(v *cluster.View, now time.Time) Output {
 	all := last.Less(me.Since)
 	r.view = v
 	r.owed = 0
-	clear(r.lanes)
-	r.order = r.order[:0]
+	r.clear()
+	var lanes []*lane // in order of their first bucket or owner
 	for i := range v.Map {
 		b := cluster.Bucket(i)
 		if all || last.Less(v.Map[b].Epoch) {
@@ -86,16 +101,18 @@ func (r *Reporter) Install(v *cluster.View, now time.Time) Output {
 		if r.debts[b] != none {
 			r.owed++
 			l := r.lane(v.Manager(b))
+			if l.idle() {
+				lanes = append(lanes, l)
+			}
 			l.buckets = append(l.buckets, b)
 		}
 	}
-	r.readdress()
-	return r.dispatch(now)
+	return r.dispatch(now, r.readdress(lanes)...)
 }
 
 // readdress gives the single holdings to the managers of the current view. Those of unread
-// buckets are dropped: the scan to come includes them.
-func (r *Reporter) readdress() {
+// buckets are dropped: the scan to come includes them. It adds the lanes it makes to those given.
+func (r *Reporter) readdress(lanes []*lane) []*lane {
 	owners := make([]string, 0, len(r.single))
 	for owner := range r.single {
 		owners = append(owners, owner)
@@ -109,8 +126,12 @@ func (r *Reporter) readdress() {
 			continue
 		}
 		l := r.lane(r.view.Manager(b))
+		if l.idle() {
+			lanes = append(lanes, l)
+		}
 		l.owners = append(l.owners, owner)
 	}
+	return lanes
 }
 
 // Register adds the debt of one changed holding. Call it AFTER the commit that changed it, with
@@ -130,19 +151,20 @@ func (r *Reporter) Register(h cluster.Holding, now time.Time) Output {
 	r.single[h.Owner] = &h
 	l := r.lane(r.view.Manager(b))
 	l.owners = append(l.owners, h.Owner)
-	return r.dispatch(now)
+	return r.dispatch(now, l)
 }
 
 // Scanned answers a Scan. It may hold fewer buckets than were asked for, a prefix of at least
 // one, when they come to more than PushHoldingsMax holdings: the rest is asked for again. An
 // answer to a scan of an older view is ignored.
 func (r *Reporter) Scanned(attempt uint64, got []Scanned, now time.Time) Output {
-	l := r.scanning(attempt)
+	l := r.asked[attempt]
 	if l == nil {
 		return Output{}
 	}
+	delete(r.asked, attempt)
 	asked := l.scan
-	l.scan, l.attempt = nil, 0
+	l.scan, l.scanning = nil, false
 	n := 0
 	for n < len(got) && n < len(asked) && got[n].Bucket == asked[n] {
 		n++
@@ -153,45 +175,45 @@ func (r *Reporter) Scanned(attempt uint64, got []Scanned, now time.Time) Output 
 	if n == 0 {
 		l.bucketFlight.fail(now) // not what was asked for: never spin on it
 	}
-	return r.dispatch(now)
+	return r.dispatch(now, l)
 }
 
 // ScanFailed says that the hard state could not be read. The scan is asked for again later.
 func (r *Reporter) ScanFailed(attempt uint64, now time.Time) {
-	if l := r.scanning(attempt); l != nil {
+	if l := r.asked[attempt]; l != nil {
+		delete(r.asked, attempt)
 		l.abandon()
 		l.bucketFlight.fail(now)
+		r.rank(l, now)
 	}
 }
 
 // Answered reports the end of a push: nil if the manager took it, else why not. Every push that
 // is not answered within PushTimeout counts as failed. Unknown ids are ignored.
 func (r *Reporter) Answered(id uint64, err error, now time.Time) Output {
-	for _, to := range r.order {
-		l := r.lanes[to]
-		switch id {
-		case l.bucketFlight.id:
-			if err != nil {
-				l.abandon()
-				l.bucketFlight.fail(now)
-				break
-			}
+	l := r.flying[id]
+	if l == nil {
+		return Output{}
+	}
+	delete(r.flying, id)
+	if id == l.bucketFlight.id {
+		if err != nil {
+			l.abandon()
+			l.bucketFlight.fail(now)
+		} else {
 			r.settleBuckets(l)
 			l.bucketFlight.land()
-		case l.singleFlight.id:
-			if err != nil {
-				l.recall()
-				l.singleFlight.fail(now)
-				break
-			}
+		}
+	} else {
+		if err != nil {
+			l.recall()
+			l.singleFlight.fail(now)
+		} else {
 			r.settleSingles(l)
 			l.singleFlight.land()
-		default:
-			continue
 		}
-		return r.dispatch(now)
 	}
-	return Output{}
+	return r.dispatch(now, l)
 }
 
 // settleBuckets clears the debts that the acknowledged push ended with a marker.
@@ -220,25 +242,33 @@ func (r *Reporter) settleSingles(l *lane) {
 
 // Tick retries what is due.
 func (r *Reporter) Tick(now time.Time) Output {
-	for _, to := range r.order {
-		l := r.lanes[to]
+	var due []*lane
+	for l := range r.timed {
+		if !now.Before(l.deadline()) {
+			due = append(due, l)
+		}
+	}
+	slices.SortFunc(due, func(a, b *lane) int { return cmp.Compare(a.to, b.to) })
+	for _, l := range due {
 		if l.bucketFlight.late(now) {
+			delete(r.flying, l.bucketFlight.id)
 			l.abandon()
 			l.bucketFlight.fail(now)
 		}
 		if l.singleFlight.late(now) {
+			delete(r.flying, l.singleFlight.id)
 			l.recall()
 			l.singleFlight.fail(now)
 		}
 	}
-	return r.dispatch(now)
+	return r.dispatch(now, due...)
 }
 
 // Deadline says when Tick is wanted next; zero: not before the next event.
 func (r *Reporter) Deadline() time.Time {
 	var at time.Time
-	for _, to := range r.order {
-		at = earlier(at, r.lanes[to].deadline())
+	for l := range r.timed {
+		at = earlier(at, l.deadline())
 	}
 	return at
 }

@@ -167,6 +167,28 @@ func TestQ3_DiskFull(t *testing.T) {
 	}
 }
 
+// The first callers, all at once, know how much room there is.
+func TestQ3_FirstCallers(t *testing.T) {
+	for range 20 {
+		mem := vfs.NewMem()
+		mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 1 << 40, TotalBytes: 1 << 40})
+		s := mustOpen(t, testConfig(mem))
+		var wg sync.WaitGroup
+		for i := range 16 {
+			wg.Go(func() {
+				u, body := put("message", "a@b", fmt.Sprint(i), 1, nil, self)
+				if _, err := s.Apply(context.Background(), u, body); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A disk that fills while large contents are being written refuses them and leaves no chunk.
 func TestQ3_DiskFillsWhileWriting(t *testing.T) {
 	mem := vfs.NewMem()

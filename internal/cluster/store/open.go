@@ -57,7 +57,7 @@ func newStore(cfg Config) *Store {
 		s.types[t.Name] = t
 	}
 	s.fs = iowatch.New(cfg.FS, s.logFailed)
-	s.space.init(s)
+	s.space.s = s
 	return s
 }
 
@@ -65,6 +65,7 @@ func (s *Store) open() (err error) {
 	if err := s.cfg.FS.MkdirAll(s.cfg.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the directory: %w", err)
 	}
+	s.space.renew() // BEFORE anyone asks: only one of those who ask at once makes the reading
 	s.lock, err = pebble.LockDirectory(s.cfg.Dir, s.fs)
 	if err != nil {
 		return cluster.Errorf(cluster.KindExists, "lock", "the store is in use: stop the other process that has it open, or give this one a directory of its own: %w", err)

@@ -28,8 +28,6 @@ type space struct {
 	unknown atomic.Bool  // the file system cannot tell
 }
 
-func (p *space) init(s *Store) { p.s = s }
-
 // wrote counts bytes handed to the disk.
 func (p *space) wrote(n int64) { p.written.Add(n) }
 
