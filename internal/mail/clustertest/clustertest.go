@@ -22,8 +22,8 @@ var ID = cluster.ID{1: 0x70, 2: 0x6f}
 
 // Cluster is a set of nodes with ids 1, 2, 3 and so on.
 type Cluster struct {
-	// Lookups, Asks and Updates count calls.
-	Lookups, Asks, Updates atomic.Int64
+	// Lookups, Asks, Updates and Scans (calls of Owners) count calls.
+	Lookups, Asks, Updates, Scans atomic.Int64
 
 	mu        sync.Mutex
 	cached    map[cluster.ObjectType]bool

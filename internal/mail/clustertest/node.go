@@ -70,6 +70,7 @@ func (n *Node) Lookup(ctx context.Context, owner string) (cluster.Entry, error) 
 
 // Owners lists the newest version of all objects of a type, tombstones included.
 func (n *Node) Owners(_ context.Context, t cluster.ObjectType, after string, limit int) ([]cluster.CachedObject, error) {
+	n.cluster.Scans.Add(1)
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
 	if n.cluster.knowledge == cluster.Partial {

@@ -110,6 +110,7 @@ type Directory struct {
 	cfg      Config
 	verifier *login.Verifier
 	locks    *nameLocks
+	first    firstDomain
 }
 
 // New makes a Directory on a node.

@@ -21,7 +21,7 @@ import (
 func (d *Directory) Resolve(ctx context.Context, a mail.Address) ([]mail.Mailbox, error) {
 	if a.Domain == "" {
 		var err error
-		if a, err = d.postmaster(ctx, a); err != nil {
+		if a, err = d.completePostmaster(ctx, a); err != nil {
 			return nil, err
 		}
 	}
@@ -81,25 +81,6 @@ func MailFloor(e *cluster.Entry) (cluster.Timestamp, error) {
 		return cluster.Timestamp{}, unproven("read user "+e.Owner, e)
 	}
 	return p.MailAfter, nil
-}
-
-// postmaster completes the address that needs no domain (RFC 5321 §4.5.1).
-func (d *Directory) postmaster(ctx context.Context, a mail.Address) (mail.Address, error) {
-	op := "resolve " + a.String()
-	if a.Fold().Local != "postmaster" {
-		return a, cluster.Errorf(cluster.KindDenied, op, "address has no domain")
-	}
-	if d.cfg.PostmasterDomain != "" {
-		return mail.Address{Local: a.Local, Domain: d.cfg.PostmasterDomain}, nil
-	}
-	domains, _, err := d.ListDomains(ctx, "", 1)
-	if err != nil {
-		return a, err
-	}
-	if len(domains) == 0 {
-		return a, cluster.Errorf(cluster.KindUnavailable, op, "no domain is known here")
-	}
-	return mail.Address{Local: a.Local, Domain: domains[0].Domain}, nil
 }
 
 // resolution is one Resolve on its way.
