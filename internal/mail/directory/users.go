@@ -143,7 +143,7 @@ func (d *Directory) list(ctx context.Context, t cluster.ObjectType, after string
 		limit = ListMax
 	}
 	for visited := 0; visited < limit; {
-		page, err := d.cluster.Owners(ctx, t, after, limit-visited)
+		page, err := d.cluster.Owners(ctx, t, after, ListMax) // some are tombstones
 		if err != nil {
 			return "", cluster.Errorf(cluster.KindOf(err), "list objects of type "+string(t), "%w", err)
 		}
@@ -158,7 +158,9 @@ func (d *Directory) list(ctx context.Context, t cluster.ObjectType, after string
 			if err := visit(&page[i]); err != nil {
 				return "", cluster.Errorf(cluster.KindCorrupt, "read "+string(t)+" "+after, "%w", err)
 			}
-			visited++
+			if visited++; visited == limit {
+				break
+			}
 		}
 	}
 	return after, nil
