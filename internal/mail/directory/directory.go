@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -111,6 +112,7 @@ type Directory struct {
 	verifier *login.Verifier
 	locks    *nameLocks
 	first    firstDomain
+	warned   atomic.Int64 // when a paced warning was last given: nanoseconds since 1970
 }
 
 // New makes a Directory on a node.
@@ -123,6 +125,19 @@ func New(node substrate, cfg Config) (*Directory, error) {
 	}
 	cfg = cfg.withDefaults()
 	return &Directory{cluster: node, cfg: cfg, verifier: login.New(cfg.Login), locks: newNameLocks()}, nil
+}
+
+// warnEvery is the pace of warnings that anybody may cause at will by writing to an address.
+const warnEvery = 10 * time.Second
+
+// warnPaced warns, if the last time was not just now; else the line is for debugging only.
+func (d *Directory) warnPaced(ctx context.Context, msg string, args ...any) {
+	level := slog.LevelDebug
+	now, last := time.Now().UnixNano(), d.warned.Load()
+	if now-last >= int64(warnEvery) && d.warned.CompareAndSwap(last, now) {
+		level = slog.LevelWarn
+	}
+	d.cfg.Logger.Log(ctx, level, msg, args...)
 }
 
 // Register makes the node answer the directory's questions. Call it once, before the node starts.

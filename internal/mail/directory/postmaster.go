@@ -48,8 +48,8 @@ func (d *Directory) completePostmaster(ctx context.Context, a mail.Address) (mai
 		d.first.set("", time.Time{}) // it is not ours any more, or cannot be asked about
 	}
 	domains, _, err := d.ListDomains(ctx, "", 1)
-	if err != nil {
-		return a, err
+	if err != nil { // of whatever kind: it proves nothing about the address (V1)
+		return a, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
 	}
 	if len(domains) == 0 {
 		return a, cluster.Errorf(cluster.KindUnavailable, op, "no domain is known here")

@@ -101,12 +101,14 @@ func (r *resolution) add(ctx context.Context, a mail.Address, depth int) error {
 	if done || err != nil {
 		return err
 	}
-	if base, _ := a.SplitDetail(r.d.cfg.Separators); base != a {
+	// A name with a separator in it may be somebody's own: until it is proven that it is not, the
+	// mail is not another's.
+	if base, _ := a.SplitDetail(r.d.cfg.Separators); proven && base != a {
 		done, sure, err := r.addName(ctx, base.String(), depth)
 		if done || err != nil {
 			return err
 		}
-		proven = proven && sure
+		proven = sure
 	}
 	return r.addByDomain(ctx, a, proven, depth)
 }
@@ -156,7 +158,7 @@ func (r *resolution) addTargets(ctx context.Context, owner string, targets []str
 		}
 		err = r.add(ctx, a, depth+1)
 		if cluster.IsKind(err, cluster.KindNotFound) || cluster.IsKind(err, cluster.KindDenied) {
-			r.d.cfg.Logger.Warn("alias target does not exist", "alias", owner, "target", t)
+			r.d.warnPaced(ctx, "alias target does not exist", "alias", owner, "target", t)
 			continue
 		}
 		if err != nil {
