@@ -169,7 +169,7 @@ func (p *Delivery) store(ctx context.Context, it *item, body cluster.Body) {
 		if ctx.Err() != nil || cluster.IsKind(err, cluster.KindInvalid) {
 			break
 		}
-		p.cfg.Logger.Info("store failed, choosing other nodes", "user", it.user, "nodes", set.String(), "err", err)
+		p.cfg.Logger.Debug("store failed, choosing other nodes", "user", it.user, "nodes", set.String(), "err", err)
 		exclude = append(exclude, set...)
 	}
 	it.err = cluster.Errorf(temporary(cluster.KindOf(err)), op, "%w", err)
