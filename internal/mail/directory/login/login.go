@@ -155,23 +155,32 @@ func (v *Verifier) digest(a Attempt) (d digest) {
 	return d
 }
 
-// derive runs one derivation for all equal attempts of the moment.
+// derive runs one derivation for all equal attempts of the moment. If the one that runs it gives
+// up, another does.
 func (v *Verifier) derive(ctx context.Context, key digest, a Attempt) error {
-	v.mu.Lock()
-	f := v.flights[key]
-	if f != nil {
+	for {
+		v.mu.Lock()
+		f := v.flights[key]
+		if f == nil {
+			f = &flight{done: make(chan struct{})}
+			v.flights[key] = f
+			v.mu.Unlock()
+			return v.fly(ctx, f, key, a)
+		}
 		v.mu.Unlock()
 		select {
 		case <-f.done:
-			return f.err
+			if !cluster.IsKind(f.err, cluster.KindUnavailable) {
+				return f.err
+			}
 		case <-ctx.Done():
 			return cluster.Errorf(cluster.KindUnavailable, op, "%w", context.Cause(ctx))
 		}
 	}
-	f = &flight{done: make(chan struct{})}
-	v.flights[key] = f
-	v.mu.Unlock()
+}
 
+// fly runs a derivation and tells those who wait for it.
+func (v *Verifier) fly(ctx context.Context, f *flight, key digest, a Attempt) error {
 	f.err = v.check(ctx, a)
 	v.mu.Lock()
 	delete(v.flights, key)

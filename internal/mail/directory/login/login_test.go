@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -111,6 +112,36 @@ func TestAttack14_CacheMixUp(t *testing.T) {
 	if f.digest(f.attempt("secret")) == other.digest(f.attempt("secret")) {
 		t.Error("two processes have the same key")
 	}
+}
+
+// Equal attempts share a derivation, not the fate of the client that came first.
+func TestTheFirstOfEqualAttemptsGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, Config{Derivations: 1})
+		f.slots <- struct{}{} // others are being checked
+		ctx, cancel := context.WithCancel(context.Background())
+		errs := make(chan error, 4)
+		go func() { errs <- f.Verify(ctx, f.attempt("secret")) }()
+		synctest.Wait()
+		for range 3 {
+			go func() { errs <- f.Verify(context.Background(), f.attempt("secret")) }()
+		}
+		synctest.Wait()
+		cancel()
+		if err := <-errs; kind(err) != "unavailable" {
+			t.Errorf("Verify of the client that went away = %v", err)
+		}
+		synctest.Wait()
+		<-f.slots
+		for range 3 {
+			if err := <-errs; err != nil {
+				t.Errorf("Verify of a client that stayed = %v", err)
+			}
+		}
+		if n := f.opened.Load(); n != 1 {
+			t.Errorf("%d derivations, want 1", n)
+		}
+	})
 }
 
 // A user that may not log in is denied, and not remembered.
