@@ -125,20 +125,7 @@ func (v *Verifier) Verify(ctx context.Context, a Attempt) error {
 	if a.Profile != nil && v.remembered(key) {
 		return nil
 	}
-	// The try is counted before it runs, so that many at once cannot outrun the count.
-	who := accountOf(a)
-	if !v.countTry(who) {
-		return cluster.Errorf(cluster.KindLimit, op, "too many wrong passwords from this network: wait a minute")
-	}
-	err := v.derive(ctx, key, a)
-	switch {
-	case err == nil:
-		v.remember(key)
-		v.forgive(who)
-	case !cluster.IsKind(err, cluster.KindDenied):
-		v.uncountTry(who)
-	}
-	return err
+	return v.derive(ctx, key, a)
 }
 
 // digest covers everything the verdict depends on, each part with its length.
@@ -181,12 +168,30 @@ func (v *Verifier) derive(ctx context.Context, key digest, a Attempt) error {
 
 // fly runs a derivation and tells those who wait for it.
 func (v *Verifier) fly(ctx context.Context, f *flight, key digest, a Attempt) error {
-	f.err = v.check(ctx, a)
+	f.err = v.try(ctx, key, a)
 	v.mu.Lock()
 	delete(v.flights, key)
 	v.mu.Unlock()
 	close(f.done)
 	return f.err
+}
+
+// try decides an attempt and counts it. Equal attempts at once are one guess.
+func (v *Verifier) try(ctx context.Context, key digest, a Attempt) error {
+	// The try is counted before it runs, so that many at once cannot outrun the count.
+	who := accountOf(a)
+	if !v.countTry(who) {
+		return cluster.Errorf(cluster.KindLimit, op, "too many wrong passwords from this network: wait a minute")
+	}
+	err := v.check(ctx, a)
+	switch {
+	case err == nil:
+		v.remember(key)
+		v.forgive(who)
+	case !cluster.IsKind(err, cluster.KindDenied):
+		v.uncountTry(who)
+	}
+	return err
 }
 
 func (v *Verifier) check(ctx context.Context, a Attempt) error {

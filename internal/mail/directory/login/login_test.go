@@ -144,6 +144,25 @@ func TestTheFirstOfEqualAttemptsGivesUp(t *testing.T) {
 	})
 }
 
+// Many clients of one user that come at once, all with the right password, are not guessing.
+func TestManyEqualAttemptsAreOneTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, Config{Derivations: 1, FailuresMax: 3})
+		f.slots <- struct{}{}
+		errs := make(chan error, 20)
+		for range cap(errs) {
+			go func() { errs <- f.Verify(context.Background(), f.attempt("secret")) }()
+		}
+		synctest.Wait()
+		<-f.slots
+		for range cap(errs) {
+			if err := <-errs; err != nil {
+				t.Errorf("Verify = %v", err)
+			}
+		}
+	})
+}
+
 // A user that may not log in is denied, and not remembered.
 func TestDisabledAndCorrupt(t *testing.T) {
 	f := newFixture(t, Config{})
