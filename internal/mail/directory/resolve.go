@@ -9,8 +9,9 @@ import (
 )
 
 // Resolve says which mailboxes an address means. The usual case, an address that is a user, is
-// one call to the user's manager. Otherwise, in this order: an alias of that name; the address
-// without its detail; the domain's postmaster; the domain's catch-all. Several things may happen:
+// one call to the user's manager. Otherwise, in this order: an alias of that name; and, if it is
+// proven that nobody has the name, the address without its detail; the domain's postmaster; the
+// domain's catch-all. Several things may happen:
 //
 //  1. At least one mailbox, none twice, in the order of the aliases' targets.
 //  2. KindNotFound: proven that a domain of ours has no such address.

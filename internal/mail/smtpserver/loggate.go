@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Pace of loud log lines of one kind of server; see logGate.
+// Pace of the loud log lines of one Server; see logGate.
 const (
 	logPeriod    = 10 * time.Second
 	logPeriodMax = 20 // lines in a period
