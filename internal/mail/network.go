@@ -17,3 +17,13 @@ func NetworkOf(a netip.Addr) netip.Prefix {
 	}
 	return p
 }
+
+// SiteOf gives the IPv6 /48 that a network lies in: one site, or many customers of one provider,
+// so limits by it are wider. IPv4 has none.
+func SiteOf(network netip.Prefix) (site netip.Prefix, ok bool) {
+	if !network.Addr().Is6() {
+		return netip.Prefix{}, false
+	}
+	site, err := network.Addr().Prefix(48)
+	return site, err == nil
+}

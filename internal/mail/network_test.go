@@ -22,3 +22,15 @@ func TestNetworkOf(t *testing.T) {
 		t.Errorf("NetworkOf(zero) = %v, want the zero prefix", got)
 	}
 }
+
+func TestSiteOf(t *testing.T) {
+	for addr, want := range map[string]string{"2001:db8:1:2:3:4:5:6": "2001:db8:1::/48", "192.0.2.7": "", "::ffff:192.0.2.7": ""} {
+		site, ok := mail.SiteOf(mail.NetworkOf(netip.MustParseAddr(addr)))
+		if ok != (want != "") || ok && site.String() != want {
+			t.Errorf("SiteOf(%q) = %v, %v, want %q", addr, site, ok, want)
+		}
+	}
+	if site, ok := mail.SiteOf(netip.Prefix{}); ok {
+		t.Errorf("SiteOf(zero) = %v, want none", site)
+	}
+}

@@ -20,12 +20,16 @@ const (
 type GateConfig struct {
 	ConnectionsMax int // at once, over all Servers that share the gate
 	// PerNetworkMax bounds the connections at once from one network: one IPv4 address, or one
-	// IPv6 /64, which is what one customer has.
+	// IPv6 /64, which is what one customer has. All networks of one IPv6 /48 together may have
+	// four times as many, or whoever has a /48 could take all of ConnectionsMax.
 	PerNetworkMax int
 	// HandshakesMax bounds the TLS handshakes at once; more wait for their turn. One network may
 	// have a quarter of them, so that clients which connect and stay silent cannot keep others out.
 	HandshakesMax int
 }
+
+// networksPerSite is how many networks' share all those of one IPv6 /48 may have.
+const networksPerSite = 4
 
 // handshakesShare is which part of HandshakesMax one network may have: one in so many.
 const handshakesShare = 4
@@ -38,6 +42,7 @@ type Gate struct {
 	mu        sync.Mutex
 	total     int
 	byNetwork map[netip.Prefix]*guest // of networks with connections, so at most total entries
+	bySite    map[netip.Prefix]int    // connections, of IPv6 /48s with any
 }
 
 // guest is a network with connections.
@@ -68,6 +73,7 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 		cfg:        cfg,
 		handshakes: make(chan struct{}, cfg.HandshakesMax),
 		byNetwork:  make(map[netip.Prefix]*guest),
+		bySite:     make(map[netip.Prefix]int),
 	}, nil
 }
 
@@ -81,10 +87,14 @@ func (g *Gate) Connections() int {
 // enter counts a connection in; ok is false, with the reason, if a limit is reached.
 func (g *Gate) enter(from netip.Addr) (why Reason, ok bool) {
 	n := mail.NetworkOf(from)
+	site, hasSite := mail.SiteOf(n)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.total >= g.cfg.ConnectionsMax {
 		return ReasonTotal, false
+	}
+	if hasSite && g.bySite[site] >= networksPerSite*g.cfg.PerNetworkMax {
+		return ReasonAddress, false
 	}
 	visitor := g.byNetwork[n]
 	if visitor == nil {
@@ -96,15 +106,24 @@ func (g *Gate) enter(from netip.Addr) (why Reason, ok bool) {
 	}
 	g.total++
 	visitor.connections++
+	if hasSite {
+		g.bySite[site]++
+	}
 	return "", true
 }
 
 // leave counts a connection out that enter let in.
 func (g *Gate) leave(from netip.Addr) {
 	n := mail.NetworkOf(from)
+	site, hasSite := mail.SiteOf(n)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.total--
+	if hasSite {
+		if g.bySite[site]--; g.bySite[site] == 0 {
+			delete(g.bySite, site)
+		}
+	}
 	visitor := g.byNetwork[n]
 	if visitor.connections--; visitor.connections == 0 {
 		delete(g.byNetwork, n)

@@ -165,6 +165,9 @@ func TestAttack29_ConnectionFlood(t *testing.T) {
 		{"one IPv6 /64", listener.GateConfig{PerNetworkMax: 1},
 			[]string{"2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"},
 			[]string{"hello", "no: " + string(listener.ReasonAddress), "hello"}},
+		{"one IPv6 /48", listener.GateConfig{PerNetworkMax: 1},
+			[]string{"2001:db8::1", "2001:db8:0:1::1", "2001:db8:0:2::1", "2001:db8:0:3::1", "2001:db8:0:4::1", "2001:db8:1::1"},
+			[]string{"hello", "hello", "hello", "hello", "no: " + string(listener.ReasonAddress), "hello"}},
 		{"total", listener.GateConfig{ConnectionsMax: 2},
 			[]string{"192.0.2.1", "192.0.2.2", "192.0.2.3"},
 			[]string{"hello", "hello", "no: " + string(listener.ReasonTotal)}},
@@ -185,8 +188,8 @@ func TestGateCountsConnectionsOut(t *testing.T) {
 		gate := newGate(t, listener.GateConfig{PerNetworkMax: 1})
 		o := &counts{}
 		ln := start(t, newServer(t, listener.Config{Gate: gate, Observer: o}))
-		for range 5 {
-			c := dial(t, ln, "192.0.2.1")
+		for i := range 10 {
+			c := dial(t, ln, []string{"192.0.2.1", "2001:db8::1"}[i%2])
 			expect(t, c, "hello\r\n")
 			c.Close()
 			synctest.Wait()
@@ -194,8 +197,8 @@ func TestGateCountsConnectionsOut(t *testing.T) {
 				t.Fatalf("Connections() = %d after the client left, want 0", n)
 			}
 		}
-		if o.opened != 5 || o.closed != 5 {
-			t.Errorf("opened %d, closed %d, want 5 and 5", o.opened, o.closed)
+		if o.opened != 10 || o.closed != 10 {
+			t.Errorf("opened %d, closed %d, want 10 and 10", o.opened, o.closed)
 		}
 	})
 }

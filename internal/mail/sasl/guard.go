@@ -266,10 +266,8 @@ func (g *Guard) keysOf(from netip.Addr, login string) keys {
 		account: maphash.String(g.seed, login),
 		pair:    maphash.Comparable(g.seed, pair{network, login}),
 	}
-	if a := network.Addr(); a.Is6() {
-		if site, err := a.Prefix(48); err == nil {
-			k.site, k.hasSite = maphash.Comparable(g.seed, site), true
-		}
+	if site, ok := mail.SiteOf(network); ok {
+		k.site, k.hasSite = maphash.Comparable(g.seed, site), true
 	}
 	return k
 }
