@@ -26,7 +26,7 @@ type message struct {
 	id       string
 	size     int64
 	arrived  int64              // nanoseconds since 1970
-	holders  []cluster.NodeID   // that listed it: those to read it from
+	holders  []cluster.NodeID   // that listed it: those to read it from first
 	replicas cluster.ReplicaSet // all that must hear of its deletion
 }
 
@@ -107,8 +107,8 @@ func (m *message) join(o message) {
 // Messages lists the messages, oldest first. The slice is the Maildrop's; do not change it.
 func (d *Maildrop) Messages() []mail.Listed { return d.listed }
 
-// Read opens a message, by its index in Messages. The caller closes the reader. KindNotFound: it
-// was deleted meanwhile. KindUnavailable: the nodes that hold it cannot be reached now.
+// Read opens a message, by its index in Messages, at a node that listed it or at another replica.
+// The caller closes the reader. KindNotFound: it was deleted meanwhile. KindUnavailable: the nodes that hold it cannot be reached now.
 func (d *Maildrop) Read(ctx context.Context, i int) (io.ReadCloser, error) {
 	if i < 0 || i >= len(d.messages) {
 		return nil, cluster.Errorf(cluster.KindInvalid, "read mail of "+string(d.user), "there is no message %d", i)
@@ -116,7 +116,10 @@ func (d *Maildrop) Read(ctx context.Context, i int) (io.ReadCloser, error) {
 	m := &d.messages[i]
 	id := cluster.ObjectID{Type: mail.TypeMessage, Owner: string(d.user), ID: m.id}
 	var failed error
-	for _, node := range m.holders {
+	for i, node := range slices.Concat(m.holders, m.replicas) {
+		if i >= len(m.holders) && slices.Contains(m.holders, node) {
+			continue
+		}
 		_, body, err := d.proxy.cluster.Open(ctx, node, id)
 		if err == nil {
 			return body, nil

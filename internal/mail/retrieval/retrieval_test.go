@@ -245,7 +245,11 @@ func TestAnotherReplicaServes(t *testing.T) {
 			t.Errorf("Messages without node %d = %v, want %v", hung, got, []string{a})
 		}
 		read(t, d, 0)
+		// The node that listed it goes away during the session.
 		w.SetFaults(hung, clustertest.Faults{})
+		w.SetFaults(5-hung, clustertest.Faults{Hung: true})
+		read(t, d, 0)
+		w.SetFaults(5-hung, clustertest.Faults{})
 	}
 }
 
