@@ -44,7 +44,7 @@ var bugs = []bug{
 	{"stale epoch accepted", softstateDir + "manager.go",
 		"case c < 0:\n\t\treturn cluster.Errorf(cluster.KindStale, op, \"epoch %v is older than %v\", p.Epoch, m.view.Epoch)", "case c < 0:", "M4"},
 	{"refused push forgotten", softstateDir + "reporter.go",
-		"if err != nil {\n\t\t\t\tl.abandon()", "if err != nil && cluster.KindOf(err) == cluster.KindUnavailable {\n\t\t\t\tl.abandon()", "S1 S2 M5 V1 V2"},
+		"if err != nil {\n\t\t\tl.abandon()", "if err != nil && cluster.KindOf(err) == cluster.KindUnavailable {\n\t\t\tl.abandon()", "S1 S2 M5 V1 V2"},
 	{"owed pushes forgotten at a new view", softstateDir + "reporter.go",
 		"r.debts[b] = unread\n\t\t}\n", "r.debts[b] = unread\n\t\t} else {\n\t\t\tr.debts[b] = none\n\t\t}\n", "S1 S2 M5 V1 V2"},
 	{"registrations forgotten at a new view", softstateDir + "reporter.go",

@@ -78,12 +78,10 @@ func (w *World) draw() {
 	}
 	w.faults.draw()
 	if long { // days of operation with few faults, in place of minutes with many
-		w.opt.Break = time.Duration(4+rng.IntN(21)) * time.Hour
+		w.opt.timing = []timing{timingDefault, timingSlow, timingSlow, timingSlowest}[min(rng.IntN(10), 3)]
+		w.opt.Break = time.Duration(6+rng.IntN(19)) * time.Hour * []time.Duration{1, 2, 4}[w.opt.timing]
 		w.faults.every *= 60
 		w.client.pause *= 20
-		if rng.IntN(3) > 0 {
-			w.opt.timing = max(w.opt.timing, timingSlow)
-		}
 	}
 }
 
