@@ -116,15 +116,15 @@ func (d *Maildrop) Read(ctx context.Context, i int) (io.ReadCloser, error) {
 	m := &d.messages[i]
 	id := cluster.ObjectID{Type: mail.TypeMessage, Owner: string(d.user), ID: m.id}
 	var failed error
-	for i, node := range slices.Concat(m.holders, m.replicas) {
-		if i >= len(m.holders) && slices.Contains(m.holders, node) {
+	for at, node := range slices.Concat(m.holders, m.replicas) {
+		if at >= len(m.holders) && slices.Contains(m.holders, node) {
 			continue
 		}
 		_, body, err := d.proxy.cluster.Open(ctx, node, id)
 		if err == nil {
 			return body, nil
 		}
-		// A node that cannot be asked says less than one that has the message no more.
+		// It is gone only if all say so: a node that cannot be asked may have it.
 		if failed == nil || cluster.IsKind(failed, cluster.KindNotFound) {
 			failed = err
 		}
