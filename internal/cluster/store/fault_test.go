@@ -281,7 +281,7 @@ func TestStalledDisk(t *testing.T) {
 
 // TestD5_FlippedBits flips bits in the tables: what is read is right or is an error, and Verify
 // finds the damage. It is small, since the engine takes long over each damaged
-// block; STORE_CRASH=all flips many more.
+// block; -short flips one, STORE_CRASH=all many.
 func TestD5_FlippedBits(t *testing.T) {
 	mem := vfs.NewMem()
 	s := mustOpen(t, testConfig(mem))
@@ -300,7 +300,10 @@ func TestD5_FlippedBits(t *testing.T) {
 	}
 	rng := seeded(9)
 	found, unopened := 0, 0
-	flips := 8
+	flips := 6
+	if testing.Short() {
+		flips = 1
+	}
 	if os.Getenv("STORE_CRASH") == "all" {
 		flips = 500
 	}
