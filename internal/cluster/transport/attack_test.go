@@ -281,9 +281,9 @@ func TestPanicIsAnError(t *testing.T) {
 // TestPeersAreForgotten: peers that nobody calls cost nothing for long, and never more than the
 // limit.
 func TestPeersAreForgotten(t *testing.T) {
-	p := &peers{creds: newIdentity(t, 1), pool: new(pool), known: make(map[peerKey]*peerConns), dial: func(context.Context, string) (net.Conn, error) {
+	p := newPeers(newIdentity(t, 1), func(context.Context, string) (net.Conn, error) {
 		return nil, errors.New("not dialled in this test")
-	}}
+	}, new(pool))
 	defer p.close()
 	_, busy, err := p.acquire(cluster.Endpoint{ID: 1, Addr: "a:1"}, control)
 	if err != nil {
@@ -300,18 +300,22 @@ func TestPeersAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !idle.retired || busy.retired || len(p.known) != 2 {
-		t.Errorf("idle peer retired %v, busy one %v, %d known; want true, false, 2", idle.retired, busy.retired, len(p.known))
+	if p.known[peerKey{node: 1}] != busy || len(p.known) != 2 || len(p.retired) != 0 {
+		t.Errorf("known %v, retired %v; want the busy one and the new one, and none", p.known, p.retired)
 	}
 	// A busy peer that moves keeps its old connection until its calls are over.
 	_, moved, err := p.acquire(cluster.Endpoint{ID: 1, Addr: "b:1"}, control)
-	if err != nil || moved == busy || !busy.retired {
-		t.Errorf("moved peer: new connections %v, old retired %v, %v", moved != busy, busy.retired, err)
+	if _, retired := p.retired[busy]; err != nil || moved == busy || !retired {
+		t.Errorf("moved peer: new connections %v, old retired %v, %v", moved != busy, retired, err)
 	}
-	for _, c := range []*peerConns{busy, again, moved} {
+	for _, c := range []*peerConns{busy, again} {
 		p.release(c)
 	}
+	if len(p.retired) != 0 {
+		t.Errorf("after the last call %d retired, want none", len(p.retired))
+	}
 	p.close()
+	p.release(moved) // a call that outlives the port
 	if _, _, err := p.acquire(cluster.Endpoint{ID: 1, Addr: "b:1"}, control); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("acquire after close = %v, want %v", err, net.ErrClosed)
 	}
@@ -358,5 +362,32 @@ func TestAttack38_JoinersReachNoRPC(t *testing.T) {
 	wantClosed(t, "silent joiner", c)
 	if h.calls.Load() != 0 {
 		t.Error("a call was executed")
+	}
+}
+
+// TestAttack38_JoinersMustEnd: a joiner that is silent is cut off, whatever the door does.
+func TestAttack38_JoinersMustEnd(t *testing.T) {
+	i := newIdentity(t, 1)
+	ended := make(chan error, 1)
+	p, err := Open(Config{Credentials: i, Listen: "127.0.0.1:0", Join: func(_ context.Context, c *tls.Conn) {
+		_, err := io.ReadAll(c) // waits for ever
+		ended <- err
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.joinTimeout = 200 * time.Millisecond
+	p.Serve(new(quietHost))
+	defer p.Close(t.Context())
+	if _, err := i.IssueToken([]string{p.Addr()}, 0); err != nil {
+		t.Fatal(err)
+	}
+	c, err := tls.Dial("tcp", p.Addr(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{identity.JoinProtocol}}) //nolint:gosec // an attacker does not care
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantClosed(t, "silent joiner", c)
+	if err := <-ended; err == nil {
+		t.Error("the door's read ended without an error")
 	}
 }

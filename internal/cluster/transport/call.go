@@ -26,6 +26,9 @@ func (p *Port) Call(ctx context.Context, to cluster.Endpoint, r *Request) (*Resp
 	if err := checkRequest(to, r); err != nil {
 		return nil, err
 	}
+	if ctx.Err() != nil {
+		return nil, expired(ctx, opName(to, r.Method))
+	}
 	host := p.host.Load()
 	if host == nil {
 		return nil, cluster.Errorf(cluster.KindUnavailable, opName(to, r.Method), "this node does not serve yet")

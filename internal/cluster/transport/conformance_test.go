@@ -438,6 +438,16 @@ func conformDeadline(t *testing.T, f fabric) {
 		}
 		<-entered
 	}
+	// No time left at all: nothing is sent, and it is no fault of the peer's.
+	ctx, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer cancel()
+	_, err := p.call(ctx, &transport.Request{Method: "m"})
+	if !cluster.IsKind(err, cluster.KindUnavailable) || transport.Unreachable(err) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("call without time = %v, want unavailable: deadline exceeded, and no fault of the peer's", err)
+	}
+	if admitted, _, _ := p.b.counts(); admitted != 2 {
+		t.Errorf("%d calls arrived, want 2", admitted)
+	}
 }
 
 func conformCancel(t *testing.T, f fabric) {

@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"crypto/tls"
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -47,7 +49,7 @@ func (s serverCreds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthIn
 	if state.NegotiatedProtocol != rpcProtocol {
 		p.background.Go(func() {
 			defer leave()
-			p.serveJoin(conn)
+			p.serveJoin(conn, raw)
 		})
 		return nil, nil, credentials.ErrConnDispatched
 	}
@@ -57,7 +59,7 @@ func (s serverCreds) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthIn
 		return nil, nil, err
 	}
 	p.peers.wake(node)
-	return secureConn{conn, raw}, authInfo{node}, nil
+	return conn, authInfo{node}, nil
 }
 
 func (serverCreds) ClientHandshake(context.Context, string, net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -89,7 +91,7 @@ func (c clientCreds) ClientHandshake(ctx context.Context, _ string, raw net.Conn
 	if err != nil {
 		return nil, nil, err
 	}
-	return secureConn{conn, raw}, authInfo{node}, nil
+	return conn, authInfo{node}, nil
 }
 
 func (clientCreds) ServerHandshake(net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -104,21 +106,22 @@ func (c clientCreds) Clone() credentials.TransportCredentials { return c }
 // OverrideServerName is not used by gRPC any more.
 func (clientCreds) OverrideServerName(string) error { return nil }
 
-// serveJoin hands a joiner's connection to the door.
-func (p *Port) serveJoin(conn *tls.Conn) {
+// serveJoin hands a joiner's connection to the door, and cuts it when its time is over. A deadline
+// would not do: gRPC takes the one it has set off again at some moment after the handshake.
+func (p *Port) serveJoin(conn *tls.Conn, raw net.Conn) {
 	defer conn.Close() // the exchange is over
 	if p.join == nil {
 		return
 	}
-	if err := conn.SetDeadline(time.Now().Add(joinTimeout)); err != nil {
-		p.log.Warn("join refused", "peer", conn.RemoteAddr().String(), "error", err)
-		return
-	}
-	p.join(p.life, conn)
+	ctx, cancel := context.WithTimeout(p.life, p.joinTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() }) // wakes whoever reads or writes
+	defer stop()
+	p.join(ctx, conn)
 }
 
-// joinTimeout bounds a joiner's stay.
-const joinTimeout = 15 * time.Second
+// JoinTimeout bounds a joiner's stay.
+const JoinTimeout = 15 * time.Second
 
 // refusalLogPeriod is the least time between two log lines about refused connections: strangers
 // must not fill the log.
@@ -131,7 +134,13 @@ type refusals struct {
 	silent int
 }
 
+// logRefusal logs that a connection was refused. One that says nothing at all, as monitors make them
+// to see whether the port is open, is not worth a line, nor is the end of the port.
 func (p *Port) logRefusal(peer net.Addr, err error) {
+	if errors.Is(err, io.EOF) || p.life.Err() != nil {
+		p.log.Debug("connection ended before its handshake", "peer", peer.String(), "error", err)
+		return
+	}
 	r, now := &p.refusals, time.Now()
 	r.mu.Lock()
 	if now.Sub(r.logged) < refusalLogPeriod {

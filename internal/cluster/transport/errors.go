@@ -41,7 +41,8 @@ func (e *unreachableError) Unwrap() error { return e.err }
 
 // Unreachable reports whether err says that the peer gave no answer: refused, reset, not the node
 // asked for, or silent until the deadline. The membership core suspects such a peer. It is false
-// for an error that the peer answered with and for a call that the caller itself cancelled.
+// for an error that the peer answered with, for a call that the caller itself cancelled, and for one
+// that the caller had no time left for.
 func Unreachable(err error) bool {
 	var e *unreachableError
 	return errors.As(err, &e)
@@ -50,6 +51,11 @@ func Unreachable(err error) bool {
 // unreachable makes the error of a call without an answer.
 func unreachable(op string, err error) error {
 	return &cluster.Error{Kind: cluster.KindUnavailable, Op: op, Err: &unreachableError{err}}
+}
+
+// expired makes the error of a call whose context was over before anything was sent.
+func expired(ctx context.Context, op string) error {
+	return &cluster.Error{Kind: cluster.KindUnavailable, Op: op, Err: fmt.Errorf("not sent: %w", ctx.Err())}
 }
 
 // opName names a call in errors.

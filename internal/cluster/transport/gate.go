@@ -1,11 +1,9 @@
 package transport
 
 import (
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
-	"syscall"
 )
 
 // Limits of the connections that a port takes. What is over is closed at once, unread.
@@ -96,25 +94,4 @@ type gatedConn struct {
 func (c *gatedConn) Close() error {
 	c.leave()
 	return c.Conn.Close()
-}
-
-// SyscallConn lets gRPC set TCP_USER_TIMEOUT, by which a peer that vanished is noticed while data
-// is under way.
-func (c *gatedConn) SyscallConn() (syscall.RawConn, error) { return rawConn(c.Conn) }
-
-// secureConn is a TLS connection that knows its socket.
-type secureConn struct {
-	*tls.Conn
-	socket net.Conn
-}
-
-// SyscallConn is as gatedConn's.
-func (c secureConn) SyscallConn() (syscall.RawConn, error) { return rawConn(c.socket) }
-
-func rawConn(c net.Conn) (syscall.RawConn, error) {
-	s, ok := c.(syscall.Conn)
-	if !ok {
-		return nil, errors.ErrUnsupported
-	}
-	return s.SyscallConn()
 }

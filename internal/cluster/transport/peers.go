@@ -38,6 +38,11 @@ const (
 	connWindow   = 2 << 20   // and in one connection
 
 	headerListMax = 16 << 10 // bytes of HTTP/2 headers of a call: ours have some 200
+
+	// readBuffer is what gRPC keeps for each connection, idle or not, to read frame headers with.
+	// TLS reads from the socket in whole records, so a larger one saves nothing, and the parts of
+	// large messages go past a small one straight into their place.
+	readBuffer = 4 << 10
 )
 
 // The connections to one peer: control calls never wait behind bodies.
@@ -53,10 +58,17 @@ type peers struct {
 	dial  func(ctx context.Context, addr string) (net.Conn, error)
 	pool  mem.BufferPool
 
-	mu     sync.Mutex
-	closed bool
-	swept  time.Time
-	known  map[peerKey]*peerConns
+	closing sync.WaitGroup // connections that are being closed; Add only with mu held and not closed
+
+	mu      sync.Mutex
+	closed  bool
+	swept   time.Time
+	known   map[peerKey]*peerConns
+	retired map[*peerConns]struct{} // not in known any more, but with calls under way
+}
+
+func newPeers(creds Credentials, dial func(ctx context.Context, addr string) (net.Conn, error), pool mem.BufferPool) *peers {
+	return &peers{creds: creds, dial: dial, pool: pool, known: make(map[peerKey]*peerConns), retired: make(map[*peerConns]struct{})}
 }
 
 // peerKey is a node's id or, of a stranger, the address.
@@ -67,11 +79,10 @@ type peerKey struct {
 
 // peerConns are the connections to one peer at one address. Guarded by peers.mu.
 type peerConns struct {
-	addr    string
-	lines   [lineCount]*grpc.ClientConn // nil: not called yet
-	calls   int                         // under way
-	used    time.Time
-	retired bool // not in known any more: closed with its last call
+	addr  string
+	lines [lineCount]*grpc.ClientConn // nil: not called yet
+	calls int                         // under way
+	used  time.Time
 }
 
 // acquire gives the connection for a call to an endpoint. Release it afterwards.
@@ -82,34 +93,25 @@ func (p *peers) acquire(to cluster.Endpoint, line int) (*grpc.ClientConn, *peerC
 		key.addr = to.Addr
 	}
 	p.mu.Lock()
-	cc, c, dead, err := p.locked(key, to, line, now)
-	p.mu.Unlock()
-	closeAll(dead)
-	return cc, c, err
-}
-
-// locked is acquire. Preconditions: p.mu is held. The connections it gives as dead are to be closed
-// without it.
-func (p *peers) locked(key peerKey, to cluster.Endpoint, line int, now time.Time) (*grpc.ClientConn, *peerConns, []*grpc.ClientConn, error) {
+	defer p.mu.Unlock()
 	if p.closed {
-		return nil, nil, nil, net.ErrClosed
+		return nil, nil, net.ErrClosed
 	}
-	var dead []*grpc.ClientConn
 	if now.Sub(p.swept) >= sweepPeriod {
 		p.swept = now
-		dead = p.sweep(now.Add(-peerIdleMax))
+		p.sweep(now.Add(-peerIdleMax))
 	}
 	c := p.known[key]
 	if c != nil && c.addr != to.Addr { // the node has moved
-		dead = append(dead, p.retire(key, c)...)
+		p.retire(key, c)
 		c = nil
 	}
 	if c == nil {
 		if len(p.known) >= PeersMax {
-			dead = append(dead, p.sweep(now)...)
+			p.sweep(now)
 		}
 		if len(p.known) >= PeersMax {
-			return nil, nil, dead, fmt.Errorf("calls to %d nodes are under way, the most there may be", PeersMax)
+			return nil, nil, fmt.Errorf("calls to %d nodes are under way, the most there may be", PeersMax)
 		}
 		c = &peerConns{addr: to.Addr}
 		p.known[key] = c
@@ -117,45 +119,55 @@ func (p *peers) locked(key peerKey, to cluster.Endpoint, line int, now time.Time
 	if c.lines[line] == nil {
 		cc, err := p.connect(to)
 		if err != nil {
-			return nil, nil, dead, err
+			return nil, nil, err
 		}
 		c.lines[line] = cc
 	}
 	c.calls++
 	c.used = now
-	return c.lines[line], c, dead, nil
+	return c.lines[line], c, nil
 }
 
 // release ends a call.
 func (p *peers) release(c *peerConns) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	c.calls--
-	var dead []*grpc.ClientConn
-	if c.retired && c.calls == 0 {
-		dead = c.lines[:]
+	if _, retired := p.retired[c]; retired && c.calls == 0 {
+		delete(p.retired, c)
+		p.hangUp(c)
 	}
-	p.mu.Unlock()
-	closeAll(dead)
 }
 
-// retire forgets a peer's connections. Preconditions: p.mu is held.
-func (p *peers) retire(key peerKey, c *peerConns) (dead []*grpc.ClientConn) {
+// retire forgets a peer's connections; they are closed with the last call. Preconditions: p.mu is
+// held.
+func (p *peers) retire(key peerKey, c *peerConns) {
 	delete(p.known, key)
-	c.retired = true
 	if c.calls > 0 {
-		return nil
+		p.retired[c] = struct{}{}
+		return
 	}
-	return c.lines[:]
+	p.hangUp(c)
 }
 
 // sweep retires what was not used since. Preconditions: p.mu is held.
-func (p *peers) sweep(since time.Time) (dead []*grpc.ClientConn) {
+func (p *peers) sweep(since time.Time) {
 	for key, c := range p.known {
 		if c.calls == 0 && c.used.Before(since) {
-			dead = append(dead, p.retire(key, c)...)
+			p.retire(key, c)
 		}
 	}
-	return dead
+}
+
+// hangUp closes the connections to a peer, each by itself: a peer that takes nothing any more holds
+// that up for seconds, and nobody else's call must wait for it. Preconditions: p.mu is held, p is
+// not closed, or closes.
+func (p *peers) hangUp(c *peerConns) {
+	for _, cc := range c.lines {
+		if cc != nil {
+			p.closing.Go(func() { _ = cc.Close() }) // fails only if closed already
+		}
+	}
 }
 
 // wake has a node's broken connections tried again at once: it has just called, so it is there.
@@ -176,22 +188,18 @@ func (p *peers) wake(node cluster.NodeID) {
 // close cuts all connections, and with them the calls under way.
 func (p *peers) close() {
 	p.mu.Lock()
-	p.closed = true
-	var dead []*grpc.ClientConn
-	for key, c := range p.known {
-		delete(p.known, key)
-		dead = append(dead, c.lines[:]...)
+	if !p.closed {
+		p.closed = true
+		for _, c := range p.known {
+			p.hangUp(c)
+		}
+		for c := range p.retired {
+			p.hangUp(c)
+		}
+		p.known, p.retired = nil, nil
 	}
 	p.mu.Unlock()
-	closeAll(dead)
-}
-
-func closeAll(conns []*grpc.ClientConn) {
-	for _, cc := range conns {
-		if cc != nil {
-			_ = cc.Close() // fails only if closed already
-		}
-	}
+	p.closing.Wait()
 }
 
 // connect makes a connection that is dialled with its first call.
@@ -210,7 +218,7 @@ func (p *peers) connect(to cluster.Endpoint) (*grpc.ClientConn, error) {
 		grpc.WithStaticStreamWindowSize(streamWindow),
 		grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithMaxHeaderListSize(headerListMax),
-		grpc.WithSharedWriteBuffer(true),
+		grpc.WithReadBufferSize(readBuffer),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDisableRetry(),
 		grpc.WithNoProxy(),

@@ -41,7 +41,8 @@ type Config struct {
 	// Listener takes the connections instead of Listen, if it is not nil. The port closes it.
 	Listener net.Listener
 	// Join serves one connection of a node that wants to join and so has no certificate yet; nil:
-	// none is served. The port closes the connection when Join returns.
+	// none is served. The context ends after JoinTimeout; then, and when Join returns, the port closes
+	// the connection.
 	Join func(ctx context.Context, c *tls.Conn)
 	// HandshakeTimeout is how long a connection may take to prove itself; 0: HandshakeTimeoutDefault.
 	HandshakeTimeout time.Duration
@@ -64,14 +65,16 @@ type Port struct {
 	creds     Credentials
 	serverTLS *tls.Config
 	join      func(ctx context.Context, c *tls.Conn)
-	log       *slog.Logger
-	pool      *pool
-	peers     *peers
-	gate      *gate
-	refusals  refusals
-	listener  net.Listener
-	server    *grpc.Server
-	host      atomic.Pointer[Host]
+	// joinTimeout is JoinTimeout, but in tests.
+	joinTimeout time.Duration
+	log         *slog.Logger
+	pool        *pool
+	peers       *peers
+	gate        *gate
+	refusals    refusals
+	listener    net.Listener
+	server      *grpc.Server
+	host        atomic.Pointer[Host]
 
 	life       context.Context // of handshakes and joins
 	end        context.CancelFunc
@@ -101,11 +104,11 @@ func Open(cfg Config) (*Port, error) {
 		}
 	}
 	p := &Port{
-		creds: cfg.Credentials, serverTLS: cfg.Credentials.ServerTLS(), join: cfg.Join, log: cfg.Logger,
+		creds: cfg.Credentials, serverTLS: cfg.Credentials.ServerTLS(), join: cfg.Join, joinTimeout: JoinTimeout, log: cfg.Logger,
 		pool: new(pool), gate: &gate{perHost: make(map[string]int)}, listener: cfg.Listener,
 	}
 	p.life, p.end = context.WithCancel(context.Background())
-	p.peers = &peers{creds: cfg.Credentials, dial: cfg.Dial, pool: p.pool, known: make(map[peerKey]*peerConns)}
+	p.peers = newPeers(cfg.Credentials, cfg.Dial, p.pool)
 	p.server = p.newServer(cmp.Or(cfg.HandshakeTimeout, HandshakeTimeoutDefault))
 	return p, nil
 }
@@ -121,7 +124,7 @@ func (p *Port) newServer(handshakeTimeout time.Duration) *grpc.Server {
 		grpc.MaxHeaderListSize(headerListMax),
 		grpc.StaticStreamWindowSize(streamWindow),
 		grpc.StaticConnWindowSize(connWindow),
-		grpc.SharedWriteBuffer(true),
+		grpc.ReadBufferSize(readBuffer),
 		grpc.NumStreamWorkers(uint32(4*runtime.GOMAXPROCS(0))), // their stacks have grown already
 		grpc.WaitForHandlers(true),
 		grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -106,6 +106,9 @@ func (p *SwitchPort) Call(ctx context.Context, to cluster.Endpoint, r *Request) 
 		return nil, err
 	}
 	op := opName(to, r.Method)
+	if ctx.Err() != nil {
+		return nil, expired(ctx, op)
+	}
 	host := p.served()
 	if host == nil {
 		return nil, cluster.Errorf(cluster.KindUnavailable, op, "this node does not serve yet, or not any more")

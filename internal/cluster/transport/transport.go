@@ -91,7 +91,8 @@ type Caller interface {
 	// Three things may happen. (1) The answer. (2) The peer answered with an error: the error
 	// has the peer's cluster.Kind, and AnswererStamp gives its stamp. (3) No answer: the error
 	// is of KindUnavailable and Unreachable tells true, unless the context was cancelled by
-	// the caller itself. In the last case the request may or may not have been executed.
+	// the caller itself, or over before the call. In the last case the request may or may not
+	// have been executed.
 	//
 	// Each call gets a deadline: the context's, or a default (CallTimeoutDefault; longer for a
 	// large body). With Large set and no deadline in the context, CallTimeoutDefault bounds the
