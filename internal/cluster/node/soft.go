@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -112,6 +113,8 @@ type waiter struct {
 	gone    atomic.Bool // nobody waits any more
 }
 
+var errLate = errors.New("the manager did not answer in time")
+
 // register tells the managers of owners whose holdings a commit has changed, and waits until they
 // have heard, at most RegisterWait for all. It gives the owners whose managers have not: for them
 // the reporter goes on, in this view and the next, until they have. The error is of a holding that
@@ -126,7 +129,7 @@ func (n *Node) register(ctx context.Context, owners []string) (late []cluster.Ho
 		}
 		waiters = append(waiters, &waiter{holding: h, heard: make(chan struct{})})
 	}
-	ctx, cancel := context.WithTimeout(ctx, RegisterWait)
+	ctx, cancel := context.WithTimeoutCause(ctx, RegisterWait, errLate)
 	defer cancel()
 	tell := func(l *loop) { l.register(waiters) }
 	if n.post(ctx, tell) != nil { // the commit is made: the manager must hear of it all the same
@@ -142,7 +145,7 @@ func (n *Node) register(ctx context.Context, owners []string) (late []cluster.Ho
 		w.gone.Store(true)
 		late = append(late, w.holding)
 	}
-	if len(late) > 0 && !n.ended() {
+	if len(late) > 0 && errors.Is(context.Cause(ctx), errLate) {
 		n.stats.registerLate.Add(int64(len(late)))
 		n.log.Warn("managers not told yet of changed holdings; going on in the background", "owners", len(late), "owner", late[0].Owner)
 	}

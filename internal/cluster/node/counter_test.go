@@ -1,0 +1,5 @@
+package node
+
+import "porcupine/internal/cluster"
+
+const typeCounter cluster.ObjectType = "counter"
