@@ -185,19 +185,18 @@ func TestStoppedPeer(t *testing.T) {
 
 	way.freeze()
 	stuck("stopped", 100*time.Millisecond, small)
-	stuck("stopped and full", 300*time.Millisecond, large)
-	stuck("stopped, payloads", 300*time.Millisecond, func() *Request { return &Request{Method: "m", Payload: make([]byte, 256<<10)} })
 	way.thaw()
 	reached(peer, "continued")
 
 	way.freeze()
-	stuck("stopped and full again", 300*time.Millisecond, large)
+	stuck("stopped and full", 200*time.Millisecond, large)
+	stuck("stopped, payloads", 200*time.Millisecond, func() *Request { return &Request{Method: "m", Payload: make([]byte, 256<<10)} })
 	way.cut() // killed
 	way.thaw()
 	reached(peer, "killed and started again")
 
 	way.freeze()
-	stuck("stopped a third time", 300*time.Millisecond, large)
+	stuck("stopped a third time", 200*time.Millisecond, large)
 	moved := cluster.Endpoint{ID: 1, Addr: stopped.Addr()}
 	if took, err := call(moved, slack, &Request{Method: "m"}); err != nil {
 		t.Errorf("call of a stopped peer's next address = %v after %v, want an answer", err, took)
