@@ -14,6 +14,22 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// BenchmarkDeliver stores 5,000-byte messages of 1,000 owners, each durable before the next of
+// its writer, on a real disk:
+//
+//	go test -run xxx -bench Deliver -benchtime 20000x ./internal/cluster/store
+//
+// On 2 cores (virtual machine, ext4, one fsync about 0.12 ms; client and hashing included):
+//
+//	writers   msgs/s   CPU a message   log fsyncs a message   bytes written / contents
+//	      1    4,056          172 µs                  1.000                       1.1-2.5
+//	     32   16,090           66 µs                  0.055                       1.1-2.5
+//	    128   22,587           67 µs                  0.016                       1.1-2.5
+//	     32   14,346           89 µs                  0.081                           1.4  (delivered, then deleted)
+//
+// The last column grows from 1.1 (log only) to about 2.5 (log, one table, about half of them
+// compacted once) over the first 100,000 messages. On the same machine with both cores busy
+// otherwise and fsyncs of 2 ms, 32 writers get 6,800 to 7,500 messages a second.
 func BenchmarkDeliver(b *testing.B) {
 	for _, writers := range []int{1, 32, 128} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) { deliver(b, writers, 0) })
@@ -21,7 +37,7 @@ func BenchmarkDeliver(b *testing.B) {
 }
 
 // BenchmarkDeliverAndDelete deletes each message as soon as 100 newer ones have arrived from
-// the same writer, as a POP user does.
+// the same writer, as a POP user does: most messages and their deletions never leave the memtable.
 func BenchmarkDeliverAndDelete(b *testing.B) { deliver(b, 32, 100) }
 
 func deliver(b *testing.B, writers, keep int) {

@@ -286,7 +286,7 @@ func TestD5_FlippedBits(t *testing.T) {
 	mem := vfs.NewMem()
 	s := mustOpen(t, testConfig(mem))
 	want := map[cluster.ObjectID][]byte{}
-	for i := range 40 {
+	for i := range 16 {
 		contents := noise(seeded(uint64(i)), 300)
 		u, body := put([]cluster.ObjectType{"message", "user"}[i%5/4], userName(i%3), fmt.Sprint(i), 1, contents, self)
 		mustApply(t, s, u, body)
