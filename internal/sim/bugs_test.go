@@ -68,6 +68,9 @@ var bugs = []bug{
 		"r.bases = append(r.bases, c.view.Epoch)", "r.bases = append(r.bases[:0], c.view.Epoch)", "M3"},
 	{"view acknowledged, not installed", membershipDir + "participant.go",
 		"c.install(now, v)\n\t\tc.send(m.From, Message{Kind: KindViewAck", "c.send(m.From, Message{Kind: KindViewAck", "M5"},
+	{"refused view sent again at once", membershipDir + "coordinator.go",
+		"if m.Epoch.Less(m.Promised) && m.Installed.Less(c.view.Epoch) {\n\t\t\t\tc.overtaken(now, m) //",
+		"if c.compareViews(now, m); m.Epoch.Less(m.Promised) && m.Installed.Less(c.view.Epoch) {\n\t\t\t\tc.overtaken(now, m) //", "M5"},
 	{"promise not honoured", membershipDir + "participant.go", "case v.Epoch.Less(c.promised):", "case v.Epoch.Less(c.view.Epoch):", "M2 S1 S2 M5 V1 V2"},
 }
 

@@ -106,21 +106,23 @@ func (c *Core) tickProbes(now time.Time) {
 		return
 	}
 	c.probes.next = time.Time{}
-	burst := 0
-	for _, addr := range slices.Sorted(maps.Keys(c.probes.byAddr)) {
-		p := c.probes.byAddr[addr]
-		if c.leave != nil || !c.isWanted(p) {
-			continue
-		}
-		if now.Before(p.next) {
+	var due []string
+	for addr, p := range c.probes.byAddr {
+		switch {
+		case c.leave != nil || !c.isWanted(p):
+		case now.Before(p.next):
 			c.probes.note(p.next)
-			continue
+		default:
+			due = append(due, addr)
 		}
-		if burst == ProbeBurstMax {
+	}
+	slices.Sort(due) // they are few, however many are known
+	for i, addr := range due {
+		if i == ProbeBurstMax {
 			c.probes.note(now.Add(c.cfg.ResendPeriod))
 			return
 		}
-		burst++
+		p := c.probes.byAddr[addr]
 		p.nonce, p.sent = c.freshNonce(), now
 		p.period = min(max(p.period, c.cfg.ResendPeriod), c.cfg.ProbePeriodMax)
 		p.next = now.Add(p.period*3/4 + c.jitter(p.period/2))
