@@ -79,8 +79,8 @@ type Alias struct {
 	Targets []string `json:"targets"`
 }
 
-// Directory is what the socket needs of users, domains and aliases. Lists are by name, after the
-// one given, at most limit long.
+// Directory is what the socket needs of users, domains and aliases. A list is one page, at most limit
+// long, in an order that is always the same but not that of names; it goes on after the name given.
 type Directory interface {
 	AddUser(ctx context.Context, address, password string) error
 	// AddUsers makes several users with one password, derived once and stored alike for all.

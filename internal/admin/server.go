@@ -129,6 +129,7 @@ func (s *Server) change(path string, f func(context.Context, *request) error) fu
 		if err := decode(r, &q); err != nil {
 			return nil, err
 		}
+		s.awaitReady(ctx)
 		err := f(ctx, &q)
 		if err != nil {
 			s.Logger.Info("admin command refused", "path", path, "object", q.object(), "err", err)
@@ -136,6 +137,29 @@ func (s *Server) change(path string, f func(context.Context, *request) error) fu
 			s.Logger.Info("admin command", "path", path, "object", q.object())
 		}
 		return struct{}{}, err
+	}
+}
+
+// How long a change waits for a node that is not ready: one that has just started does not know yet
+// which names are free.
+const (
+	readyWaitMax = 5 * time.Second
+	readyPoll    = 20 * time.Millisecond
+)
+
+// awaitReady waits a little for the node to be ready. When it is not, the command is tried all the
+// same, and says itself what is missing.
+func (s *Server) awaitReady(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, readyWaitMax)
+	defer cancel()
+	tick := time.NewTicker(readyPoll)
+	defer tick.Stop()
+	for s.Cluster.Ready() != nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
 	}
 }
 

@@ -60,19 +60,17 @@ func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	c.checked = now
 	fresh, modified, err := c.load(now)
-	if err != nil {
-		if c.current == nil {
-			return nil, err
-		}
+	switch {
+	case err != nil && c.current == nil:
+		return nil, err
+	case err != nil:
 		c.log.Error("the certificate could not be read again; the old one stays in use", "err", err)
-		return c.current, nil
-	}
-	if fresh != nil {
+	case fresh != nil:
 		c.current, c.modified = fresh, modified
 		c.log.Info("certificate for mail clients", "hostname", c.hostname, "not_after", fresh.Leaf.NotAfter)
 	}
-	if now.After(c.current.Leaf.NotAfter) {
-		c.log.Error("the certificate for mail clients has expired: clients refuse it; put a new one in its place", "file", c.cfg.Certificate, "not_after", c.current.Leaf.NotAfter)
+	if end := c.current.Leaf.NotAfter; now.After(end) {
+		c.log.Error("the certificate for mail clients has expired and they refuse it: put a new one in its place", "file", c.cfg.Certificate, "not_after", end)
 	}
 	return c.current, nil
 }

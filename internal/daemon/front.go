@@ -63,7 +63,9 @@ func (f *frontEnds) stop(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for i, r := range f.open {
 		wg.Go(func() {
-			if err := r.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
+			if f.d.hasFailed() {
+				r.server.Close()
+			} else if err := r.server.Shutdown(ctx); errors.Is(err, context.DeadlineExceeded) {
 				f.d.log.Warn("sessions did not finish in time", "field", r.field, "err", err)
 			} else if err != nil {
 				errs[i] = fmt.Errorf("%s: %w", r.field, err)

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"porcupine/internal/config"
+)
+
+// try runs one command line with that standard input, from a pipe.
+func try(t *testing.T, stdin string, args ...string) (code int, out, errOut string) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go func() {
+		defer w.Close()
+		_, _ = w.WriteString(stdin) // a command need not read it
+	}()
+	var b, eb bytes.Buffer
+	code = run(&env{ctx: t.Context(), in: r, out: &b, errOut: &eb}, args)
+	return code, b.String(), eb.String()
+}
+
+// Every command parses with what it needs, and none takes a password on the command line.
+func TestGrammar(t *testing.T) {
+	lines := []string{
+		"serve", "serve --config x.toml", "init", "token", "join", "status", "status --json", "node list",
+		"dev", "dev --nodes 5 --dir d --port-base 20000 --users 3", "dev --add --dir d",
+		"user add a@x.example", "user list", "user passwd a@x.example", "user remove a@x.example",
+		"user set a@x.example --quota-bytes 5GiB --quota-messages 10 --disable", "user set a@x.example --enable",
+		"domain add x.example", "domain add x.example --postmaster a@x.example --catch-all a@x.example",
+		"domain set x.example", "domain list", "domain remove x.example",
+		"alias add i@x.example a@x.example b@x.example", "alias list", "alias remove i@x.example",
+		"store verify", "store dump", "config", "version", "bench --smtp 127.0.0.1:25 --pop3 127.0.0.1:110 -c 4 -d 1s",
+	}
+	seen := map[string]bool{}
+	for _, line := range lines {
+		var c cli
+		parser, err := kong.New(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := parser.Parse(strings.Fields(line))
+		if err != nil {
+			t.Errorf("porcupine %s = %v", line, err)
+			continue
+		}
+		seen[strings.SplitN(parsed.Command(), " <", 2)[0]] = true
+	}
+	var c cli
+	parser, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(true) {
+		name := strings.TrimPrefix(leaf.FullPath(), parser.Model.Name+" ")
+		if !seen[name] {
+			t.Errorf("no line of this test parses %q", name)
+		}
+		if leaf.Help == "" {
+			t.Errorf("%q has no help", name)
+		}
+		for _, f := range leaf.Flags {
+			if strings.Contains(f.Name, "password") && f.Name != "password-env" {
+				t.Errorf("%q takes a password on the command line: --%s", name, f.Name)
+			}
+			if f.Help == "" {
+				t.Errorf("%q: --%s has no help", name, f.Name)
+			}
+		}
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "c.toml")
+	if err := os.WriteFile(conf, []byte("data_dir = \"data\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		args  string
+		stdin string
+		code  int
+		want  string // in what it prints, either way
+	}{
+		{"version", "", 0, "porcupine "},
+		{"config", "", 0, "[cluster]"},
+		{"", "", exitUsage, "--help"},
+		{"frobnicate", "", exitUsage, "--help"},
+		{"user add", "", exitUsage, "<address>"},
+		{"user set a@x --disable --enable", "", exitUsage, "can't be used together"},
+		{"user set a@x --quota-bytes lots", "", exitUsage, "write a whole number and a unit"},
+		{"user set a@x --config " + conf, "", exitFailed, "nothing to change"},
+		{"user set a@x --disable --config " + conf, "", exitFailed, "porcupine serve"},
+		{"user add a@x --config " + conf, "\n", exitFailed, "no password given"},
+		{"user add a@x --config " + conf, strings.Repeat("p", passwordMax+1), exitFailed, "that is no password"},
+		{"user add a@x --config " + conf, "secret\n", exitFailed, "porcupine serve"},
+		{"domain list --config " + conf, "", exitFailed, "porcupine serve"},
+		{"alias list --config " + conf, "", exitFailed, "porcupine serve"},
+		{"token --config " + conf, "", exitFailed, "porcupine serve"},
+		{"status --config " + conf, "", exitFailed, "porcupine serve"},
+		{"store verify --config " + conf, "", exitFailed, "holds no node"},
+		{"store dump --config " + conf, "", exitFailed, "holds no node"},
+		{"serve --config " + conf, "", exitFailed, "porcupine init"},
+		{"serve --config " + filepath.Join(dir, "none"), "", exitFailed, "--config"},
+		{"join --config " + conf, "not a token\n", exitFailed, "porcupine token"},
+		{"dev --nodes 0", "", exitFailed, "from 1 to"},
+		{"bench --smtp 192.0.2.1:25 --pop3 192.0.2.1:110", "", 2, "bench:"},
+		{"init --config " + conf, "", 0, "porcupine serve --config " + conf},
+		{"init --config " + conf, "", exitFailed, "belongs to a node already"},
+		{"store verify --config " + conf, "", 0, "0 faults"},
+		{"status --config " + conf, "", exitFailed, "porcupine serve"},
+	}
+	for _, tt := range tests {
+		code, out, errOut := try(t, tt.stdin, strings.Fields(tt.args)...)
+		if code != tt.code || !strings.Contains(out+errOut, tt.want) {
+			t.Errorf("porcupine %s = %d, %q, %q; want %d with %q", tt.args, code, out, errOut, tt.code, tt.want)
+		}
+		if code != 0 && out != "" {
+			t.Errorf("porcupine %s failed and printed %q to standard output", tt.args, out)
+		}
+	}
+}
+
+// A password from a pipe: one line, with or without its end, blanks kept.
+func TestPasswordFromAPipe(t *testing.T) {
+	for _, tt := range []struct{ in, want string }{
+		{"secret\n", "secret"}, {"secret\r\n", "secret"}, {"secret", "secret"}, {" se cret \nmore\n", " se cret "},
+		{"pässwörd\n", "pässwörd"}, {strings.Repeat("p", passwordMax-1) + "\n", strings.Repeat("p", passwordMax-1)},
+	} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.WriteString(tt.in); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := (&env{in: r}).password("Password")
+		if got != tt.want || err != nil {
+			t.Errorf("password of %q = %q, %v, want %q", tt.in, got, err, tt.want)
+		}
+		r.Close()
+	}
+}
+
+func TestQuotaText(t *testing.T) {
+	var c userSetCmd
+	parser, err := kong.New(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := parser.Parse([]string{"a@x.example", "--quota-bytes", "0", "--quota-messages", "0"}); err != nil {
+		t.Fatal(err)
+	}
+	if c.QuotaBytes == nil || *c.QuotaBytes != config.Size(0) || c.QuotaMessages == nil {
+		t.Errorf("0 means back to the cluster's limit, and must not be taken for nothing: %+v", c)
+	}
+}
