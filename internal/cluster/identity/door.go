@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -24,6 +25,32 @@ type Door struct {
 	// Admit refuses, with an error, the id of a node that is known already: a joiner must not
 	// become another node's double. nil: only this node's own id is refused.
 	Admit func(cluster.NodeID) error
+
+	refusals refusals
+}
+
+// refusalLogPeriod is the least time between two log lines about refused joiners: strangers must
+// not fill the log while a token is open.
+const refusalLogPeriod = time.Second
+
+// refusals counts the joiners refused since the last was logged.
+type refusals struct {
+	mu     sync.Mutex
+	logged time.Time
+	silent int
+}
+
+// next reports whether one more is to be logged, and how many were not since the last.
+func (r *refusals) next(now time.Time) (silent int, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if since := now.Sub(r.logged); since >= 0 && since < refusalLogPeriod {
+		r.silent++
+		return 0, false
+	}
+	silent = r.silent
+	r.logged, r.silent = now, 0
+	return silent, true
 }
 
 // Serve answers the one join request of a connection that negotiated JoinProtocol. The caller
@@ -36,7 +63,9 @@ func (d *Door) Serve(ctx context.Context, c *tls.Conn) {
 	log := d.Identity.logger.With("peer", c.RemoteAddr().String())
 	node, answer, err := d.receive(c)
 	if err != nil {
-		log.Warn("join refused", "node", node, "error", err)
+		if silent, ok := d.refusals.next(d.Identity.now()); ok {
+			log.Warn("join refused", "node", node, "error", err, "others_not_logged", silent)
+		}
 	}
 	if answer == nil {
 		return

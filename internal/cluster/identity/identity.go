@@ -74,7 +74,8 @@ func Init(files Files, o Options) (*Identity, error) {
 }
 
 // Load reads the identity that Init or Join wrote. It refuses with KindNotFound if there is none,
-// and renews the certificate if that is due.
+// and renews the certificate if that is due. A renewal that fails, on a full disk for example, is an
+// error only if the certificate has run out: Run tries again.
 func Load(files Files, o Options) (*Identity, error) {
 	o = o.withDefaults()
 	data, err := files.ReadFile(FileName)
@@ -103,9 +104,17 @@ func Load(files Files, o Options) (*Identity, error) {
 	o.Node = node
 	id := assemble(files, o, ca, cert)
 	if _, err := id.Renew(); err != nil {
-		return nil, err
+		if !o.Now().Before(cert.Leaf.NotAfter) {
+			return nil, err
+		}
+		id.notRenewed(err)
 	}
 	return id, nil
+}
+
+// notRenewed logs a renewal that failed and will be tried again.
+func (i *Identity) notRenewed(err error) {
+	i.logger.Error("certificate not renewed", "node", i.node, "not_after", i.NotAfter(), "error", err)
 }
 
 // vacant refuses when an identity is there already: a second one would cut the node off its data.
@@ -249,7 +258,7 @@ func (i *Identity) Run(ctx context.Context) {
 			return
 		case <-ticker.C:
 			if _, err := i.Renew(); err != nil {
-				i.logger.Error("certificate not renewed", "node", i.node, "not_after", i.NotAfter(), "error", err)
+				i.notRenewed(err)
 			}
 		}
 	}

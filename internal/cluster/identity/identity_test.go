@@ -204,6 +204,48 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// fullDisk can be read, and not written.
+type fullDisk struct{ *MemFiles }
+
+func (fullDisk) WriteFile(string, []byte) error { return errors.New("no space left on device") }
+
+// TestRenewalFails: a node whose disk is full starts, as long as its certificate is good.
+func TestRenewalFails(t *testing.T) {
+	clock := newClock()
+	_, files := mustInit(t, Options{Now: clock.Now})
+	var log bytes.Buffer
+	clock.advance(CertLife * 3 / 4)
+	id, err := Load(fullDisk{files}, Options{Now: clock.Now, Logger: logTo(&log)})
+	if err != nil || !strings.Contains(log.String(), "no space left") {
+		t.Fatalf("Load with a certificate that is due = %v, log %q; want it loaded, and a word in the log", err, log.String())
+	}
+	if renewed, err := id.Renew(); renewed || err == nil {
+		t.Errorf("Renew on a full disk = %v, %v; want an error", renewed, err)
+	}
+	clock.advance(CertLife / 4)
+	if _, err := Load(fullDisk{files}, Options{Now: clock.Now}); err == nil {
+		t.Error("Load with a certificate that has run out and cannot be renewed = nil, want an error")
+	}
+}
+
+// TestRefusalsInLog: strangers do not fill the log while a token is open.
+func TestRefusalsInLog(t *testing.T) {
+	var r refusals
+	start := newClock().Now()
+	for _, test := range []struct {
+		at     time.Duration
+		silent int
+		ok     bool
+	}{
+		{0, 0, true}, {1, 0, false}, {refusalLogPeriod - 1, 0, false}, {refusalLogPeriod, 2, true},
+		{refusalLogPeriod + 1, 0, false}, {-time.Hour, 1, true}, // the clock was set back
+	} {
+		if silent, ok := r.next(start.Add(test.at)); silent != test.silent || ok != test.ok {
+			t.Errorf("next after %v = %d, %v; want %d, %v", test.at, silent, ok, test.silent, test.ok)
+		}
+	}
+}
+
 // TestNoSecretInText: no verb and no log prints a key or the secret of a token.
 func TestNoSecretInText(t *testing.T) {
 	var log bytes.Buffer

@@ -34,7 +34,7 @@ const (
 	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 5 * time.Second
 
-	streamWindow = 512 << 10 // bytes under way in one stream
+	streamWindow = 256 << 10 // bytes under way in one stream: what a body that nobody reads may hold
 	connWindow   = 2 << 20   // and in one connection
 
 	headerListMax = 16 << 10 // bytes of HTTP/2 headers of a call: ours have some 200
