@@ -2,9 +2,7 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -13,123 +11,6 @@ import (
 
 	"porcupine/internal/cluster"
 )
-
-// acked is an acknowledged object: its type, and the nodes it lies on.
-type acked struct {
-	typ cluster.ObjectType
-	on  []cluster.NodeID
-}
-
-// isIn reports whether an entry has the object.
-func (a *acked) isIn(e *cluster.Entry) bool {
-	if a.typ == typeNote {
-		return len(e.Fragments) > 0
-	}
-	return len(e.Cached) > 0
-}
-
-// watcher asks all the time about owners that exist and owners that do not, from every machine that
-// is on, and knows which answers are wrong.
-type watcher struct {
-	w    *world
-	stop context.CancelFunc
-	done sync.WaitGroup
-
-	mu      sync.Mutex
-	known   map[string]acked // by owner
-	never   bool             // nothing may be proven not to exist
-	proven  int              // conclusive answers about what does not exist
-	answers int
-}
-
-func (w *world) watch(machines ...*machine) *watcher {
-	ctx, cancel := context.WithCancel(context.Background())
-	o := &watcher{w: w, stop: cancel, known: map[string]acked{}}
-	for _, m := range machines {
-		o.done.Go(func() { o.run(ctx, m.node, rand.New(rand.NewPCG(1, uint64(m.id)))) })
-	}
-	return o
-}
-
-// put stores an object; the watcher expects it from then on.
-func (o *watcher) put(m *machine, typ cluster.ObjectType, owner string, on ...cluster.NodeID) {
-	o.w.Helper()
-	m.put(typ, owner, "x", "contents", on...)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.known[owner] = acked{typ, on}
-}
-
-// proveNothing says that from now on nothing may be conclusive, as long as it is true.
-func (o *watcher) proveNothing(never bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.never = never
-}
-
-func (o *watcher) pick(rng *rand.Rand) (owner string, want *acked, never bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if i := rng.IntN(2 * (1 + len(o.known))); i < len(o.known) {
-		owner = slices.Sorted(maps.Keys(o.known))[i]
-		a := o.known[owner]
-		return owner, &a, o.never
-	}
-	return fmt.Sprintf("nobody-%d", rng.IntN(5000)), nil, o.never
-}
-
-func (o *watcher) run(ctx context.Context, n *Node, rng *rand.Rand) {
-	for ctx.Err() == nil {
-		owner, want, never := o.pick(rng)
-		e, err := n.Lookup(ctx, owner)
-		if err == nil {
-			o.judge(n, owner, want, never, &e)
-		} else if k := cluster.KindOf(err); k != cluster.KindUnavailable {
-			o.w.Errorf("V1: node %v: Lookup(%s) = %v, of kind %v", n.ID(), owner, err, k)
-		}
-		select {
-		case <-time.After(time.Duration(1+rng.IntN(10)) * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
-}
-
-// judge knows four kinds of wrong answers.
-func (o *watcher) judge(n *Node, owner string, want *acked, never bool, e *cluster.Entry) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.answers++
-	if want == nil {
-		if e.Knowledge == cluster.Conclusive {
-			o.proven++
-			if never && o.never {
-				o.w.Errorf("V1: node %v says that %s is proven not to exist, while nothing can be proven", n.ID(), owner)
-			}
-		}
-		return
-	}
-	switch {
-	case want.isIn(e):
-	case e.Knowledge == cluster.Conclusive && want.typ == typeCard:
-		o.w.Errorf("V1: node %v says that the card %s on %v is proven not to exist", n.ID(), owner, want.on)
-	case e.Knowledge >= cluster.Complete && slices.ContainsFunc(want.on, n.View().Contains):
-		// A node that holds it may have come back since the answer: what does the manager say now?
-		if again, ok := n.LocalEntry(context.Background(), owner); ok && again.Knowledge >= cluster.Complete &&
-			slices.ContainsFunc(want.on, n.View().Contains) && !want.isIn(&again) {
-			o.w.Errorf("S2: node %v says %v of %s and does not know that it lies on %v", n.ID(), e.Knowledge, owner, want.on)
-		}
-	}
-}
-
-// end stops asking.
-func (o *watcher) end() {
-	o.w.Helper()
-	o.stop()
-	o.done.Wait()
-	if o.answers == 0 {
-		o.w.Error("the watcher got no answer at all")
-	}
-}
 
 // A node is killed. V1: what lies on it never counts as proven absent, S2: what lies on the others
 // is never missing from a complete entry, S1: afterwards the soft state is what the disks say. The
@@ -190,7 +71,7 @@ func TestV1_SoleNodeAbsent(t *testing.T) {
 		a.kill()
 		o.proveNothing(true)
 		w.settle(b, c)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if e := b.lookup("nobody"); e.Knowledge != cluster.Complete {
 			t.Errorf("with a sole node absent Knowledge = %v, want complete", e.Knowledge)
 		}
@@ -204,7 +85,7 @@ func TestV1_SoleNodeAbsent(t *testing.T) {
 		if err := c.node.Update(context.Background(), u, body); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second) // the flag is looked at from time to time
+		pass(time.Second) // the flag is looked at from time to time
 		a.kill()
 		w.settle(b, c)
 		if e := c.lookup("nobody"); e.Knowledge != cluster.Conclusive {
@@ -229,7 +110,7 @@ func TestV1_TwoOfFiveAbsent(t *testing.T) {
 		e.kill()
 		w.settle(rest...)
 		o.proveNothing(true)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		for _, m := range rest {
 			if got := m.lookup("away"); got.Knowledge != cluster.Complete {
 				t.Errorf("node %v: Knowledge = %v with two nodes absent, want complete", m.id, got.Knowledge)
@@ -417,7 +298,7 @@ func TestM5_OneWayLink(t *testing.T) {
 			w.net.Cut(c.id, other)
 		}
 		w.settle(a, b)
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		w.settle(a, b)
 		if epochs := a.node.View().Epoch.Counter - before; epochs > 4 {
 			t.Errorf("a one-way link cost %d epochs, want a few", epochs)
@@ -455,7 +336,7 @@ func TestD3M2_PowerLoss(t *testing.T) {
 				if got := w.machines[i].node.View().Epoch; got.Counter <= epoch.Counter {
 					t.Errorf("M2: node %v begins in %v, after %v", w.machines[i].id, got, epoch)
 				}
-				time.Sleep(time.Duration(rng.IntN(2000)) * time.Millisecond)
+				pass(time.Duration(rng.IntN(2000)) * time.Millisecond)
 			}
 			w.settle(w.machines...)
 			w.checkS1(w.machines...)
@@ -468,131 +349,6 @@ func TestD3M2_PowerLoss(t *testing.T) {
 					t.Errorf("D3: entry of %s is %+v after power loss %d", s.id.Owner, e, round)
 				}
 			}
-		}
-	})
-}
-
-// A node that leaves tells the others: nobody has to miss its pings first, and what it managed is
-// answered for at once.
-func TestStop_OthersGoOnAtOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := boot(t, 3)
-		a, b, c := w.machines[0], w.machines[1], w.machines[2]
-		owner := c.managed(1)[0]
-		a.put(typeNote, owner, "x", "contents", a.id)
-		begun := time.Now()
-		if err := c.stop(); err != nil {
-			t.Errorf("Stop() = %v", err)
-		}
-		if v := a.node.View(); v.Contains(0x30) {
-			t.Error("Stop has returned, and the node is still a member")
-		}
-		if e := a.lookup(owner); len(e.Fragments) != 1 && e.Knowledge != cluster.Partial {
-			t.Errorf("after Stop Lookup = %+v, want the note, or partial knowledge", e)
-		}
-		w.settle(a, b)
-		if took := time.Since(begun); took > 500*time.Millisecond {
-			t.Errorf("the others had complete knowledge %v after the stop began, want at most 500ms", took)
-		}
-	})
-}
-
-// Nobody answers a node that wants to leave: it ends all the same, and says so.
-func TestStop_NobodyAnswers(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := boot(t, 2)
-		a, b := w.machines[0], w.machines[1]
-		w.net.Partition(ids(a), ids(b))
-		begun := time.Now()
-		err := a.stop()
-		if took := time.Since(begun); took > LeaveTimeout {
-			t.Errorf("Stop took %v, want at most %v", took, LeaveTimeout)
-		}
-		if err != nil && !cluster.IsKind(err, cluster.KindUnavailable) {
-			t.Errorf("Stop() = %v, want nothing worse than kind unavailable", err)
-		}
-	})
-}
-
-// Stop is good at any time, more than once, and from several places.
-func TestStop_AnyTime(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := boot(t, 1)
-		n := w.machines[0].node
-		var all sync.WaitGroup
-		for range 3 {
-			all.Go(func() {
-				if err := n.Stop(context.Background()); err != nil {
-					t.Errorf("Stop() = %v", err)
-				}
-			})
-		}
-		all.Wait()
-		if err := n.Start(); !cluster.IsKind(err, cluster.KindInvalid) {
-			t.Errorf("Start after Stop = %v, want kind invalid", err)
-		}
-		ctx := context.Background()
-		if _, err := n.Lookup(ctx, "x"); !cluster.IsKind(err, cluster.KindUnavailable) {
-			// The manager still knows; it just cannot confirm.
-			if e, _ := n.Lookup(ctx, "x"); e.Knowledge == cluster.Conclusive {
-				t.Errorf("Lookup after Stop = %+v, %v", e, err)
-			}
-		}
-		if err := n.Forget(ctx, 5); !cluster.IsKind(err, cluster.KindUnavailable) {
-			t.Errorf("Forget after Stop = %v, want kind unavailable", err)
-		}
-	})
-}
-
-// The membership state is durable before anything depends on it: a node whose disk fails takes no
-// part any more, says so once, and refuses everything (D10).
-func TestD10_MembershipStateNotDurable(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		w := boot(t, 3)
-		c := w.machines[2]
-		c.hooks.putMeta = func(name string) error {
-			if name == persistName {
-				return errors.New("disk failed")
-			}
-			return nil
-		}
-		before := c.node.View()
-		w.machines[1].kill() // a change, for which every member has to promise something
-		w.await("the failure", settleMax, func() error {
-			if w.onFatal.Load() == 0 {
-				return errors.New("OnFatal was not called")
-			}
-			return nil
-		})
-		w.settle(w.machines[0])
-		time.Sleep(5 * time.Second)
-		if n := w.onFatal.Load(); n != 1 {
-			t.Errorf("OnFatal was called %d times, want once", n)
-		}
-		if v := c.node.View(); v.Epoch != before.Epoch {
-			t.Errorf("the node went on to epoch %v, which is not durable", v.Epoch)
-		}
-		if err := c.node.Ready(); err == nil {
-			t.Error("Ready() = nil after the failure")
-		}
-		if err := c.tryPut(typeNote, "o", "x", "contents", c.id); !cluster.IsKind(err, cluster.KindUnavailable) {
-			t.Errorf("Update after the failure = %v, want kind unavailable", err)
-		}
-		if err := c.stop(); err != nil {
-			t.Errorf("Stop after the failure = %v", err)
-		}
-		c.hooks.putMeta = nil
-		w.machines[1].start()
-		c.start()
-		w.settle(w.machines...)
-
-		c.kill()
-		c.hooks.putMeta = func(string) error { return errors.New("disk failed") }
-		if err := c.tryStart(); !cluster.IsKind(err, cluster.KindUnavailable) {
-			t.Errorf("Start on a failed disk = %v, want kind unavailable", err)
-		}
-		if n := w.onFatal.Load(); n != 1 {
-			t.Errorf("OnFatal was called by a Start that failed")
 		}
 	})
 }

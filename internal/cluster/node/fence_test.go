@@ -149,7 +149,7 @@ func TestFullDisk(t *testing.T) {
 		a, b := w.machines[0], w.machines[1]
 		a.put(typeNote, "o", "old", "contents", b.id)
 		b.disk.free.Store(1 << 10)
-		time.Sleep(2 * time.Second) // the store looks once a second
+		pass(2 * time.Second) // the store looks once a second
 		for _, m := range w.machines {
 			if err := m.tryPut(typeNote, "o", "x", "contents", b.id); !cluster.IsKind(err, cluster.KindFull) {
 				t.Errorf("node %v: Update on a full disk = %v, want kind full", m.id, err)
@@ -216,7 +216,7 @@ func TestAttack40_ClockSkew(t *testing.T) {
 			t.Errorf("the refused object: %v, want kind not found", err)
 		}
 		a.put(typeNote, "o", "x", "contents", b.id) // the other way it is no harm
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if ahead := time.Duration(a.node.Stamp().Clock.Time - time.Now().UnixNano()); ahead > time.Second {
 			t.Errorf("the sane clock was moved %v ahead", ahead)
 		}
@@ -268,7 +268,7 @@ func TestR3_TimestampsOverRestarts(t *testing.T) {
 			t.Errorf("after 20 restarts the clock is %v ahead, more than anybody would take", ahead)
 		}
 		a.hooks.putMeta = func(string) error { return cluster.Errorf(cluster.KindUnavailable, "test", "disk failed") }
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		if _, err := a.node.timestamp(context.Background()); !cluster.IsKind(err, cluster.KindUnavailable) {
 			t.Errorf("timestamp that cannot be reserved: %v, want kind unavailable", err)
 		}

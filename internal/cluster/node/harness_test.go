@@ -32,6 +32,8 @@ import (
 const (
 	typeNote cluster.ObjectType = "note"
 	typeCard cluster.ObjectType = "card"
+	// typeCounter belongs to the second service, which knows the node from outside.
+	typeCounter cluster.ObjectType = "counter"
 )
 
 var testCluster = cluster.ID{0x6e, 0x6f, 0x64, 0x65}
@@ -97,6 +99,9 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 	t.Parallel()
 	synctest.Test(t, f)
 }
+
+// pass lets fake time pass.
+func pass(d time.Duration) { time.Sleep(d) }
 
 // newWorld makes machines without starting them. Every one is told the addresses of all.
 func newWorld(t testing.TB, count int) *world {

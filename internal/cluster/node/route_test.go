@@ -295,7 +295,7 @@ func TestRegister_NotStarvedByLaterOnes(t *testing.T) {
 					if err := a.node.apply(ctx, u, body); err != nil && ctx.Err() == nil {
 						t.Errorf("apply = %v", err)
 					}
-					time.Sleep(3 * time.Millisecond)
+					pass(3 * time.Millisecond)
 					u.Object.Deleted, u.Object.Replicas, u.Object.Size, u.Object.Sum = true, nil, 0, [32]byte{}
 					u.Previous = ids(a)
 					u.Object.Timestamp, _ = a.node.timestamp(ctx)
@@ -311,7 +311,7 @@ func TestRegister_NotStarvedByLaterOnes(t *testing.T) {
 			if took := time.Since(begun); took > time.Second {
 				t.Errorf("a commit took %v beside others of its owner, want at most 1s", took)
 			}
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 			deletion := cluster.Update{Object: cluster.Object{ID: cluster.ObjectID{Type: typeNote, Owner: owner, ID: fmt.Sprint(i)}, Deleted: true}, Previous: ids(a, b)}
 			if err := a.node.Update(ctx, deletion, nil); err != nil {
 				t.Errorf("deletion: %v", err)
