@@ -153,10 +153,11 @@ func mapMovesLittle(old, v *cluster.View) string {
 }
 
 // largestGoesOn is M3: a view continues the one that most of its members come from, so that a
-// merger costs the smaller side its soft state and not the larger. A network in disorder may
-// keep the coordinator from that view.
+// merger costs the smaller side its soft state and not the larger. A bad way between the
+// coordinator and the members may keep it from that view.
 func (c *check) largestGoesOn(v *cluster.View) string {
-	if c.w.net.disorder() || len(v.Members) == 1 { // alone: voted out, all is void
+	maker := c.w.byID[v.Epoch.Coordinator]
+	if c.w.net.loss > 0.05 || c.w.net.jitter > 100*time.Millisecond || len(v.Members) == 1 { // alone: voted out, all is void
 		return ""
 	}
 	kept, largest := 0, 0
@@ -166,7 +167,7 @@ func (c *check) largestGoesOn(v *cluster.View) string {
 			kept++
 		}
 		x := c.w.byID[m.ID]
-		if x.paused {
+		if x.paused || x.slow > 0 || c.w.net.links[maker.index][x.index].cut+c.w.net.links[x.index][maker.index].cut > 0 {
 			return ""
 		}
 		if old := c.previous[m.ID]; x.up() && old != nil && old.Contains(m.ID) {
