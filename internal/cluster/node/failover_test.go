@@ -166,6 +166,9 @@ func TestV1_NodeThatHasMetNobody(t *testing.T) {
 				if e := m.lookup("nobody"); e.Knowledge != tt.want {
 					t.Errorf("Knowledge = %v, want %v", e.Knowledge, tt.want)
 				}
+				if known := m.node.Known(); len(known) != 1 || known[0].ID != m.id {
+					t.Errorf("Known() = %+v, want this node alone", known)
+				}
 			})
 		})
 	}

@@ -186,12 +186,12 @@ func (l *loop) fail(err error) {
 func (l *loop) known() {
 	known := l.members.Known()
 	l.n.stats.known.Store(&known)
-	l.met = l.met || len(known) > 1
-	if !l.met {
-		known = append(slices.Clone(known), cluster.Known{Sole: true}) // NoNode is never a member
+	counted := known
+	if l.met = l.met || len(known) > 1; !l.met {
+		counted = append(slices.Clone(known), cluster.Known{Sole: true}) // NoNode is never a member
 	}
 	l.n.soft.mu.Lock()
-	l.n.soft.manager.SetKnown(known)
+	l.n.soft.manager.SetKnown(counted)
 	l.n.soft.mu.Unlock()
 }
 
