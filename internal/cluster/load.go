@@ -8,7 +8,7 @@ type Load struct {
 	Commit   time.Duration // recent service time of one durable commit; 0: not known
 	DiskFull bool          // takes no new objects
 	DiskFree int64         // bytes
-	Objects  int64         // objects held, tombstones not counted
+	Objects  int64         // objects held of types that are not cached (messages), tombstones not counted
 	Owners   int64         // owners managed in soft state
 	Draining bool          // on its way out: takes no new objects
 	Sole     bool          // holds a cached object that lies on no other node (see Known)

@@ -58,8 +58,8 @@ type Metrics struct {
 	Broken     int64         // broken rules of the layout; anything but 0 is a bug
 	Failed     bool          // the store is dead (gauge)
 
-	Objects    int64 // held, tombstones not counted (gauge)
-	Contents   int64 // bytes of their contents (gauge)
+	Objects    int64 // held of types that are not cached, tombstones not counted (gauge)
+	Contents   int64 // bytes of the contents of all objects, cached ones too (gauge)
 	DiskFree   int64 // bytes (gauge)
 	DiskFull   bool  // new objects are refused (gauge)
 	DiskUsed   int64 // bytes of the engine's files (gauge)

@@ -79,8 +79,10 @@ func (m *model) check(t *testing.T, s *Store) {
 		if want.object.Deleted {
 			continue
 		}
-		live++
-		if id.Type == "user" && len(want.object.Replicas) == 1 {
+		switch {
+		case id.Type != "user":
+			live++
+		case len(want.object.Replicas) == 1:
 			sole++
 		}
 		if b := readBody(t, s, id); !bytes.Equal(b, want.contents) {

@@ -125,10 +125,11 @@ func TestLoad(t *testing.T) {
 		sole    bool
 	}{
 		{"message here alone", func() (cluster.Update, cluster.Body) { return put("message", "a", "1", 1, nil, self) }, 1, false},
-		{"user here alone", func() (cluster.Update, cluster.Body) { return put("user", "a", "1", 1, nil, self) }, 2, true},
-		{"user elsewhere too", func() (cluster.Update, cluster.Body) { return put("user", "a", "1", 2, nil, self, other) }, 2, false},
-		{"another alone", func() (cluster.Update, cluster.Body) { return put("user", "b", "1", 3, nil, self) }, 3, true},
-		{"tombstone of it", func() (cluster.Update, cluster.Body) { return remove("user", "b", "1", 4, self), nil }, 2, false},
+		{"user here alone", func() (cluster.Update, cluster.Body) { return put("user", "a", "1", 1, nil, self) }, 1, true},
+		{"user elsewhere too", func() (cluster.Update, cluster.Body) { return put("user", "a", "1", 2, nil, self, other) }, 1, false},
+		{"another alone", func() (cluster.Update, cluster.Body) { return put("user", "b", "1", 3, nil, self) }, 1, true},
+		{"tombstone of it", func() (cluster.Update, cluster.Body) { return remove("user", "b", "1", 4, self), nil }, 1, false},
+		{"another message", func() (cluster.Update, cluster.Body) { return put("message", "b", "1", 5, nil, self, other) }, 2, false},
 		{"message moves away", func() (cluster.Update, cluster.Body) { return put("message", "a", "1", 5, nil, other) }, 1, false},
 	}
 	for _, st := range steps {

@@ -150,9 +150,11 @@ func (c *committer) tally(st *staged, o *cluster.Object, sign int64) {
 	if o.Deleted {
 		return
 	}
-	c.state.Objects += sign
 	c.state.Bytes += sign * o.Size
-	if st.cached && isSole(o) {
+	switch {
+	case !st.cached:
+		c.state.Objects += sign
+	case isSole(o):
 		c.state.Sole += sign
 	}
 }

@@ -160,9 +160,11 @@ func (v *verifier) object(key, value []byte) error {
 	}
 	o := &r.Object
 	if !o.Deleted {
-		v.total.Objects++
 		v.total.Bytes += o.Size
-		if p == layout.PrefixCached && isSole(o) {
+		switch {
+		case p == layout.PrefixObject:
+			v.total.Objects++
+		case isSole(o):
 			v.total.Sole++
 		}
 	}

@@ -136,7 +136,7 @@ type Load struct {
 	Commit        uint64                 `protobuf:"varint,2,opt,name=commit,proto3" json:"commit,omitempty"` // nanoseconds
 	DiskFull      bool                   `protobuf:"varint,3,opt,name=disk_full,json=diskFull,proto3" json:"disk_full,omitempty"`
 	DiskFree      uint64                 `protobuf:"varint,4,opt,name=disk_free,json=diskFree,proto3" json:"disk_free,omitempty"` // bytes
-	Objects       uint64                 `protobuf:"varint,5,opt,name=objects,proto3" json:"objects,omitempty"`
+	Objects       uint64                 `protobuf:"varint,5,opt,name=objects,proto3" json:"objects,omitempty"`                   // of types that are not cached
 	Owners        uint64                 `protobuf:"varint,6,opt,name=owners,proto3" json:"owners,omitempty"`
 	Draining      bool                   `protobuf:"varint,7,opt,name=draining,proto3" json:"draining,omitempty"`
 	Sole          bool                   `protobuf:"varint,8,opt,name=sole,proto3" json:"sole,omitempty"`

@@ -11,8 +11,8 @@ import (
 type State struct {
 	Seq     uint64 // sequence number of the commit
 	Time    int64  // largest Timestamp.Time ever applied
-	Objects int64  // objects held, tombstones not counted
-	Bytes   int64  // of their contents
+	Objects int64  // objects held of types that are not cached, tombstones not counted
+	Bytes   int64  // of the contents of all objects, cached ones too
 	Sole    int64  // cached objects, tombstones not counted, that lie on this node alone
 }
 
