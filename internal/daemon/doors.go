@@ -41,7 +41,7 @@ func (d *daemon) openDoors() error {
 	if err != nil {
 		return err
 	}
-	d.serveHTTP("admin socket", ln, &http.Server{Handler: server.Handler()})
+	d.serveHTTP("admin socket", ln, &http.Server{Handler: server.Handler(), ReadHeaderTimeout: headerTimeout})
 	if d.cfg.HTTP.Listen == config.Off {
 		return nil
 	}

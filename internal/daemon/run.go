@@ -20,7 +20,7 @@ func Run(ctx context.Context, cfg config.Config, logs io.Writer) error {
 		return err
 	}
 	d := newDaemon(cfg, log)
-	defer d.stop()
+	defer func() { _ = d.stop() }() // its errors are in the log
 	steps := []struct {
 		name string
 		do   func() error

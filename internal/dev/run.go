@@ -269,18 +269,18 @@ func (c *group) watch(ctx context.Context) {
 // stop ends all nodes at once and waits for them.
 func (c *group) stop() error {
 	c.stopOnce.Do(func() {
-		errs := make([]error, len(c.processes))
+		stopped := make([]error, len(c.processes))
 		pids := map[int]int{}
 		var wg sync.WaitGroup
 		for i, p := range c.processes {
 			pids[p.node.Number] = 0
-			wg.Go(func() { errs[i] = p.stop() })
+			wg.Go(func() { stopped[i] = p.stop() })
 		}
 		wg.Wait()
+		c.stopErr = errors.Join(stopped...)
 		if len(pids) > 0 {
-			errs = append(errs, c.record(pids))
+			c.stopErr = errors.Join(c.stopErr, c.record(pids))
 		}
-		c.stopErr = errors.Join(errs...)
 	})
 	return c.stopErr
 }

@@ -44,7 +44,7 @@ func deliver(b *testing.B, writers, keep int) {
 	cfg := testConfig(vfs.Default)
 	cfg.Dir, cfg.MemTableSize, cfg.MinFree = b.TempDir(), MemTableSizeDefault, 1<<20
 	if dir := os.Getenv("STORE_BENCH_DIR"); dir != "" {
-		d, err := os.MkdirTemp(dir, "store")
+		d, err := os.MkdirTemp(dir, "store") //nolint:usetesting // on the disk that is to be measured
 		if err != nil {
 			b.Fatal(err)
 		}

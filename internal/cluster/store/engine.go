@@ -64,7 +64,7 @@ func (s *Store) engineOptions() *pebble.Options {
 			// A broken promise about single deletions: a bug of ours.
 			PossibleAPIMisuse: func(info pebble.PossibleAPIMisuseInfo) {
 				s.count.broken.Add(1)
-				s.cfg.Logger.Error("store: broken rule of the layout, please report it", "kind", info.Kind, "key", fmt.Sprintf("%q", []byte(info.UserKey)))
+				s.cfg.Logger.Error("store: broken rule of the layout, please report it", "kind", info.Kind, "key", fmt.Sprintf("%q", info.UserKey))
 			},
 			WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 				s.count.stalls.Add(1)

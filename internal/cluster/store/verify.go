@@ -121,7 +121,7 @@ func (v *verifier) recount(b cluster.Bucket, owner string) (layout.Header, error
 			}
 			_, _, id, err := layout.ParseObjectKey(key)
 			if err != nil {
-				return nil // reported by objects
+				return nil //nolint:nilerr // reported by objects
 			}
 			r, _, err := layout.ParseRecord(key, value)
 			if err == nil && !r.Object.Deleted {
@@ -224,7 +224,7 @@ func (v *verifier) bodies() error {
 		})
 		switch {
 		case err != nil:
-			return nil // reported by objects
+			return nil //nolint:nilerr // reported by objects
 		case !found || r.Number != number:
 			v.problem(cluster.KindInternal, name, "belong to no object (they name %q)", objectKey)
 			return nil

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"slices"
 
@@ -123,7 +124,7 @@ func (n *Node) Update(ctx context.Context, u cluster.Update, body cluster.Body) 
 	var contents []byte
 	if body != nil {
 		contents = make([]byte, body.Size())
-		if _, err := body.ReadAt(contents, 0); err != nil && err != io.EOF {
+		if _, err := body.ReadAt(contents, 0); err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -109,7 +110,7 @@ func (p *Delivery) sumOf(body cluster.Body) (sum [sha256.Size]byte, err error) {
 		n, err := body.ReadAt(buffer[:min(sumBuffer, size-at)], at)
 		h.Write(buffer[:n])
 		at += int64(n)
-		if err != nil && (err != io.EOF || at < size) {
+		if err != nil && (!errors.Is(err, io.EOF) || at < size) {
 			return sum, err
 		}
 	}

@@ -134,7 +134,11 @@ func (s *Server) refuse(raw net.Conn, why Reason) {
 func (s *Server) serve(c *Conn) {
 	defer s.sessions.Done()
 	defer s.forget(c)
-	defer s.recoverPanic(c)
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(c, r)
+		}
+	}()
 	if s.cfg.ImplicitTLS {
 		if err := c.StartTLS(s.force); err != nil {
 			s.cfg.Logger.Debug("TLS handshake failed", "remote", c.remote, "error", err)
@@ -144,13 +148,8 @@ func (s *Server) serve(c *Conn) {
 	s.cfg.Handler(s.force, c)
 }
 
-// recoverPanic keeps a panic of one session from the others (attack 40): it is logged, and the
-// connection closes.
-func (s *Server) recoverPanic(c *Conn) {
-	r := recover()
-	if r == nil {
-		return
-	}
+// panicked logs a panic that ends one session and no other (attack 40); the connection closes.
+func (s *Server) panicked(c *Conn, r any) {
 	stack := debug.Stack()
 	s.cfg.Observer.Panicked(s.cfg.Service)
 	s.cfg.Logger.Error("session panicked; its connection is closed, others go on",

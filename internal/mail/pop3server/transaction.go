@@ -134,7 +134,7 @@ func (s *session) copyText(body io.Reader, buf []byte, n int, whole bool, lines 
 	}
 	for {
 		if _, werr := to.Write(buf[:n]); werr != nil {
-			return octets, nil
+			return octets, nil //nolint:nilerr // it comes out at the next flush
 		}
 		octets += int64(n)
 		if whole || head != nil && head.Full() {

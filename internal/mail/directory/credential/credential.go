@@ -215,7 +215,7 @@ func parse(s string) (p Params, salt, hash []byte, err error) {
 func newSCRAM(password string, iterations int) (*SCRAM, error) {
 	prepared, err := stringprep.SASLprep.Prepare(password)
 	if err != nil {
-		return nil, nil //nolint:nilnil // no keys is an outcome, not a failure
+		return nil, nil //nolint:nilerr,nilnil // no keys is an outcome, not a failure
 	}
 	s := &SCRAM{Iterations: iterations, Salt: random(SaltLength)}
 	salted, err := pbkdf2.Key(sha256.New, prepared, s.Salt, iterations, sha256.Size)

@@ -179,7 +179,7 @@ func (m *Message) ReadAt(p []byte, off int64) (int, error) {
 		return 0, fmt.Errorf("read spooled message at %d: negative offset", off)
 	case m.file != nil:
 		n, err := m.file.ReadAt(p, off)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			err = cluster.Errorf(cluster.KindInternal, "read spool file", "%w", err)
 		}
 		return n, err
