@@ -98,7 +98,8 @@ func TestSeededBugsCanBePlanted(t *testing.T) {
 	}
 }
 
-// TestSeededBugsAreFound plants one bug after the other and looks for it from seed 1 on.
+// TestSeededBugsAreFound plants one bug after the other and looks for it from seed 1 on, ten
+// minutes a seed.
 func TestSeededBugsAreFound(t *testing.T) {
 	if !*bugsFlag {
 		t.Skip("takes minutes; run it with -sim.bugs")
@@ -110,7 +111,7 @@ func TestSeededBugsAreFound(t *testing.T) {
 		}
 		t.Run(b.name, func(t *testing.T) {
 			test := b.build(t)
-			out, err := exec.Command(test, "-test.run", "TestMany$", "-sim.seeds", "1000", "-sim.hours", "1000000").CombinedOutput()
+			out, err := exec.Command(test, "-test.run", "TestMany$", "-sim.seeds", "1000", "-sim.hours", "1000000", "-sim.break", "10m").CombinedOutput()
 			m := found.FindSubmatch(out)
 			if err == nil || m == nil {
 				t.Fatalf("not found in 1000 seeds:\n%s", out)

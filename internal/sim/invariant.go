@@ -44,6 +44,7 @@ func (c *check) that(invariant, text string) {
 	}
 	c.failure = &Failure{
 		Seed:      c.w.opt.Seed,
+		Break:     c.w.given,
 		Invariant: invariant,
 		At:        time.Duration(c.w.now),
 		Text:      text,

@@ -12,6 +12,7 @@ var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "replay this seed (TestReplay)")
 	hoursFlag = flag.Float64("sim.hours", 0, "simulate at least this many cluster-hours (TestMany)")
 	nodesFlag = flag.Int("sim.nodes", 30, "nodes of TestScale")
+	breakFlag = flag.Duration("sim.break", 0, "length of the phase of faults in TestMany and TestReplay; 0: drawn from the seed")
 	firstFlag = flag.Uint64("sim.first", 1, "first seed of TestMany")
 )
 
@@ -41,7 +42,7 @@ func TestReplay(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("give a seed with -sim.seed=N")
 	}
-	r := Run(Options{Seed: *seedFlag, Log: os.Stdout})
+	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Log: os.Stdout})
 	t.Logf("seed %d: %d nodes, trace %016x, %+v", r.Seed, r.Nodes, r.Trace, r.Stats)
 	if r.Failure != nil {
 		t.Fatal(r.Failure)
@@ -59,7 +60,7 @@ func TestMany(t *testing.T) {
 			break
 		}
 		at := time.Now()
-		r := Run(Options{Seed: seed})
+		r := Run(Options{Seed: seed, Break: *breakFlag})
 		if testing.Verbose() && time.Since(at) > 5*time.Second {
 			t.Logf("seed %d took %v: %v", seed, time.Since(at).Round(time.Millisecond), r.Stats.String())
 		}

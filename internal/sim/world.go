@@ -17,6 +17,7 @@ var start = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 // World is one run.
 type World struct {
 	opt    Options
+	given  time.Duration // opt.Break as it was given
 	id     cluster.ID
 	now    int64 // nanoseconds since start
 	queue  queue
@@ -122,6 +123,7 @@ type Result struct {
 // Failure is a broken invariant.
 type Failure struct {
 	Seed      uint64
+	Break     time.Duration // Options.Break, if it was given
 	Invariant string
 	At        time.Duration
 	Text      string
@@ -133,12 +135,16 @@ func (f *Failure) Error() string {
 	for _, l := range f.Last {
 		s += "  " + l + "\n"
 	}
-	return s + fmt.Sprintf("replay: go test ./internal/sim -run TestReplay -v -sim.seed=%d", f.Seed)
+	s += fmt.Sprintf("replay: go test ./internal/sim -run TestReplay -v -sim.seed=%d", f.Seed)
+	if f.Break != 0 {
+		s += fmt.Sprintf(" -sim.break=%v", f.Break)
+	}
+	return s
 }
 
 // newWorld prepares a run.
 func newWorld(opt Options) *World {
-	w := &World{opt: opt, byID: make(map[cluster.NodeID]*node), byAddr: make(map[string]*node)}
+	w := &World{opt: opt, given: opt.Break, byID: make(map[cluster.NodeID]*node), byAddr: make(map[string]*node)}
 	w.trace.hash = opt.Seed
 	w.check.init(w)
 	w.faults.w, w.faults.rng = w, w.stream("faults")
