@@ -27,6 +27,9 @@ func InBubble(t *testing.T, f func(t *testing.T)) { t.Helper(); inBubble(t, f) }
 // Pass lets fake time pass.
 func Pass(d time.Duration) { pass(d) }
 
+// Rounds is how often a test repeats itself.
+func Rounds(n int) int { return rounds(n) }
+
 // Bounce kills a machine, waits until the others have gone on without it, and starts it again.
 func (m Machines) Bounce(i int) {
 	m.w.Helper()

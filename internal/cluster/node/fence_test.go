@@ -248,8 +248,8 @@ func TestR3_TimestampsOverRestarts(t *testing.T) {
 		a.put(typeCard, "o", "x", "first", b.id)
 		first := a.lookup("o").Cached[0].Object.Timestamp
 		b.kill() // nobody is left to tell the time
-		a.skew = -5 * time.Second
 		a.kill()
+		a.skew = -5 * time.Second
 		a.start()
 		second, err := a.node.timestamp(context.Background())
 		if err != nil || second.Compare(first) <= 0 {
@@ -267,12 +267,12 @@ func TestR3_TimestampsOverRestarts(t *testing.T) {
 		if ahead := time.Duration(second.Time - time.Now().UnixNano()); ahead > cluster.ClockSkewMax {
 			t.Errorf("after 20 restarts the clock is %v ahead, more than anybody would take", ahead)
 		}
-		a.hooks.putMeta = func(string) error { return cluster.Errorf(cluster.KindUnavailable, "test", "disk failed") }
+		a.failWrites(func(string) error { return cluster.Errorf(cluster.KindUnavailable, "test", "disk failed") })
 		pass(20 * time.Second)
 		if _, err := a.node.timestamp(context.Background()); !cluster.IsKind(err, cluster.KindUnavailable) {
 			t.Errorf("timestamp that cannot be reserved: %v, want kind unavailable", err)
 		}
-		a.hooks.putMeta = nil
+		a.failWrites(nil)
 		for i := range 3 {
 			if err := a.tryPut(typeNote, "o", fmt.Sprint(i), "contents", a.id); err != nil {
 				t.Errorf("Update afterwards = %v", err)

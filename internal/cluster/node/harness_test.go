@@ -67,11 +67,19 @@ type machine struct {
 	node  *Node // nil: off
 }
 
-// hooks are faults of one machine's own; each function may be nil.
+// hooks are faults of one machine's own.
 type hooks struct {
-	send    func(method string, to cluster.NodeID) error // instead of a call
-	putMeta func(name string) error                      // instead of a durable write
+	send    atomic.Pointer[func(method string, to cluster.NodeID) error] // may fail a call
+	putMeta atomic.Pointer[func(name string) error]                      // may fail a durable write
 }
+
+// failCalls has f decide which calls of the machine fail; nil: none.
+func (m *machine) failCalls(f func(method string, to cluster.NodeID) error) {
+	m.hooks.send.Store(&f)
+}
+
+// failWrites has f decide which durable writes of values fail; nil: none.
+func (m *machine) failWrites(f func(name string) error) { m.hooks.putMeta.Store(&f) }
 
 // disk is a file system in memory that says how much room there is.
 type disk struct {
@@ -102,6 +110,15 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 
 // pass lets fake time pass.
 func pass(d time.Duration) { time.Sleep(d) }
+
+// rounds is how often a test repeats itself: once with -short and with the race detector, with which
+// the storage engine checks itself at every step and a boot takes seconds.
+func rounds(n int) int {
+	if raceEnabled || testing.Short() {
+		return 1
+	}
+	return n
+}
 
 // newWorld makes machines without starting them. Every one is told the addresses of all.
 func newWorld(t testing.TB, count int) *world {
@@ -405,8 +422,8 @@ type hookedStore struct {
 }
 
 func (s hookedStore) PutMeta(ctx context.Context, name string, value []byte) error {
-	if f := s.m.hooks.putMeta; f != nil {
-		if err := f(name); err != nil {
+	if f := s.m.hooks.putMeta.Load(); f != nil && *f != nil {
+		if err := (*f)(name); err != nil {
 			return err
 		}
 	}
@@ -420,8 +437,8 @@ type hookedLink struct {
 }
 
 func (l hookedLink) Call(ctx context.Context, to cluster.Endpoint, r *transport.Request) (*transport.Response, error) {
-	if f := l.m.hooks.send; f != nil {
-		if err := f(r.Method, to.ID); err != nil {
+	if f := l.m.hooks.send.Load(); f != nil && *f != nil {
+		if err := (*f)(r.Method, to.ID); err != nil {
 			return nil, err
 		}
 	}

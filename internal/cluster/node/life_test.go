@@ -88,12 +88,12 @@ func TestD10_MembershipStateNotDurable(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		c := w.machines[2]
-		c.hooks.putMeta = func(name string) error {
+		c.failWrites(func(name string) error {
 			if name == persistName {
 				return errors.New("disk failed")
 			}
 			return nil
-		}
+		})
 		before := c.node.View()
 		w.machines[1].kill() // a change, for which every member has to promise something
 		w.await("the failure", settleMax, func() error {
@@ -119,13 +119,13 @@ func TestD10_MembershipStateNotDurable(t *testing.T) {
 		if err := c.stop(); err != nil {
 			t.Errorf("Stop after the failure = %v", err)
 		}
-		c.hooks.putMeta = nil
+		c.failWrites(nil)
 		w.machines[1].start()
 		c.start()
 		w.settle(w.machines...)
 
 		c.kill()
-		c.hooks.putMeta = func(string) error { return errors.New("disk failed") }
+		c.failWrites(func(string) error { return errors.New("disk failed") })
 		if err := c.tryStart(); !cluster.IsKind(err, cluster.KindUnavailable) {
 			t.Errorf("Start on a failed disk = %v, want kind unavailable", err)
 		}

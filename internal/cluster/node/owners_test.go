@@ -93,12 +93,12 @@ func TestV2_OwnersOfIncompleteBuckets(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		a, b := w.machines[0], w.machines[1]
-		b.hooks.send = func(method string, _ cluster.NodeID) error {
+		b.failCalls(func(method string, _ cluster.NodeID) error {
 			if method == call.MethodPush { // what b holds, a never hears
 				return cluster.Errorf(cluster.KindUnavailable, "test", "refused")
 			}
 			return nil
-		}
+		})
 		a.start()
 		b.start()
 		w.await("one view", settleMax, func() error {
@@ -115,7 +115,7 @@ func TestV2_OwnersOfIncompleteBuckets(t *testing.T) {
 		if e := b.lookup(a.managed(1)[0]); e.Knowledge != cluster.Partial {
 			t.Errorf("Knowledge = %v, want partial", e.Knowledge)
 		}
-		b.hooks.send = nil
+		b.failCalls(nil)
 		w.settle(a, b)
 		if _, err := a.node.Owners(context.Background(), typeCard, "", 10); err != nil {
 			t.Errorf("afterwards Owners = %v", err)

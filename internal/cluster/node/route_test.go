@@ -236,12 +236,12 @@ func TestV1_ManagerDoesNotHear(t *testing.T) {
 		w := boot(t, 3)
 		a, b, c := w.machines[0], w.machines[1], w.machines[2]
 		owner := c.managed(1)[0]
-		b.hooks.send = func(method string, to cluster.NodeID) error {
+		b.failCalls(func(method string, to cluster.NodeID) error {
 			if method == call.MethodPush && to == c.id {
 				return cluster.Errorf(cluster.KindUnavailable, "test", "refused")
 			}
 			return nil
-		}
+		})
 		begun := time.Now()
 		a.put(typeNote, owner, "x", "contents", b.id)
 		if took := time.Since(begun); took < RegisterWait || took > RegisterWait+time.Second {
@@ -257,7 +257,7 @@ func TestV1_ManagerDoesNotHear(t *testing.T) {
 		if n := b.node.Metrics().RegistrationsLate; n < 3 {
 			t.Errorf("Metrics().RegistrationsLate = %d, want 3", n)
 		}
-		b.hooks.send = nil
+		b.failCalls(nil)
 		w.settle(a, b, c)
 		if err := a.node.Update(context.Background(), u, body); err != nil {
 			t.Errorf("the card, tried again: %v", err)

@@ -34,7 +34,7 @@ func TestSeam_CountersCountOnce(t *testing.T) {
 		for i := range acked {
 			clients.Go(func() { acked[i], tried[i] = count(ctx, t, at, i) })
 		}
-		for i := range 3 {
+		for i := range node.Rounds(3) {
 			machines.Bounce(i)
 		}
 		stop()
@@ -45,7 +45,7 @@ func TestSeam_CountersCountOnce(t *testing.T) {
 			if err != nil || got < acked[i] || got > tried[i] {
 				t.Errorf("%s = %d, %v; want %d acknowledged to %d tried", name, got, err, acked[i], tried[i])
 			}
-			if acked[i] < 100 {
+			if acked[i] < 50 {
 				t.Errorf("%s: only %d increments in all that time", name, acked[i])
 			}
 		}

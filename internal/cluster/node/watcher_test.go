@@ -86,7 +86,7 @@ func (o *watcher) run(ctx context.Context, n *Node, rng *rand.Rand) {
 			o.w.Errorf("V1: node %v: Lookup(%s) = %v, of kind %v", n.ID(), owner, err, k)
 		}
 		select {
-		case <-time.After(time.Duration(1+rng.IntN(10)) * time.Millisecond):
+		case <-time.After(time.Duration(5+rng.IntN(30)) * time.Millisecond):
 		case <-ctx.Done():
 		}
 	}
