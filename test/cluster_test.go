@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -82,25 +83,18 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// freeBase finds a port base whose thousand ports look free.
+// freeBase finds a port base whose ports are free, below the ports that systems give to clients: a
+// client of ours must not sit on the port of a node that is about to start again.
 func freeBase(t *testing.T) int {
 	t.Helper()
-	for range 50 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := ln.Addr().(*net.TCPAddr).Port
-		ln.Close()
-		base := port / 1000 * 1000
-		if base < 11000 || base > 60000 {
-			continue
-		}
-		if allFree(base) {
+	const lowest, highest = 11000, 31000
+	bases := rand.Perm((highest - lowest) / 1000)
+	for _, i := range bases {
+		if base := lowest + 1000*i; allFree(base) {
 			return base
 		}
 	}
-	t.Skip("no thousand free ports in a row were found on this machine")
+	t.Skip("no thousand ports in a row are free on this machine")
 	return 0
 }
 
@@ -210,8 +204,8 @@ func popPort(p dev.Ports) int  { return p.POP3 }
 
 func at(port int) string { return net.JoinHostPort(dev.Host, strconv.Itoa(port)) }
 
-// kill ends a node with SIGKILL, by the id in its pid file.
-func (c *clusterUnderTest) kill(n int) {
+// pid reads a node's pid file.
+func (c *clusterUnderTest) pid(n int) int {
 	c.t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.node(n).Dir, "pid"))
 	if err != nil {
@@ -221,8 +215,16 @@ func (c *clusterUnderTest) kill(n int) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		c.t.Fatalf("kill node %d: %v", n, err)
+	return pid
+}
+
+// kill ends a node with SIGKILL, by the id in its pid file.
+func (c *clusterUnderTest) kill(n int) { c.signal(n, syscall.SIGKILL) }
+
+func (c *clusterUnderTest) signal(n int, sig syscall.Signal) {
+	c.t.Helper()
+	if err := syscall.Kill(c.pid(n), sig); err != nil {
+		c.t.Fatalf("signal %v to node %d: %v", sig, n, err)
 	}
 }
 

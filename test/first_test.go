@@ -152,17 +152,19 @@ func TestCommandLine(t *testing.T) {
 		}
 	}
 	send(t, at(c.node(1).Ports.SMTP), "Info@Second.Example", "Subject: alias\r\n\r\nx\r\n")
-	if n := popDial(t, at(c.node(1).Ports.POP3), "ann@second.example", canary).count(); n != 1 {
+	pop := popDial(t, at(c.node(1).Ports.POP3), "ann@second.example", canary)
+	if n := pop.count(); n != 1 {
 		t.Errorf("the alias's target has %d messages, want 1", n)
 	}
+	pop.ok("QUIT")
 	command(t, canary+"2\n", "user", "passwd", "ann@second.example", "--config", conf)
-	popDial(t, at(c.node(1).Ports.POP3), "ann@second.example", canary+"2")
+	popDial(t, at(c.node(1).Ports.POP3), "ann@second.example", canary+"2").ok("QUIT")
 
 	added := c.run("dev", "--add", "--dir", c.dir)
 	added.awaitLine(t, "ready")
 	c.load()
 	c.await(2, "two members", settled(2))
-	popDial(t, at(c.node(2).Ports.POP3), "ann@second.example", canary+"2")
+	popDial(t, at(c.node(2).Ports.POP3), "ann@second.example", canary+"2").ok("QUIT")
 	command(t, "", "user", "remove", "ann@second.example", "--config", c.node(2).Config)
 	if out := command(t, "", "user", "list", "--config", conf); strings.Contains(out, "ann@") {
 		t.Errorf("a removed user is still listed: %q", out)

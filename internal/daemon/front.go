@@ -187,6 +187,7 @@ func (f *frontEnds) listen(field, addr string, c listener.Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w%s", field, err, advice(err))
 	}
+	f.d.metrics.connections.WithLabelValues(c.Service) // 0 is a figure too
 	r := running{field: field, server: server, ended: make(chan struct{})}
 	go func() {
 		defer close(r.ended)

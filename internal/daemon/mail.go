@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"porcupine/internal/mail"
@@ -24,7 +25,7 @@ func (d *daemon) openMail() (err error) {
 	d.directory, err = directory.New(d.node, directory.Config{
 		Copies:      c.Cluster.ProfileCopies,
 		Credentials: credential.Params{SCRAMIterations: max(0, c.Auth.SCRAMIterations), NoSCRAM: c.Auth.SCRAMIterations < 0},
-		Login:       login.Config{Derivations: c.Auth.Derivations, CacheTTL: c.Auth.CacheTTL.D()},
+		Login:       login.Config{Derivations: derivations(c.Auth.Derivations), CacheTTL: c.Auth.CacheTTL.D()},
 		Logger:      d.log,
 	})
 	if err != nil {
@@ -46,6 +47,10 @@ func (d *daemon) openMail() (err error) {
 	d.retrieval, err = retrieval.New(d.node, d.locks, retrieval.Config{Floor: directory.MailFloor, Logger: d.log})
 	return err
 }
+
+// derivations is how many passwords are derived at once: more than there are processors would take
+// their memory and gain no time.
+func derivations(configured int) int { return min(configured, runtime.GOMAXPROCS(0)) }
 
 // deliveryFor gives a front end its way into the mail service: with LMTP each recipient stands
 // for itself, with the others a message is delivered to all or to none.
