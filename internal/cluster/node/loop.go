@@ -125,6 +125,7 @@ func (l *loop) tick() {
 	if d := l.reporter.Deadline(); !d.IsZero() && !now.Before(d) {
 		l.carry(l.reporter.Tick(now))
 	}
+	l.reportUsage(now)
 	l.n.soft.mu.Lock()
 	if d := l.n.soft.manager.Deadline(); !d.IsZero() && !now.Before(d) {
 		l.n.soft.manager.Tick(now)

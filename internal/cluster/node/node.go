@@ -58,7 +58,8 @@ type Hard interface {
 type Config struct {
 	Self       cluster.Endpoint
 	Cluster    cluster.ID
-	Version    string // of the program; shown in status
+	Version    string             // of the program; shown in status
+	Counted    cluster.ObjectType // the cached type that status counts; empty: none
 	Store      Hard
 	Link       transport.Link
 	Peers      []string          // cluster addresses to look for at start
@@ -89,6 +90,7 @@ type Node struct {
 	services  services
 	stats     counters
 	confirmer confirmer
+	usage     usage
 
 	begun   atomic.Bool // Start, or a Stop that came before it
 	loop    *loop

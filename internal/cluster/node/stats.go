@@ -150,5 +150,13 @@ func (n *Node) selfStatus() call.StatusAnswer {
 		Buckets:    counts.Buckets,
 		Incomplete: counts.Incomplete,
 		Pending:    int(n.stats.owedBuckets.Load() + n.stats.owedHoldings.Load()),
+		Counted:    n.countHere(n.cfg.Counted),
 	}
+}
+
+// countHere counts the cached objects of a type that this node manages.
+func (n *Node) countHere(t cluster.ObjectType) int64 {
+	n.soft.mu.Lock()
+	defer n.soft.mu.Unlock()
+	return n.soft.manager.Count(t)
 }

@@ -210,6 +210,7 @@ func (n *Node) apply(ctx context.Context, u cluster.Update, body cluster.Body) e
 	}
 	// What was there already may have been stored by a call that did not get as far as the manager.
 	if !r.Announce && (r.Applied || !u.Object.Replicas.Contains(n.cfg.Self.ID)) {
+		n.usage.touch(u.Object.ID.Owner)
 		return nil
 	}
 	return n.announce(ctx, []cluster.Update{u})
@@ -227,8 +228,11 @@ func (n *Node) applyAll(ctx context.Context, batch []cluster.Update) error {
 	}
 	var changed []cluster.Update
 	for i, r := range results {
-		if r.Announce {
+		switch {
+		case r.Announce:
 			changed = append(changed, batch[i])
+		case r.Applied:
+			n.usage.touch(batch[i].Object.ID.Owner)
 		}
 	}
 	return n.announce(ctx, changed)
