@@ -31,7 +31,7 @@ type Member struct {
 	DiskFree int64          `json:"disk_free"` // bytes
 	DiskFull bool           `json:"disk_full"`
 	Messages int64          `json:"messages"` // objects with contents of their own that lie on the node
-	Users    int64          `json:"users"`    // owners that the node manages
+	Users    int64          `json:"users"`    // that the node manages
 	Version  string         `json:"version"`
 	Error    string         `json:"error,omitempty"`
 }

@@ -136,7 +136,7 @@ func member(m node.MemberStatus) admin.Member {
 	r := admin.Member{
 		ID: m.Member.ID, Name: m.Member.Name, Address: m.Member.Addr, Since: m.Member.Since.String(),
 		Buckets: m.Buckets, Load: m.Load.Pending, DiskFree: m.Load.DiskFree, DiskFull: m.Load.DiskFull,
-		Messages: m.Load.Objects, Users: m.Load.Owners, Version: m.Version,
+		Messages: m.Load.Objects, Users: m.Counted, Version: m.Version,
 	}
 	if m.Err != nil {
 		r.Error = m.Err.Error()

@@ -59,20 +59,39 @@ func (d *daemon) openSubstrate() error {
 		return err
 	}
 	d.id = id
-	// A crash, not an orderly end: after a failed write of the log nothing more may be acknowledged.
-	d.store, err = store.Open(store.Config{
-		Dir: filepath.Join(d.cfg.DataDir, "store"), ClusterID: id.Cluster(), Node: id.Node(), Types: mail.Types(),
-		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache),
-		OnFatal: func(err error) { d.fatal(fmt.Errorf("the disk failed: %w: see to it, then start the node again", err)) },
-	})
-	if err != nil {
-		return explainLock(d.cfg.DataDir, err)
+	if err := d.openStore(); err != nil {
+		return err
 	}
 	d.atEnd("store", func(context.Context) error { return d.store.Close() })
 	if err := d.writePID(); err != nil {
 		return err
 	}
 	return d.openLink()
+}
+
+// How long a data directory that is in use is waited for: a process that was killed just now may
+// still be on its way out.
+const (
+	lockWait  = time.Second
+	lockRetry = 20 * time.Millisecond
+)
+
+func (d *daemon) openStore() (err error) {
+	cfg := store.Config{
+		Dir: filepath.Join(d.cfg.DataDir, "store"), ClusterID: d.id.Cluster(), Node: d.id.Node(), Types: mail.Types(),
+		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache),
+		// After a failed write of the log nothing more may be acknowledged.
+		OnFatal: func(err error) { d.fatal(fmt.Errorf("the disk failed: %w: see to it, then start the node again", err)) },
+	}
+	for began := time.Now(); ; {
+		d.store, err = store.Open(cfg)
+		if !cluster.IsKind(err, cluster.KindExists) {
+			return err
+		}
+		if time.Since(began) > lockWait || !sleep(context.Background(), lockRetry) {
+			return explainLock(d.cfg.DataDir, err)
+		}
+	}
 }
 
 func (d *daemon) openLink() error {
@@ -96,7 +115,7 @@ func (d *daemon) openLink() error {
 	c := d.cfg.Cluster
 	d.node, err = node.New(node.Config{
 		Self:    cluster.Endpoint{ID: d.id.Node(), Name: d.cfg.Name, Addr: d.advertise},
-		Cluster: d.id.Cluster(), Version: Version(), Store: d.store, Link: port,
+		Cluster: d.id.Cluster(), Version: Version(), Counted: mail.TypeUser, Store: d.store, Link: port,
 		Peers:      append(peers, c.Peers...),
 		Membership: timings(c),
 		Logger:     d.log,

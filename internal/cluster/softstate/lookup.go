@@ -28,6 +28,24 @@ func (m *Manager) Lookup(name string) (cluster.Entry, error) {
 	return e, nil
 }
 
+// Count gives the number of cached objects of a type, no tombstones, in the buckets managed here. It
+// walks over all owners: for people who ask, not for every call.
+func (m *Manager) Count(t cluster.ObjectType) (n int64) {
+	for _, b := range m.buckets {
+		if b == nil {
+			continue
+		}
+		for i := range b.owners {
+			for _, c := range m.newest(&b.owners[i]) {
+				if c.Object.ID.Type == t && !c.Object.Deleted {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 // placed merges the members' fragments into the mail map: one for each type and replica set.
 func (m *Manager) placed(o *owner) []cluster.Placed {
 	var out []cluster.Placed

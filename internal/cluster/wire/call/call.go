@@ -99,4 +99,6 @@ type StatusAnswer struct {
 	Buckets    int // managed
 	Incomplete int // of them, not told in full by every member
 	Pending    int // reports to managers not acknowledged yet
+	// Counted is the number of cached objects managed, of the type that the service wants counted.
+	Counted int64
 }

@@ -143,7 +143,7 @@ func forms() []form {
 		},
 		{
 			"StatusAnswer", func() payload { return new(call.StatusAnswer) }, func() proto.Message { return new(wirepb.StatusAnswer) },
-			[]payload{&call.StatusAnswer{}, &call.StatusAnswer{Version: "v1", Epoch: epoch, Load: cluster.Load{Pending: 1}, Buckets: 4096, Incomplete: 2, Pending: 3}},
+			[]payload{&call.StatusAnswer{}, &call.StatusAnswer{Version: "v1", Epoch: epoch, Load: cluster.Load{Pending: 1}, Buckets: 4096, Incomplete: 2, Pending: 3, Counted: 4}},
 			[][]byte{
 				field.String(nil, 1, long), (&call.StatusAnswer{Buckets: 4097}).Marshal(), (&call.StatusAnswer{Incomplete: 4097}).Marshal(),
 				field.Uint(nil, 6, 1<<63),
@@ -212,7 +212,7 @@ func TestBounds(t *testing.T) {
 	// A version of any length, cut within a character too, and numbers that make no sense.
 	var got call.StatusAnswer
 	want := strings.Repeat("v", call.VersionLengthMax-1)
-	if err := got.Unmarshal((&call.StatusAnswer{Version: want + "ä", Buckets: -1, Pending: -1}).Marshal()); err != nil || got != (call.StatusAnswer{Version: want}) {
+	if err := got.Unmarshal((&call.StatusAnswer{Version: want + "ä", Buckets: -1, Pending: -1, Counted: -1}).Marshal()); err != nil || got != (call.StatusAnswer{Version: want}) {
 		t.Errorf("StatusAnswer = %+v, %v; want version %q and nothing else", got, err, want)
 	}
 	// Knowledge from the future proves nothing (V1).

@@ -39,7 +39,8 @@ func (a *StatusAnswer) Marshal() []byte {
 	b = field.Message(b, 3, func(b []byte) []byte { return wire.AppendLoad(b, &a.Load) })
 	b = field.Uint(b, 4, uint64(max(a.Buckets, 0)))
 	b = field.Uint(b, 5, uint64(max(a.Incomplete, 0)))
-	return field.Uint(b, 6, uint64(max(a.Pending, 0)))
+	b = field.Uint(b, 6, uint64(max(a.Pending, 0)))
+	return field.Uint(b, 7, uint64(max(a.Counted, 0)))
 }
 
 // Unmarshal reads what Marshal writes.
@@ -62,6 +63,8 @@ func (a *StatusAnswer) Unmarshal(b []byte) error {
 			a.Incomplete = int(r.UintMax(cluster.BucketCount))
 		case 6:
 			a.Pending = int(r.Count())
+		case 7:
+			a.Counted = r.Count()
 		}
 	}
 	return r.Err()
