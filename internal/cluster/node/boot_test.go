@@ -15,6 +15,7 @@ import (
 // M1, M3: the members of an epoch have one list of members and one user map, in which each bucket
 // has one manager and each member its share.
 func TestM1M3_BootOfThree(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		first := w.machines[0].node.View()
@@ -108,6 +109,7 @@ func callsFrom(t *testing.T, m *machine, on cluster.NodeID, owner string) {
 // A body above the size of one message travels in both directions, from and to any node, and what
 // comes out is what went in (D5).
 func TestD5_LargeBodyAcrossNodes(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		contents := strings.Repeat("0123456789abcde\n", 2<<20/16)

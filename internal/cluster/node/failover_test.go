@@ -56,6 +56,7 @@ func TestV1S1S2_KillOneOfThree(t *testing.T) {
 
 // V1: nothing is proven while an absent node holds the only copy of a card.
 func TestV1_SoleNodeAbsent(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, 1)
 		a := w.machines[0]
@@ -100,6 +101,7 @@ func TestV1_SoleNodeAbsent(t *testing.T) {
 // V1: nothing is proven while two nodes are absent, whatever the rest says; and again as soon as
 // one of them is back, or an administrator has given one up.
 func TestV1_TwoOfFiveAbsent(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 5)
 		rest := w.machines[:3]
@@ -226,6 +228,7 @@ func (m *machine) freeze() (wake func()) {
 // there: its epoch is above all it ever had, its stay is a new one, and it tells again all it
 // holds.
 func TestM2_FastRestart(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		c := w.machines[2]
@@ -259,6 +262,7 @@ func TestM2_FastRestart(t *testing.T) {
 // M6, D1: both sides of a partition go on; after it has healed, what was written on either side is
 // there, from every node.
 func TestM6D1_PartitionTwoOne(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		a, b, c := w.machines[0], w.machines[1], w.machines[2]
@@ -296,6 +300,7 @@ func TestM6D1_PartitionTwoOne(t *testing.T) {
 // M5: a link that works in one direction only costs its node its place, once, and not one epoch
 // after the other.
 func TestM5_OneWayLink(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		a, b, c := w.machines[0], w.machines[1], w.machines[2]
@@ -317,6 +322,7 @@ func TestM5_OneWayLink(t *testing.T) {
 // D3: all machines lose power at once and come back in any order: what was acknowledged is there,
 // and no node's epoch has gone back (M2).
 func TestD3M2_PowerLoss(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		rng := rand.New(rand.NewPCG(3, 3))

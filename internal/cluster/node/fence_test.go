@@ -104,6 +104,7 @@ func TestM4_Fence(t *testing.T) {
 
 // Requests that a node of this version never sends are refused, and change nothing.
 func TestHandle_Malformed(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 1)
 		m := w.machines[0]
@@ -144,6 +145,7 @@ func TestHandle_Malformed(t *testing.T) {
 // A full disk is a kind of its own, so that the proxy takes another node; and the choice avoids
 // it as soon as it is known. Deletions are always taken.
 func TestFullDisk(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 2)
 		a, b := w.machines[0], w.machines[1]
@@ -176,6 +178,7 @@ func TestFullDisk(t *testing.T) {
 
 // A node on its way out takes no new objects, says so, and still deletes.
 func TestDraining(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 2)
 		a, b := w.machines[0], w.machines[1]
@@ -202,6 +205,7 @@ func TestDraining(t *testing.T) {
 // An update from a clock too far ahead is refused, never applied, and does not move the clocks of
 // others (attack row 40). It is reported, and not with every message.
 func TestAttack40_ClockSkew(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		a, b := w.machines[0], w.machines[1]
@@ -242,6 +246,7 @@ func TestAttack40_ClockSkew(t *testing.T) {
 // R3: a node's timestamps increase over a restart though its wall clock has gone back, and those
 // that it gave are stored elsewhere; a chain of restarts does not drive its clock away.
 func TestR3_TimestampsOverRestarts(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 2)
 		a, b := w.machines[0], w.machines[1]
@@ -283,6 +288,7 @@ func TestR3_TimestampsOverRestarts(t *testing.T) {
 
 // Log lines carry the fields that their kind uses and no zero ones, and say each thing once.
 func TestLogLines(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		w.machines[2].kill()

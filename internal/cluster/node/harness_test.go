@@ -111,6 +111,15 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 // pass lets fake time pass.
 func pass(d time.Duration) { time.Sleep(d) }
 
+// notUnderRace skips a test when it is to be quick under the race detector: the others take the same
+// ways through the node.
+func notUnderRace(t *testing.T) {
+	t.Helper()
+	if raceEnabled && testing.Short() {
+		t.Skip("not with -race -short: a boot takes seconds")
+	}
+}
+
 // rounds is how often a test repeats itself: once with -short and with the race detector, with which
 // the storage engine checks itself at every step and a boot takes seconds.
 func rounds(n int) int {

@@ -37,6 +37,7 @@ func TestStop_OthersGoOnAtOnce(t *testing.T) {
 
 // Nobody answers a node that wants to leave: it ends all the same, and says so.
 func TestStop_NobodyAnswers(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 2)
 		a, b := w.machines[0], w.machines[1]
@@ -85,6 +86,7 @@ func TestStop_AnyTime(t *testing.T) {
 // The membership state is durable before anything depends on it: a node whose disk fails takes no
 // part any more, says so once, and refuses everything (D10).
 func TestD10_MembershipStateNotDurable(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		c := w.machines[2]

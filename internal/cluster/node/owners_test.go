@@ -17,6 +17,7 @@ import (
 // A listing of owners has every owner once, whatever the size of its pages and at whichever node it
 // goes on, over a change of view too; other types and tombstones are not in it.
 func TestOwners_EveryOwnerOnce(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
 		var want []string
@@ -90,6 +91,7 @@ func page(t *testing.T, n *Node, after string, limit int) (owners []string) {
 
 // V2: a listing is never silently partial.
 func TestV2_OwnersOfIncompleteBuckets(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		a, b := w.machines[0], w.machines[1]
@@ -204,6 +206,7 @@ func TestPageOf(t *testing.T) {
 
 // A mailbox larger than a page is listed across nodes whole and in order.
 func TestList_ManyPages(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 2)
 		a, b := w.machines[0], w.machines[1]

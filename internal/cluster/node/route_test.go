@@ -54,6 +54,7 @@ func TestCall_EndsWithTheMembership(t *testing.T) {
 // Errors that cross the proxies' way have one of few kinds: a caller never sees that a view is
 // changing, and what depends on the moment is unavailable.
 func TestKinds(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		w.register = func(n *Node) {
