@@ -184,7 +184,21 @@ func writeMembers(w io.Writer, s admin.Status) error {
 }
 
 type nodeCmd struct {
-	List nodeListCmd `cmd:"" help:"List all nodes ever met, members or not."`
+	List   nodeListCmd   `cmd:"" help:"List all nodes ever met, members or not."`
+	Remove nodeRemoveCmd `cmd:"" help:"Strike an absent node that will never come back, so that the others no longer count with it. Mail that lies on it alone is lost."`
+}
+
+type nodeRemoveCmd struct {
+	configFlag
+	ID string `arg:"" help:"The node's id, as 'porcupine node list' shows it."`
+}
+
+func (c *nodeRemoveCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	return client.Forget(e.ctx, c.ID)
 }
 
 type nodeListCmd struct{ configFlag }

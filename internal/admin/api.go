@@ -107,6 +107,8 @@ type Cluster interface {
 	Ready() error
 	// NewToken makes a single-use token with which one machine may join.
 	NewToken(ctx context.Context) (token string, expires time.Time, err error)
+	// Forget strikes an absent node, whose disk will not come back, from the known ones.
+	Forget(ctx context.Context, id cluster.NodeID) error
 }
 
 // Store is what the socket needs of the disk.

@@ -119,6 +119,12 @@ func (c *Client) NewToken(ctx context.Context) (string, time.Time, error) {
 	return t.Token, t.Expires, err
 }
 
+// Forget strikes an absent node that will not come back from the known ones; id in the form that
+// status shows.
+func (c *Client) Forget(ctx context.Context, id string) error {
+	return c.change(ctx, "/nodes/remove", request{Address: id})
+}
+
 // AddUser makes a user.
 func (c *Client) AddUser(ctx context.Context, addr, password string) error {
 	return c.change(ctx, "/users/add", request{Address: addr, Password: password})

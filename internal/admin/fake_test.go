@@ -150,9 +150,10 @@ func (d *fakeDirectory) ListAliases(_ context.Context, after string, limit int) 
 
 // fakeCluster has one member.
 type fakeCluster struct {
-	mu       sync.Mutex
-	notReady int // so many times Ready is an error
-	fail     error
+	mu        sync.Mutex
+	notReady  int // so many times Ready is an error
+	fail      error
+	forgotten []cluster.NodeID
 }
 
 func (c *fakeCluster) Status(context.Context) (Status, error) {
@@ -171,6 +172,11 @@ func (c *fakeCluster) Ready() error {
 
 func (c *fakeCluster) NewToken(context.Context) (string, time.Time, error) {
 	return "token-text", time.Unix(1000, 0), c.fail
+}
+
+func (c *fakeCluster) Forget(_ context.Context, id cluster.NodeID) error {
+	c.forgotten = append(c.forgotten, id)
+	return c.fail
 }
 
 // fakeStore has the faults and the dump given.

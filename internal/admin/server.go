@@ -108,6 +108,13 @@ func (s *Server) changes() map[string]func(context.Context, *request) error {
 		"/domains/add":    withDomain(d.AddDomain),
 		"/domains/set":    withDomain(d.SetDomain),
 		"/domains/remove": withDomain(func(ctx context.Context, x Domain) error { return d.RemoveDomain(ctx, x.Domain) }),
+		"/nodes/remove": func(ctx context.Context, r *request) error {
+			id, err := cluster.ParseNodeID(r.Address)
+			if err != nil {
+				return cluster.Errorf(cluster.KindInvalid, "remove node", "%w ('porcupine node list' shows them)", err)
+			}
+			return s.Cluster.Forget(ctx, id)
+		},
 		"/aliases/add":    func(ctx context.Context, r *request) error { return d.AddAlias(ctx, r.Address, r.Targets) },
 		"/aliases/remove": func(ctx context.Context, r *request) error { return d.RemoveAlias(ctx, r.Address) },
 	}

@@ -116,6 +116,8 @@ func (v view) NewToken(context.Context) (string, time.Time, error) {
 	return token.Text(), time.Now().Add(identity.TokenTTLMax), nil
 }
 
+func (v view) Forget(ctx context.Context, id cluster.NodeID) error { return v.d.node.Forget(ctx, id) }
+
 func (v view) Status(ctx context.Context) (admin.Status, error) {
 	in, members := v.d.node.Members(ctx)
 	s := admin.Status{Epoch: in.Epoch.String(), Node: v.d.node.ID(), Ready: v.Ready() == nil, Members: []admin.Member{}, Absent: []admin.Absent{}}

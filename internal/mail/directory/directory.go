@@ -220,7 +220,7 @@ func absent(op string, e *cluster.Entry) error {
 
 func unproven(op string, e *cluster.Entry) error {
 	return cluster.Errorf(cluster.KindUnavailable, op,
-		"not known here and knowledge is only %s (a node is starting or away): try again later", e.Knowledge)
+		"not known here, and that is %s, not conclusive (a node is starting or away): try again later", e.Knowledge)
 }
 
 // name gives the canonical form of an account's address, or KindInvalid.

@@ -102,13 +102,19 @@ func (c *session) answerEach(errs []error, took time.Duration) {
 	c.settle(worst, errs, took)
 }
 
+// loggedRecipientsMax is how many recipients of one message are named in its log line.
+const loggedRecipientsMax = 20
+
 // settle counts and logs a message that was handed over.
 func (c *session) settle(reply smtp.Reply, errs []error, took time.Duration) {
 	c.observeMessage(reply.Code(), took)
 	stored := 0
+	var to []string
 	for i, err := range errs {
 		if err == nil {
-			stored++
+			if stored++; stored <= loggedRecipientsMax {
+				to = append(to, c.tx.recipients[i].Address.String())
+			}
 			continue
 		}
 		c.logRefusal("smtp delivery failed", deliveryReply(err), err,
@@ -120,7 +126,7 @@ func (c *session) settle(reply smtp.Reply, errs []error, took time.Duration) {
 	c.idle = 0
 	c.stats.Messages++
 	c.log(slog.LevelInfo, "smtp message stored", slog.String("id", c.tx.id), slog.String("from", c.tx.mail.From.String()),
-		slog.Int("recipients", stored), slog.Int64("bytes", c.tx.bytes), slog.Duration("took", took))
+		slog.Any("to", to), slog.Int("recipients", stored), slog.Int64("bytes", c.tx.bytes), slog.Duration("took", took))
 }
 
 func (c *session) observeMessage(code int, deliver time.Duration) {
