@@ -154,9 +154,18 @@ func (n *Node) selfStatus() call.StatusAnswer {
 	}
 }
 
-// countHere counts the cached objects of a type that this node manages.
-func (n *Node) countHere(t cluster.ObjectType) int64 {
-	n.soft.mu.Lock()
-	defer n.soft.mu.Unlock()
-	return n.soft.manager.Count(t)
+// countHere counts the cached objects of a type that this node manages, of no single moment: the lock
+// is given up from time to time.
+func (n *Node) countHere(t cluster.ObjectType) (count int64) {
+	if t == "" {
+		return 0
+	}
+	for next := cluster.Bucket(0); next < cluster.BucketCount; {
+		var some int64
+		n.soft.mu.Lock()
+		some, next = n.soft.manager.Count(t, next)
+		n.soft.mu.Unlock()
+		count += some
+	}
+	return count
 }

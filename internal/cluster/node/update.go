@@ -209,11 +209,13 @@ func (n *Node) apply(ctx context.Context, u cluster.Update, body cluster.Body) e
 		return err
 	}
 	// What was there already may have been stored by a call that did not get as far as the manager.
-	if !r.Announce && (r.Applied || !u.Object.Replicas.Contains(n.cfg.Self.ID)) {
+	switch {
+	case r.Announce || !r.Applied && u.Object.Replicas.Contains(n.cfg.Self.ID):
+		return n.announce(ctx, []cluster.Update{u})
+	case r.Applied:
 		n.usage.touch(u.Object.ID.Owner)
-		return nil
 	}
-	return n.announce(ctx, []cluster.Update{u})
+	return nil
 }
 
 func (n *Node) applyAll(ctx context.Context, batch []cluster.Update) error {

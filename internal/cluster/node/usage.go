@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/softstate"
 )
 
 // Limits of the usage reports.
@@ -52,8 +53,11 @@ func (u *usage) due(now time.Time) map[string]struct{} {
 // reportUsage registers the holdings of the owners that are due, as after a commit, but nobody
 // waits for it.
 func (l *loop) reportUsage(now time.Time) {
+	if !l.roomForUsage() {
+		return
+	}
 	owners := l.n.usage.due(now)
-	if len(owners) == 0 || l.reporter.Full() {
+	if len(owners) == 0 {
 		return
 	}
 	l.n.async(func(ctx context.Context) {
@@ -71,4 +75,14 @@ func (l *loop) reportUsage(now time.Time) {
 }
 
 // owe adds one holding to what the reporter owes.
-func (l *loop) owe(h cluster.Holding) { l.carry(l.reporter.Register(h, l.now())) }
+func (l *loop) owe(h cluster.Holding) {
+	if !l.roomForUsage() {
+		l.n.usage.touch(h.Owner) // next time
+		return
+	}
+	l.carry(l.reporter.Register(h, l.now()))
+}
+
+// roomForUsage keeps half of what the reporter may owe for commits that are waiting: usage must
+// never make the node refuse new objects because a manager is slow.
+func (l *loop) roomForUsage() bool { return l.reporter.OwedHoldings() < softstate.RegistrationsMax/2 }

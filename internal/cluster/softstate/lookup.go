@@ -28,13 +28,17 @@ func (m *Manager) Lookup(name string) (cluster.Entry, error) {
 	return e, nil
 }
 
-// Count gives the number of cached objects of a type, no tombstones, in the buckets managed here. It
-// walks over all owners: for people who ask, not for every call.
-func (m *Manager) Count(t cluster.ObjectType) (n int64) {
-	for _, b := range m.buckets {
+// Count gives the number of cached objects of a type, no tombstones, in the buckets managed here,
+// beginning with a bucket. It stops before a bucket once it has looked at ListOwnersMax owners, so
+// that others get a turn: next is where to go on, BucketCount at the end.
+func (m *Manager) Count(t cluster.ObjectType, from cluster.Bucket) (n int64, next cluster.Bucket) {
+	seen := 0
+	for next = from; next < cluster.BucketCount && seen < ListOwnersMax; next++ {
+		b := m.buckets[next]
 		if b == nil {
 			continue
 		}
+		seen += len(b.owners)
 		for i := range b.owners {
 			for _, c := range m.newest(&b.owners[i]) {
 				if c.Object.ID.Type == t && !c.Object.Deleted {
@@ -43,7 +47,7 @@ func (m *Manager) Count(t cluster.ObjectType) (n int64) {
 			}
 		}
 	}
-	return n
+	return n, next
 }
 
 // placed merges the members' fragments into the mail map: one for each type and replica set.
