@@ -79,7 +79,8 @@ func (w *World) draw() {
 	w.faults.draw()
 	if long { // days of operation with few faults, in place of minutes with many
 		w.opt.timing = []timing{timingDefault, timingSlow, timingSlow, timingSlowest}[min(rng.IntN(10), 3)]
-		w.opt.Break = time.Duration(6+rng.IntN(19)) * time.Hour * []time.Duration{1, 2, 4}[w.opt.timing]
+		hours := (6 + rng.IntN(19)) << w.opt.timing // sparser timings make longer runs as cheap
+		w.opt.Break = time.Duration(hours) * time.Hour
 		w.faults.every *= 60
 		w.client.pause *= 20
 	}

@@ -45,7 +45,6 @@ type Options struct {
 	Log    io.Writer     // every event of note goes there; nil: nowhere
 	Quiet  bool          // no clients
 	timing timing
-	calm   bool // no faults of its own: a scenario gives them
 }
 
 // seeds is the number of nodes whose addresses are in everybody's configuration.
@@ -161,7 +160,7 @@ func newWorld(opt Options) *World {
 // stream gives the random stream of one part of the run.
 func (w *World) stream(part string) *rand.Rand {
 	h := fnv.New64a()
-	io.WriteString(h, part)
+	h.Write([]byte(part)) // never fails (hash.Hash)
 	return rand.New(rand.NewPCG(w.opt.Seed, h.Sum64()))
 }
 
