@@ -23,6 +23,9 @@ func (s *Store) ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (se
 	if b >= cluster.BucketCount {
 		return 0, cluster.Errorf(cluster.KindInvalid, name, "bucket %d: want less than %d", b, cluster.BucketCount)
 	}
+	if seq = s.state.Load().Seq; s.isEmpty(b) {
+		return seq, nil // most of a small cluster's buckets: a snapshot costs more than that
+	}
 	snap := s.db.NewSnapshot()
 	defer func() {
 		if err2 := snap.Close(); err == nil {
@@ -59,6 +62,17 @@ func (s *Store) ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (se
 		return fn(h)
 	})
 	return seq, err
+}
+
+// isEmpty reports that a bucket has no owner. An error counts as no: the scan will meet it again.
+func (s *Store) isEmpty(b cluster.Bucket) bool {
+	lower, upper := layout.BucketBounds(layout.PrefixHeader, b)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return false
+	}
+	found := it.First()
+	return it.Close() == nil && !found
 }
 
 // cachedScan walks through a bucket's cached objects beside the headers: both are in order of
