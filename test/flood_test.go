@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -197,7 +198,7 @@ func gone(conn net.Conn) error {
 		return err
 	}
 	_, err := io.Copy(io.Discard, conn)
-	if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}
 	return errors.Join(io.EOF, err)

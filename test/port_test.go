@@ -98,7 +98,7 @@ func sayOverTLS(t *testing.T, addr string, cfg *tls.Config, text string) string 
 	}
 	_, _ = io.WriteString(conn, text) // with TLS 1.3 the refusal comes after the handshake
 	got, err := io.ReadAll(conn)
-	if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return "no end of the connection"
 	}
 	return string(got)

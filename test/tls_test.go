@@ -2,8 +2,10 @@ package test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -93,7 +95,7 @@ func TestAttack05_CrossProtocol(t *testing.T) {
 			t.Fatal(err)
 		}
 		rest, err := io.ReadAll(l.r)
-		if nerr, ok := err.(net.Error); ok && nerr.Timeout() {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s does not hang up on HTTP (greeting %q)", name, greeting)
 		}
 		if strings.Count(string(rest), "\n") > 1 || strings.Contains(string(rest), canary) {

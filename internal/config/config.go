@@ -58,7 +58,7 @@ type POP3 struct {
 
 // TLS is what mail clients see.
 type TLS struct {
-	Certificate string `toml:"certificate" doc:"PEM file with the certificate and its chain. Default: a self-signed one, made at the first start and renewed."`
+	Certificate string `toml:"certificate" doc:"PEM file with the certificate and its chain. Default: a self-signed one, made at each start and renewed."`
 	Key         string `toml:"key" doc:"PEM file with its private key."`
 }
 
@@ -84,7 +84,7 @@ type Store struct {
 // Limits are the bounds on what clients may take.
 type Limits struct {
 	Connections      int      `toml:"connections" doc:"Mail connections on this node, all services together."`
-	ConnectionsPerIP int      `toml:"connections_per_ip" doc:"Mail connections from one IPv4 address or IPv6 /64, each service."`
+	ConnectionsPerIP int      `toml:"connections_per_ip" doc:"Mail connections from one IPv4 address or IPv6 /64, all services together."`
 	MailboxMessages  int64    `toml:"mailbox_messages" doc:"Messages one user may have, unless the user has a quota of its own."`
 	MailboxBytes     Size     `toml:"mailbox_bytes" doc:"Bytes of mail one user may have, unless the user has a quota of its own."`
 	ShutdownGrace    Duration `toml:"shutdown_grace" doc:"How long a stopping node lets running sessions finish."`
