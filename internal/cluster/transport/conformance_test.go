@@ -430,7 +430,8 @@ func conformDeadline(t *testing.T, f fabric) {
 	entered := make(chan struct{}, 2)
 	p.b.handle = block(entered)
 	for _, large := range []bool{false, true} {
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		// Long enough that a busy machine has sent the call before it is over.
+		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 		_, err := p.call(ctx, &transport.Request{Method: "m", Large: large})
 		cancel()
 		if !cluster.IsKind(err, cluster.KindUnavailable) || !transport.Unreachable(err) || !errors.Is(err, context.DeadlineExceeded) {
