@@ -8,10 +8,12 @@
 // what must be durable is made durable BEFORE a message that depends on it is sent; a new view is
 // installed in the manager of the soft state BEFORE requests of its epoch are admitted, and there
 // BEFORE the reporter, since a node reports to itself too. Disk scans and calls run in goroutines
-// of their own and come back to the loop as events.
+// of their own and come back to the loop as events. The loop never waits for one of them, and
+// nothing it calls posts an event, so that a full queue only makes the outside wait.
 //
 // The manager of the soft state answers lookups from many goroutines: it stands behind a mutex
-// that is never held across I/O.
+// that is never held across I/O. The view changes under the same mutex: no lookup sees one without
+// the other.
 //
 // # What services see
 //
@@ -20,10 +22,20 @@
 // owner's manager has been told. Reading goes to a node that holds the object ([Node.List],
 // [Node.Open]). A service's own calls go to the owner's manager ([Node.Ask], [Node.Serve]). All
 // of them find the node concerned by the installed view, and try again over a change of view
-// until their context ends: a caller sees KindUnavailable, never a stale answer.
+// until their context ends: a caller sees KindUnavailable, never a stale answer. A call that is
+// under way to a node that leaves the view ends at once.
+//
+// # What is never said
+//
+// That something does not exist, for good, while it may (V1). An entry is Conclusive only if every
+// member has reported the bucket, so few nodes are absent that nothing can lie on them alone, and
+// all members have said, AFTER the question was put, that they are still in the epoch of the
+// answer (confirm.go): a process that was stopped for a while does not know what it has missed. A
+// node that was told of others and has not met one yet proves nothing at all. And a cached object is not
+// acknowledged before the owner's manager has it.
 //
 // # Order of life
 //
 // New, Serve for each method of a service, Start, and Stop, which leaves the view on purpose so
-// that nobody has to time out.
+// that nobody has to time out. Then its owner closes the link, and then the store.
 package node

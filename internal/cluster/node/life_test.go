@@ -83,6 +83,25 @@ func TestStop_AnyTime(t *testing.T) {
 	})
 }
 
+// A node that was made and never started has nothing to leave.
+func TestStop_BeforeStart(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		m := w.machines[0]
+		w.register = func(n *Node) {
+			if _, err := n.Lookup(context.Background(), "x"); !cluster.IsKind(err, cluster.KindUnavailable) {
+				t.Errorf("Lookup before Start = %v, want kind unavailable", err)
+			}
+			if err := n.Stop(context.Background()); err != nil {
+				t.Errorf("Stop before Start = %v", err)
+			}
+		}
+		if err := m.tryStart(); !cluster.IsKind(err, cluster.KindInvalid) {
+			t.Errorf("Start after Stop = %v, want kind invalid", err)
+		}
+	})
+}
+
 // The membership state is durable before anything depends on it: a node whose disk fails takes no
 // part any more, says so once, and refuses everything (D10).
 func TestD10_MembershipStateNotDurable(t *testing.T) {
