@@ -29,6 +29,13 @@ type TypeSpec struct {
 	// each object (the paper's user profile soft state; at most CachedSizeMax each), if false,
 	// only which replica sets hold objects of this type (the paper's mailbox fragment list).
 	Cached bool
+	// Vault says that the contents of a deleted object stay on disk for a while, where an
+	// administrator can get them back (not for cached types, nor for those that merge).
+	Vault bool
+	// Merge, if it is set, joins the contents of two updates of which neither knew the other, in
+	// place of newest-wins. It must be commutative, associative and idempotent, and give the
+	// same bytes on every node. Only for cached types. An error keeps the newer one's contents.
+	Merge func(a, b []byte) ([]byte, error)
 }
 
 // ObjectID names one object for ever.
@@ -54,6 +61,7 @@ type Object struct {
 	ID        ObjectID
 	Timestamp Timestamp  // of the update that wrote it; the newest wins (Thomas write rule)
 	Replicas  ReplicaSet // where it lies
+	Copies    int        // replicas wanted, at most ReplicaSetMax; 0: as many as Replicas has
 	Deleted   bool       // a tombstone: no contents, kept so that older copies lose to it
 	Attr      []byte     // the service's own small metadata, at most AttrSizeMax
 	Size      int64      // bytes of contents
@@ -75,6 +83,35 @@ func NewReplicaSet(ids ...NodeID) ReplicaSet {
 func (s ReplicaSet) Contains(id NodeID) bool {
 	_, ok := slices.BinarySearch(s, id)
 	return ok
+}
+
+// ContainsAll reports whether every node of t is in the set.
+func (s ReplicaSet) ContainsAll(t ReplicaSet) bool {
+	for _, id := range t {
+		if !s.Contains(id) {
+			return false
+		}
+	}
+	return true
+}
+
+// Union gives the nodes that are in either set.
+func (s ReplicaSet) Union(t ReplicaSet) ReplicaSet {
+	if s.ContainsAll(t) {
+		return s
+	}
+	return NewReplicaSet(slices.Concat(s, t)...)
+}
+
+// Without gives the nodes of the set that are not in t.
+func (s ReplicaSet) Without(t ReplicaSet) ReplicaSet {
+	var rest ReplicaSet
+	for _, id := range s {
+		if !t.Contains(id) {
+			rest = append(rest, id)
+		}
+	}
+	return rest
 }
 
 // Equal reports whether both sets hold the same nodes.

@@ -16,18 +16,19 @@ type Body interface {
 //
 //   - A new object: Previous is empty, Object.Replicas is where it shall lie.
 //   - New contents: Object.Timestamp is newer, the whole object is replaced.
+//   - A replica more, less or elsewhere: a newer timestamp, the same contents, other Replicas.
 //   - A deletion without trace (a message): Object.Deleted, Object.Replicas empty. Each target
 //     removes its copy.
 //   - A deletion that must beat older copies (a profile): Object.Deleted, Object.Replicas the
 //     nodes that keep the tombstone.
 type Update struct {
 	Object   Object
-	Previous ReplicaSet // the replica set that the initiator knew
+	Previous ReplicaSet // all others that may hold the object: the replica set that the initiator knew
 }
 
 // Targets lists the nodes that the update must reach: the old replica set and the new one.
 func (u *Update) Targets() ReplicaSet {
-	return NewReplicaSet(append(append([]NodeID(nil), u.Previous...), u.Object.Replicas...)...)
+	return u.Object.Replicas.Union(u.Previous)
 }
 
 // Known is a node that has ever been met and not been removed by an administrator, member or not.
