@@ -5,6 +5,8 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/replication"
+	"porcupine/internal/cluster/wire"
 )
 
 // The values here seed the fuzzers and are held against the schema.
@@ -25,7 +27,7 @@ func exampleObjects() []cluster.Object {
 		{
 			ID:        cluster.ObjectID{Type: "message", Owner: "\xff\x00@x", ID: "\x00\x01\xfe"},
 			Timestamp: cluster.Timestamp{Time: 1e18 + 7, Node: 0xdeadbeef}, Replicas: cluster.NewReplicaSet(3, 1, 2),
-			Attr: []byte("flags"), Size: 5 << 10, Sum: [32]byte{1, 31: 9},
+			Copies: cluster.ReplicaSetMax, Attr: []byte("flags"), Size: 5 << 10, Sum: [32]byte{1, 31: 9},
 		},
 		{ID: cluster.ObjectID{Type: "alias", Owner: "o", ID: "i"}, Deleted: true, Replicas: cluster.NewReplicaSet(1), Size: cluster.ObjectSizeMax},
 	}
@@ -119,4 +121,39 @@ func exampleMessages() []membership.Message {
 
 func examplePersistent() []membership.Persistent {
 	return []membership.Persistent{{}, {Promised: cluster.Epoch{Counter: 9, Coordinator: 8}, Contacts: exampleContacts()}}
+}
+
+// manyNodes is a set of n nodes.
+func manyNodes(n int) cluster.ReplicaSet {
+	var set cluster.ReplicaSet
+	for i := range n {
+		set = append(set, cluster.NodeID(i+1))
+	}
+	return set
+}
+
+func exampleRecords() []cluster.Record {
+	o := exampleObjects()[1]
+	return []cluster.Record{
+		{ID: o.ID, Timestamp: o.Timestamp},
+		{ID: o.ID, Timestamp: o.Timestamp, Replicas: o.Replicas, Targets: manyNodes(wire.TargetsMax)},
+		{ID: o.ID, Timestamp: o.Timestamp, Deleted: true, Targets: o.Replicas, Retired: 1 << 62},
+	}
+}
+
+func exampleReplies() []replication.Reply {
+	at := cluster.Timestamp{Time: 7, Node: 8}
+	refusal := func(k cluster.Kind, text string) error {
+		return &cluster.Error{Kind: k, Op: "apply at a target", Err: &wire.Refusal{Text: text}}
+	}
+	return []replication.Reply{
+		{Verdict: replication.Newer, Have: at},
+		{Verdict: replication.Same, Have: at},
+		{Verdict: replication.Older, Have: at},
+		{Verdict: replication.Newer, Want: true},
+		{Want: true},
+		{Err: refusal(cluster.KindFull, "no room")},
+		{Err: refusal(cluster.KindInternal, "")},
+		{Err: refusal(99, "of a later version")},
+	}
 }

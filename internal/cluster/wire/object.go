@@ -2,6 +2,7 @@ package wire
 
 import (
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/wire/field"
 )
 
@@ -56,10 +57,10 @@ func appendObject(b []byte, o *cluster.Object, id cluster.ObjectID) []byte {
 	b = field.Bool(b, 4, o.Deleted)
 	b = field.Bytes(b, 5, o.Attr)
 	b = field.Uint(b, 6, natural(o.Size))
-	if o.Sum == ([32]byte{}) {
-		return b
+	if o.Sum != ([32]byte{}) {
+		b = field.Bytes(b, 7, o.Sum[:])
 	}
-	return field.Bytes(b, 7, o.Sum[:])
+	return field.Uint(b, 8, natural(o.Copies))
 }
 
 // UnmarshalObject reads what AppendObject writes.
@@ -89,6 +90,8 @@ func UnmarshalObjectAfter(b []byte, before cluster.ObjectID) (o cluster.Object, 
 			if sum := r.View(len(o.Sum)); copy(o.Sum[:], sum) != len(o.Sum) {
 				r.Fail("object: sum of %d bytes, want %d", len(sum), len(o.Sum))
 			}
+		case 8:
+			o.Copies = int(r.UintMax(cluster.ReplicaSetMax))
 		}
 	}
 	if o.ID.Type == "" && o.ID.Owner == "" {
@@ -117,6 +120,9 @@ func nodeSet(r *field.Reader, most int) []cluster.NodeID {
 	return set
 }
 
+// TargetsMax is how many nodes an update may have to reach.
+const TargetsMax = replication.TargetsMax
+
 // AppendUpdate writes the fields of an Update.
 func AppendUpdate(b []byte, u *cluster.Update) []byte {
 	b = field.Message(b, 1, func(b []byte) []byte { return AppendObject(b, &u.Object) })
@@ -131,7 +137,7 @@ func UnmarshalUpdate(b []byte) (u cluster.Update, err error) {
 		case 1:
 			u.Object = message(r, UnmarshalObject)
 		case 2:
-			u.Previous = replicas(r)
+			u.Previous = nodeSet(r, TargetsMax)
 		}
 	}
 	if u.Object.ID.Owner == "" {

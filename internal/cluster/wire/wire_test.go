@@ -13,6 +13,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/wire"
 	"porcupine/internal/cluster/wire/field"
 	"porcupine/internal/cluster/wire/wirepb"
@@ -129,7 +130,7 @@ func objectFormat() format[cluster.Object] {
 			with(field.PackedFixed(nil, 3, []cluster.NodeID{2, 1})), with(field.PackedFixed(nil, 3, []cluster.NodeID{1, 1})),
 			with(field.PackedFixed(nil, 3, []cluster.NodeID{0, 1})), with(field.PackedFixed(nil, 3, make([]cluster.NodeID, cluster.ReplicaSetMax+1))),
 			with(field.Bytes(nil, 3, []byte("seven b"))), with(field.Bytes(nil, 5, make([]byte, cluster.AttrSizeMax+1))),
-			with(field.Uint(nil, 6, cluster.ObjectSizeMax+1)), with(field.Bytes(nil, 7, make([]byte, 31))), with(field.Bytes(nil, 7, make([]byte, 33))),
+			with(field.Uint(nil, 8, cluster.ReplicaSetMax+1)), with(field.Uint(nil, 6, cluster.ObjectSizeMax+1)), with(field.Bytes(nil, 7, make([]byte, 31))), with(field.Bytes(nil, 7, make([]byte, 33))),
 			field.Message(nil, 1, func(b []byte) []byte {
 				return wire.AppendObjectID(b, cluster.ObjectID{Type: "t", Owner: strings.Repeat("o", cluster.OwnerLengthMax+1)})
 			}),
@@ -143,7 +144,68 @@ func objectFormat() format[cluster.Object] {
 func updateFormat() format[cluster.Update] {
 	return format[cluster.Update]{
 		name: "Update", values: exampleUpdates(), write: appending(wire.AppendUpdate), read: wire.UnmarshalUpdate,
-		message: func() proto.Message { return new(wirepb.Update) }, hostile: [][]byte{nil, {0x0a, 0}},
+		message: func() proto.Message { return new(wirepb.Update) },
+		hostile: [][]byte{nil, {0x0a, 0}, wire.AppendUpdate(nil, &cluster.Update{Object: exampleObjects()[1], Previous: manyNodes(wire.TargetsMax + 1)})},
+	}
+}
+
+func recordFormat() format[cluster.Record] {
+	values := exampleRecords()
+	wide := values[1]
+	wide.Targets = manyNodes(wire.TargetsMax + 1)
+	early := values[1]
+	early.Timestamp = cluster.Timestamp{}
+	write := appending(wire.AppendRecord)
+	return format[cluster.Record]{
+		name: "Record", values: values, write: write, read: wire.UnmarshalRecord,
+		message: func() proto.Message { return new(wirepb.Record) },
+		hostile: [][]byte{nil, {0x0a, 0}, write(wide), write(early), field.Uint(write(values[0]), 6, 1<<63), field.PackedFixed(write(values[0]), 5, []cluster.NodeID{2, 1})},
+	}
+}
+
+func retirementFormat() format[cluster.Retirement] {
+	var values []cluster.Retirement
+	for _, r := range exampleRecords() {
+		values = append(values, cluster.Retirement{ID: r.ID, Timestamp: r.Timestamp, Targets: r.Targets})
+	}
+	wide := values[1]
+	wide.Targets = manyNodes(wire.TargetsMax + 1)
+	write := appending(wire.AppendRetirement)
+	return format[cluster.Retirement]{
+		name: "Retirement", values: values, write: write, read: wire.UnmarshalRetirement,
+		message: func() proto.Message { return new(wirepb.Retirement) },
+		hostile: [][]byte{nil, {0x0a, 0}, write(wide), write(cluster.Retirement{ID: wide.ID})},
+	}
+}
+
+func replyFormat() format[replication.Reply] {
+	return format[replication.Reply]{
+		name: "Reply", values: exampleReplies(), write: appending(wire.AppendReply), read: wire.UnmarshalReply,
+		message: func() proto.Message { return new(wirepb.Reply) },
+		hostile: [][]byte{nil, {0x08, 1}, {0x08, 4}, {0x22, 3, 0x12, 1, 0xff}, field.Message(nil, 4, func(b []byte) []byte {
+			return field.String(b, 2, strings.Repeat("x", wire.RefusalTextMax+1))
+		})},
+	}
+}
+
+// TestReplyOfAnyError: a target's error keeps its kind and as much of its text as may travel.
+func TestReplyOfAnyError(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		kind cluster.Kind
+		text string
+	}{
+		{cluster.Errorf(cluster.KindFull, "put", "no room"), cluster.KindFull, "put: no room"},
+		{errors.New("plain"), cluster.KindInternal, "plain"},
+		{errors.New("a\xffb"), cluster.KindInternal, "a?b"},
+		{errors.New(strings.Repeat("ä", wire.RefusalTextMax)), cluster.KindInternal, strings.Repeat("ä", wire.RefusalTextMax/2)},
+		{errors.New("x" + strings.Repeat("ä", wire.RefusalTextMax)), cluster.KindInternal, "x" + strings.Repeat("ä", wire.RefusalTextMax/2-1)},
+	} {
+		got, err := wire.UnmarshalReply(wire.AppendReply(nil, &replication.Reply{Err: test.err}))
+		var refusal *wire.Refusal
+		if err != nil || !cluster.IsKind(got.Err, test.kind) || !errors.As(got.Err, &refusal) || refusal.Error() != test.text {
+			t.Errorf("reply of %v = %v, %v; want kind %v with %q", test.err, got.Err, err, test.kind, test.text)
+		}
 	}
 }
 
@@ -228,6 +290,9 @@ func TestFormats(t *testing.T) {
 	viewFormat().check(t)
 	messageFormat().check(t)
 	persistentFormat().check(t)
+	recordFormat().check(t)
+	retirementFormat().check(t)
+	replyFormat().check(t)
 }
 
 func FuzzStamp(f *testing.F)      { stampFormat().fuzz(f) }
@@ -238,6 +303,9 @@ func FuzzEntry(f *testing.F)      { entryFormat().fuzz(f) }
 func FuzzView(f *testing.F)       { viewFormat().fuzz(f) }
 func FuzzMessage(f *testing.F)    { messageFormat().fuzz(f) }
 func FuzzPersistent(f *testing.F) { persistentFormat().fuzz(f) }
+func FuzzRecord(f *testing.F)     { recordFormat().fuzz(f) }
+func FuzzRetirement(f *testing.F) { retirementFormat().fuzz(f) }
+func FuzzReply(f *testing.F)      { replyFormat().fuzz(f) }
 
 // TestNextVersion: fields that this version does not know are skipped, at every level.
 func TestNextVersion(t *testing.T) {

@@ -9,6 +9,7 @@ package call
 
 import (
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
 )
 
 // The methods of a node.
@@ -16,7 +17,9 @@ const (
 	MethodMembership = "membership" // wire.MarshalMessage, one way: the answer is empty
 	MethodPush       = "push"       // PushRequest; empty answer: all of it was taken
 	MethodLookup     = "lookup"     // LookupRequest; LookupAnswer
-	MethodApply      = "apply"      // ApplyRequest with body; empty answer: durable
+	MethodApply      = "apply"      // ApplyRequest with body; ApplyAnswer
+	MethodOffer      = "offer"      // ApplyRequest without contents; ApplyAnswer
+	MethodRetire     = "retire"     // RetireRequest; empty answer, of which nothing depends
 	MethodList       = "list"       // ListRequest; ListAnswer
 	MethodOpen       = "open"       // OpenRequest; OpenAnswer with body
 	MethodService    = "service"    // ServiceRequest; the service's own answer
@@ -27,7 +30,8 @@ const (
 
 // Limits of one payload. A sender splits what is larger.
 const (
-	UpdatesMax       = 1024    // in one ApplyRequest
+	UpdatesMax       = 1024    // in one ApplyRequest or ApplyAnswer
+	RetirementsMax   = 1024    // in one RetireRequest
 	ListMax          = 4096    // objects in one ListAnswer
 	ServiceMethodMax = 64      // bytes
 	ServiceSizeMax   = 1 << 20 // bytes of ServiceRequest.Payload
@@ -52,10 +56,22 @@ type LookupAnswer struct {
 	Entry cluster.Entry
 }
 
-// ApplyRequest asks a replica to apply updates, durably and all at once. Deletions go without a
-// body, many in a request; any other update goes alone, and the body is its object's contents.
+// ApplyRequest asks a target to apply updates, durably and all at once. An update with contents goes
+// alone, and they are the body; updates without contents go many in a request. In an offer no
+// update has its contents with it, and the target says which it wants.
 type ApplyRequest struct {
 	Updates []cluster.Update // at most UpdatesMax
+}
+
+// ApplyAnswer has a reply for each update of the request, in their order. What it says was applied
+// is durable.
+type ApplyAnswer struct {
+	Replies []replication.Reply // at most UpdatesMax
+}
+
+// RetireRequest tells a target that updates have been applied by all of their targets (thesis ch. 5).
+type RetireRequest struct {
+	Retirements []cluster.Retirement // at most RetirementsMax
 }
 
 // ListRequest asks a node for the objects of one owner and type that it holds, ascending by id,

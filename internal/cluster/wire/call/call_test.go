@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/softstate"
 	"porcupine/internal/cluster/wire"
 	"porcupine/internal/cluster/wire/call"
@@ -44,7 +45,7 @@ func (p *page) Unmarshal(b []byte) (err error) {
 func exampleObject(id string) cluster.Object {
 	return cluster.Object{
 		ID: cluster.ObjectID{Type: "message", Owner: "u0", ID: id}, Timestamp: cluster.Timestamp{Time: 5, Node: 6},
-		Replicas: cluster.NewReplicaSet(1, 2), Size: 3, Sum: [32]byte{1}, Attr: []byte("a"),
+		Replicas: cluster.NewReplicaSet(1, 2), Copies: 2, Size: 3, Sum: [32]byte{1}, Attr: []byte("a"),
 	}
 }
 
@@ -62,6 +63,7 @@ func forms() []form {
 	other := exampleObject("z")
 	other.ID.Owner = "u1"
 	holding := cluster.Holding{Owner: "u0", Seq: 7, Fragments: []cluster.Fragment{{Type: "message", Count: 1}}}
+	retirement := cluster.Retirement{ID: other.ID, Timestamp: other.Timestamp, Targets: cluster.NewReplicaSet(1, 2)}
 	long := strings.Repeat("x", 1<<10)
 	return []form{
 		{
@@ -93,6 +95,22 @@ func forms() []form {
 				&call.ApplyRequest{Updates: []cluster.Update{{Object: exampleObject("a"), Previous: cluster.NewReplicaSet(9)}, {Object: other}}},
 			},
 			[][]byte{(&call.ApplyRequest{Updates: slices.Repeat([]cluster.Update{{Object: other}}, call.UpdatesMax+1)}).Marshal(), {0x0a, 0}},
+		},
+		{
+			"ApplyAnswer", func() payload { return new(call.ApplyAnswer) }, func() proto.Message { return new(wirepb.ApplyAnswer) },
+			[]payload{
+				&call.ApplyAnswer{},
+				&call.ApplyAnswer{Replies: []replication.Reply{
+					{Verdict: replication.Newer, Have: other.Timestamp}, {Want: true}, {Verdict: replication.Older, Have: other.Timestamp},
+					{Err: &cluster.Error{Kind: cluster.KindFull, Op: "apply at a target", Err: &wire.Refusal{Text: "full"}}},
+				}},
+			},
+			[][]byte{(&call.ApplyAnswer{Replies: slices.Repeat([]replication.Reply{{Want: true}}, call.UpdatesMax+1)}).Marshal(), {0x0a, 0}},
+		},
+		{
+			"RetireRequest", func() payload { return new(call.RetireRequest) }, func() proto.Message { return new(wirepb.RetireRequest) },
+			[]payload{&call.RetireRequest{}, &call.RetireRequest{Retirements: []cluster.Retirement{retirement, retirement}}},
+			[][]byte{(&call.RetireRequest{Retirements: slices.Repeat([]cluster.Retirement{retirement}, call.RetirementsMax+1)}).Marshal(), {0x0a, 0}},
 		},
 		{
 			"ListRequest", func() payload { return new(call.ListRequest) }, func() proto.Message { return new(wirepb.ListRequest) },

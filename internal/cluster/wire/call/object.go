@@ -32,6 +32,54 @@ func (q *ApplyRequest) Unmarshal(b []byte) error {
 	return r.Err()
 }
 
+// Marshal writes the answer.
+func (a *ApplyAnswer) Marshal() []byte {
+	var b []byte
+	for i := range a.Replies {
+		b = field.Element(b, 1, func(b []byte) []byte { return wire.AppendReply(b, &a.Replies[i]) })
+	}
+	return b
+}
+
+// Unmarshal reads what Marshal writes. The caller checks that there are as many replies as updates.
+func (a *ApplyAnswer) Unmarshal(b []byte) error {
+	r := field.Read(b)
+	for r.Next() {
+		if r.Num() == 1 && r.Room(len(a.Replies), UpdatesMax) {
+			r.Message(func(b []byte) error {
+				p, err := wire.UnmarshalReply(b)
+				a.Replies = append(a.Replies, p)
+				return err
+			})
+		}
+	}
+	return r.Err()
+}
+
+// Marshal writes the request.
+func (q *RetireRequest) Marshal() []byte {
+	var b []byte
+	for i := range q.Retirements {
+		b = field.Element(b, 1, func(b []byte) []byte { return wire.AppendRetirement(b, &q.Retirements[i]) })
+	}
+	return b
+}
+
+// Unmarshal reads what Marshal writes.
+func (q *RetireRequest) Unmarshal(b []byte) error {
+	r := field.Read(b)
+	for r.Next() {
+		if r.Num() == 1 && r.Room(len(q.Retirements), RetirementsMax) {
+			r.Message(func(b []byte) error {
+				v, err := wire.UnmarshalRetirement(b)
+				q.Retirements = append(q.Retirements, v)
+				return err
+			})
+		}
+	}
+	return r.Err()
+}
+
 // Marshal writes the request.
 func (q *ListRequest) Marshal() []byte {
 	b := field.String(nil, 1, q.Owner)

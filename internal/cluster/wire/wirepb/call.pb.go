@@ -215,6 +215,94 @@ func (x *ApplyRequest) GetUpdates() []*Update {
 	return nil
 }
 
+type ApplyAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replies       []*Reply               `protobuf:"bytes,1,rep,name=replies,proto3" json:"replies,omitempty"` // in the order of the request's updates
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyAnswer) Reset() {
+	*x = ApplyAnswer{}
+	mi := &file_call_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyAnswer) ProtoMessage() {}
+
+func (x *ApplyAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyAnswer.ProtoReflect.Descriptor instead.
+func (*ApplyAnswer) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ApplyAnswer) GetReplies() []*Reply {
+	if x != nil {
+		return x.Replies
+	}
+	return nil
+}
+
+type RetireRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Retirements   []*Retirement          `protobuf:"bytes,1,rep,name=retirements,proto3" json:"retirements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetireRequest) Reset() {
+	*x = RetireRequest{}
+	mi := &file_call_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetireRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetireRequest) ProtoMessage() {}
+
+func (x *RetireRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetireRequest.ProtoReflect.Descriptor instead.
+func (*RetireRequest) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RetireRequest) GetRetirements() []*Retirement {
+	if x != nil {
+		return x.Retirements
+	}
+	return nil
+}
+
 type ListRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -227,7 +315,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_call_proto_msgTypes[4]
+	mi := &file_call_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +327,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[4]
+	mi := &file_call_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +340,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{4}
+	return file_call_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListRequest) GetOwner() []byte {
@@ -293,7 +381,7 @@ type ListAnswer struct {
 
 func (x *ListAnswer) Reset() {
 	*x = ListAnswer{}
-	mi := &file_call_proto_msgTypes[5]
+	mi := &file_call_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -305,7 +393,7 @@ func (x *ListAnswer) String() string {
 func (*ListAnswer) ProtoMessage() {}
 
 func (x *ListAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[5]
+	mi := &file_call_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -318,7 +406,7 @@ func (x *ListAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAnswer.ProtoReflect.Descriptor instead.
 func (*ListAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{5}
+	return file_call_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListAnswer) GetObjects() []*Object {
@@ -344,7 +432,7 @@ type OpenRequest struct {
 
 func (x *OpenRequest) Reset() {
 	*x = OpenRequest{}
-	mi := &file_call_proto_msgTypes[6]
+	mi := &file_call_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +444,7 @@ func (x *OpenRequest) String() string {
 func (*OpenRequest) ProtoMessage() {}
 
 func (x *OpenRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[6]
+	mi := &file_call_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +457,7 @@ func (x *OpenRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRequest.ProtoReflect.Descriptor instead.
 func (*OpenRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{6}
+	return file_call_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *OpenRequest) GetId() *ObjectID {
@@ -388,7 +476,7 @@ type OpenAnswer struct {
 
 func (x *OpenAnswer) Reset() {
 	*x = OpenAnswer{}
-	mi := &file_call_proto_msgTypes[7]
+	mi := &file_call_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -400,7 +488,7 @@ func (x *OpenAnswer) String() string {
 func (*OpenAnswer) ProtoMessage() {}
 
 func (x *OpenAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[7]
+	mi := &file_call_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -413,7 +501,7 @@ func (x *OpenAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenAnswer.ProtoReflect.Descriptor instead.
 func (*OpenAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{7}
+	return file_call_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *OpenAnswer) GetObject() *Object {
@@ -434,7 +522,7 @@ type ServiceRequest struct {
 
 func (x *ServiceRequest) Reset() {
 	*x = ServiceRequest{}
-	mi := &file_call_proto_msgTypes[8]
+	mi := &file_call_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -446,7 +534,7 @@ func (x *ServiceRequest) String() string {
 func (*ServiceRequest) ProtoMessage() {}
 
 func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[8]
+	mi := &file_call_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -459,7 +547,7 @@ func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRequest.ProtoReflect.Descriptor instead.
 func (*ServiceRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{8}
+	return file_call_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ServiceRequest) GetOwner() []byte {
@@ -496,7 +584,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_call_proto_msgTypes[9]
+	mi := &file_call_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -508,7 +596,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[9]
+	mi := &file_call_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -521,7 +609,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{9}
+	return file_call_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListQuery) GetType() string {
@@ -565,7 +653,7 @@ type ListPage struct {
 
 func (x *ListPage) Reset() {
 	*x = ListPage{}
-	mi := &file_call_proto_msgTypes[10]
+	mi := &file_call_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +665,7 @@ func (x *ListPage) String() string {
 func (*ListPage) ProtoMessage() {}
 
 func (x *ListPage) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[10]
+	mi := &file_call_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +678,7 @@ func (x *ListPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPage.ProtoReflect.Descriptor instead.
 func (*ListPage) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{10}
+	return file_call_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListPage) GetObjects() []*CachedObject {
@@ -643,7 +731,7 @@ type StatusAnswer struct {
 
 func (x *StatusAnswer) Reset() {
 	*x = StatusAnswer{}
-	mi := &file_call_proto_msgTypes[11]
+	mi := &file_call_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +743,7 @@ func (x *StatusAnswer) String() string {
 func (*StatusAnswer) ProtoMessage() {}
 
 func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[11]
+	mi := &file_call_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +756,7 @@ func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusAnswer.ProtoReflect.Descriptor instead.
 func (*StatusAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{11}
+	return file_call_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *StatusAnswer) GetVersion() string {
@@ -735,7 +823,11 @@ const file_call_proto_rawDesc = "" +
 	"\fLookupAnswer\x121\n" +
 	"\x05entry\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.EntryR\x05entry\"F\n" +
 	"\fApplyRequest\x126\n" +
-	"\aupdates\x18\x01 \x03(\v2\x1c.porcupine.cluster.v1.UpdateR\aupdates\"_\n" +
+	"\aupdates\x18\x01 \x03(\v2\x1c.porcupine.cluster.v1.UpdateR\aupdates\"D\n" +
+	"\vApplyAnswer\x125\n" +
+	"\areplies\x18\x01 \x03(\v2\x1b.porcupine.cluster.v1.ReplyR\areplies\"S\n" +
+	"\rRetireRequest\x12B\n" +
+	"\vretirements\x18\x01 \x03(\v2 .porcupine.cluster.v1.RetirementR\vretirements\"_\n" +
 	"\vListRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x14\n" +
@@ -790,45 +882,51 @@ func file_call_proto_rawDescGZIP() []byte {
 	return file_call_proto_rawDescData
 }
 
-var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_call_proto_goTypes = []any{
 	(*PushRequest)(nil),    // 0: porcupine.cluster.v1.PushRequest
 	(*LookupRequest)(nil),  // 1: porcupine.cluster.v1.LookupRequest
 	(*LookupAnswer)(nil),   // 2: porcupine.cluster.v1.LookupAnswer
 	(*ApplyRequest)(nil),   // 3: porcupine.cluster.v1.ApplyRequest
-	(*ListRequest)(nil),    // 4: porcupine.cluster.v1.ListRequest
-	(*ListAnswer)(nil),     // 5: porcupine.cluster.v1.ListAnswer
-	(*OpenRequest)(nil),    // 6: porcupine.cluster.v1.OpenRequest
-	(*OpenAnswer)(nil),     // 7: porcupine.cluster.v1.OpenAnswer
-	(*ServiceRequest)(nil), // 8: porcupine.cluster.v1.ServiceRequest
-	(*ListQuery)(nil),      // 9: porcupine.cluster.v1.ListQuery
-	(*ListPage)(nil),       // 10: porcupine.cluster.v1.ListPage
-	(*StatusAnswer)(nil),   // 11: porcupine.cluster.v1.StatusAnswer
-	(*Epoch)(nil),          // 12: porcupine.cluster.v1.Epoch
-	(*Holding)(nil),        // 13: porcupine.cluster.v1.Holding
-	(*Entry)(nil),          // 14: porcupine.cluster.v1.Entry
-	(*Update)(nil),         // 15: porcupine.cluster.v1.Update
-	(*Object)(nil),         // 16: porcupine.cluster.v1.Object
-	(*ObjectID)(nil),       // 17: porcupine.cluster.v1.ObjectID
-	(*CachedObject)(nil),   // 18: porcupine.cluster.v1.CachedObject
-	(*Load)(nil),           // 19: porcupine.cluster.v1.Load
+	(*ApplyAnswer)(nil),    // 4: porcupine.cluster.v1.ApplyAnswer
+	(*RetireRequest)(nil),  // 5: porcupine.cluster.v1.RetireRequest
+	(*ListRequest)(nil),    // 6: porcupine.cluster.v1.ListRequest
+	(*ListAnswer)(nil),     // 7: porcupine.cluster.v1.ListAnswer
+	(*OpenRequest)(nil),    // 8: porcupine.cluster.v1.OpenRequest
+	(*OpenAnswer)(nil),     // 9: porcupine.cluster.v1.OpenAnswer
+	(*ServiceRequest)(nil), // 10: porcupine.cluster.v1.ServiceRequest
+	(*ListQuery)(nil),      // 11: porcupine.cluster.v1.ListQuery
+	(*ListPage)(nil),       // 12: porcupine.cluster.v1.ListPage
+	(*StatusAnswer)(nil),   // 13: porcupine.cluster.v1.StatusAnswer
+	(*Epoch)(nil),          // 14: porcupine.cluster.v1.Epoch
+	(*Holding)(nil),        // 15: porcupine.cluster.v1.Holding
+	(*Entry)(nil),          // 16: porcupine.cluster.v1.Entry
+	(*Update)(nil),         // 17: porcupine.cluster.v1.Update
+	(*Reply)(nil),          // 18: porcupine.cluster.v1.Reply
+	(*Retirement)(nil),     // 19: porcupine.cluster.v1.Retirement
+	(*Object)(nil),         // 20: porcupine.cluster.v1.Object
+	(*ObjectID)(nil),       // 21: porcupine.cluster.v1.ObjectID
+	(*CachedObject)(nil),   // 22: porcupine.cluster.v1.CachedObject
+	(*Load)(nil),           // 23: porcupine.cluster.v1.Load
 }
 var file_call_proto_depIdxs = []int32{
-	12, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
-	13, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
-	14, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
-	15, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
-	16, // 4: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
-	17, // 5: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
-	16, // 6: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
-	18, // 7: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
-	12, // 8: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
-	19, // 9: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
+	15, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
+	16, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
+	17, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
+	18, // 4: porcupine.cluster.v1.ApplyAnswer.replies:type_name -> porcupine.cluster.v1.Reply
+	19, // 5: porcupine.cluster.v1.RetireRequest.retirements:type_name -> porcupine.cluster.v1.Retirement
+	20, // 6: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
+	21, // 7: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
+	20, // 8: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
+	22, // 9: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
+	14, // 10: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
+	23, // 11: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_call_proto_init() }
@@ -843,7 +941,7 @@ func file_call_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_call_proto_rawDesc), len(file_call_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -769,6 +769,7 @@ type Object struct {
 	Attr          []byte                 `protobuf:"bytes,5,opt,name=attr,proto3" json:"attr,omitempty"`
 	Size          uint64                 `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
 	Sum           []byte                 `protobuf:"bytes,7,opt,name=sum,proto3" json:"sum,omitempty"` // 32 bytes; none: all zero
+	Copies        uint32                 `protobuf:"varint,8,opt,name=copies,proto3" json:"copies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -852,6 +853,13 @@ func (x *Object) GetSum() []byte {
 	return nil
 }
 
+func (x *Object) GetCopies() uint32 {
+	if x != nil {
+		return x.Copies
+	}
+	return 0
+}
+
 type Update struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Object        *Object                `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
@@ -904,6 +912,220 @@ func (x *Update) GetPrevious() []uint64 {
 	return nil
 }
 
+// Record is an update record.
+type Record struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            *ObjectID              `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Timestamp     *Timestamp             `protobuf:"bytes,2,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	Deleted       bool                   `protobuf:"varint,3,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Replicas      []uint64               `protobuf:"fixed64,4,rep,packed,name=replicas,proto3" json:"replicas,omitempty"`
+	Targets       []uint64               `protobuf:"fixed64,5,rep,packed,name=targets,proto3" json:"targets,omitempty"`
+	Retired       uint64                 `protobuf:"varint,6,opt,name=retired,proto3" json:"retired,omitempty"` // nanoseconds since 1970
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Record) Reset() {
+	*x = Record{}
+	mi := &file_cluster_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Record) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Record) ProtoMessage() {}
+
+func (x *Record) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Record.ProtoReflect.Descriptor instead.
+func (*Record) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Record) GetId() *ObjectID {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Record) GetTimestamp() *Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *Record) GetDeleted() bool {
+	if x != nil {
+		return x.Deleted
+	}
+	return false
+}
+
+func (x *Record) GetReplicas() []uint64 {
+	if x != nil {
+		return x.Replicas
+	}
+	return nil
+}
+
+func (x *Record) GetTargets() []uint64 {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *Record) GetRetired() uint64 {
+	if x != nil {
+		return x.Retired
+	}
+	return 0
+}
+
+type Retirement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            *ObjectID              `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Timestamp     *Timestamp             `protobuf:"bytes,2,opt,name=timestamp,proto3" json:"timestamp,omitempty"`
+	Targets       []uint64               `protobuf:"fixed64,3,rep,packed,name=targets,proto3" json:"targets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Retirement) Reset() {
+	*x = Retirement{}
+	mi := &file_cluster_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Retirement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Retirement) ProtoMessage() {}
+
+func (x *Retirement) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Retirement.ProtoReflect.Descriptor instead.
+func (*Retirement) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Retirement) GetId() *ObjectID {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Retirement) GetTimestamp() *Timestamp {
+	if x != nil {
+		return x.Timestamp
+	}
+	return nil
+}
+
+func (x *Retirement) GetTargets() []uint64 {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+// Reply is a target's answer to one update.
+type Reply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Verdict       uint32                 `protobuf:"varint,1,opt,name=verdict,proto3" json:"verdict,omitempty"` // replication.Verdict
+	Have          *Timestamp             `protobuf:"bytes,2,opt,name=have,proto3" json:"have,omitempty"`
+	Want          bool                   `protobuf:"varint,3,opt,name=want,proto3" json:"want,omitempty"`
+	Failure       *Failure               `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reply) Reset() {
+	*x = Reply{}
+	mi := &file_cluster_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reply) ProtoMessage() {}
+
+func (x *Reply) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reply.ProtoReflect.Descriptor instead.
+func (*Reply) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Reply) GetVerdict() uint32 {
+	if x != nil {
+		return x.Verdict
+	}
+	return 0
+}
+
+func (x *Reply) GetHave() *Timestamp {
+	if x != nil {
+		return x.Have
+	}
+	return nil
+}
+
+func (x *Reply) GetWant() bool {
+	if x != nil {
+		return x.Want
+	}
+	return false
+}
+
+func (x *Reply) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 type Fragment struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
@@ -916,7 +1138,7 @@ type Fragment struct {
 
 func (x *Fragment) Reset() {
 	*x = Fragment{}
-	mi := &file_cluster_proto_msgTypes[13]
+	mi := &file_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -928,7 +1150,7 @@ func (x *Fragment) String() string {
 func (*Fragment) ProtoMessage() {}
 
 func (x *Fragment) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[13]
+	mi := &file_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -941,7 +1163,7 @@ func (x *Fragment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fragment.ProtoReflect.Descriptor instead.
 func (*Fragment) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{13}
+	return file_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Fragment) GetType() string {
@@ -982,7 +1204,7 @@ type CachedObject struct {
 
 func (x *CachedObject) Reset() {
 	*x = CachedObject{}
-	mi := &file_cluster_proto_msgTypes[14]
+	mi := &file_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1216,7 @@ func (x *CachedObject) String() string {
 func (*CachedObject) ProtoMessage() {}
 
 func (x *CachedObject) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[14]
+	mi := &file_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1229,7 @@ func (x *CachedObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CachedObject.ProtoReflect.Descriptor instead.
 func (*CachedObject) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{14}
+	return file_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CachedObject) GetObject() *Object {
@@ -1036,7 +1258,7 @@ type Holding struct {
 
 func (x *Holding) Reset() {
 	*x = Holding{}
-	mi := &file_cluster_proto_msgTypes[15]
+	mi := &file_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1270,7 @@ func (x *Holding) String() string {
 func (*Holding) ProtoMessage() {}
 
 func (x *Holding) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[15]
+	mi := &file_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1283,7 @@ func (x *Holding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holding.ProtoReflect.Descriptor instead.
 func (*Holding) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{15}
+	return file_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Holding) GetOwner() []byte {
@@ -1102,7 +1324,7 @@ type Placed struct {
 
 func (x *Placed) Reset() {
 	*x = Placed{}
-	mi := &file_cluster_proto_msgTypes[16]
+	mi := &file_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1336,7 @@ func (x *Placed) String() string {
 func (*Placed) ProtoMessage() {}
 
 func (x *Placed) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[16]
+	mi := &file_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1349,7 @@ func (x *Placed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placed.ProtoReflect.Descriptor instead.
 func (*Placed) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{16}
+	return file_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Placed) GetFragment() *Fragment {
@@ -1156,7 +1378,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_cluster_proto_msgTypes[17]
+	mi := &file_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1168,7 +1390,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[17]
+	mi := &file_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1181,7 +1403,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{17}
+	return file_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Entry) GetOwner() []byte {
@@ -1223,7 +1445,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_cluster_proto_msgTypes[18]
+	mi := &file_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1457,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[18]
+	mi := &file_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1470,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{18}
+	return file_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Contact) GetKnown() *Known {
@@ -1298,7 +1520,7 @@ type MembershipMessage struct {
 
 func (x *MembershipMessage) Reset() {
 	*x = MembershipMessage{}
-	mi := &file_cluster_proto_msgTypes[19]
+	mi := &file_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1532,7 @@ func (x *MembershipMessage) String() string {
 func (*MembershipMessage) ProtoMessage() {}
 
 func (x *MembershipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[19]
+	mi := &file_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1545,7 @@ func (x *MembershipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipMessage.ProtoReflect.Descriptor instead.
 func (*MembershipMessage) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{19}
+	return file_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MembershipMessage) GetKind() uint32 {
@@ -1456,7 +1678,7 @@ type MembershipPersistent struct {
 
 func (x *MembershipPersistent) Reset() {
 	*x = MembershipPersistent{}
-	mi := &file_cluster_proto_msgTypes[20]
+	mi := &file_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1468,7 +1690,7 @@ func (x *MembershipPersistent) String() string {
 func (*MembershipPersistent) ProtoMessage() {}
 
 func (x *MembershipPersistent) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[20]
+	mi := &file_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1481,7 +1703,7 @@ func (x *MembershipPersistent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipPersistent.ProtoReflect.Descriptor instead.
 func (*MembershipPersistent) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{20}
+	return file_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MembershipPersistent) GetPromised() *Epoch {
@@ -1556,7 +1778,7 @@ const file_cluster_proto_rawDesc = "" +
 	"\bObjectID\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\fR\x05owner\x12\x0e\n" +
-	"\x02id\x18\x03 \x01(\fR\x02id\"\xe7\x01\n" +
+	"\x02id\x18\x03 \x01(\fR\x02id\"\xff\x01\n" +
 	"\x06Object\x12.\n" +
 	"\x02id\x18\x01 \x01(\v2\x1e.porcupine.cluster.v1.ObjectIDR\x02id\x12=\n" +
 	"\ttimestamp\x18\x02 \x01(\v2\x1f.porcupine.cluster.v1.TimestampR\ttimestamp\x12\x1a\n" +
@@ -1564,10 +1786,28 @@ const file_cluster_proto_rawDesc = "" +
 	"\adeleted\x18\x04 \x01(\bR\adeleted\x12\x12\n" +
 	"\x04attr\x18\x05 \x01(\fR\x04attr\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x04R\x04size\x12\x10\n" +
-	"\x03sum\x18\a \x01(\fR\x03sum\"Z\n" +
+	"\x03sum\x18\a \x01(\fR\x03sum\x12\x16\n" +
+	"\x06copies\x18\b \x01(\rR\x06copies\"Z\n" +
 	"\x06Update\x124\n" +
 	"\x06object\x18\x01 \x01(\v2\x1c.porcupine.cluster.v1.ObjectR\x06object\x12\x1a\n" +
-	"\bprevious\x18\x02 \x03(\x06R\bprevious\"f\n" +
+	"\bprevious\x18\x02 \x03(\x06R\bprevious\"\xe1\x01\n" +
+	"\x06Record\x12.\n" +
+	"\x02id\x18\x01 \x01(\v2\x1e.porcupine.cluster.v1.ObjectIDR\x02id\x12=\n" +
+	"\ttimestamp\x18\x02 \x01(\v2\x1f.porcupine.cluster.v1.TimestampR\ttimestamp\x12\x18\n" +
+	"\adeleted\x18\x03 \x01(\bR\adeleted\x12\x1a\n" +
+	"\breplicas\x18\x04 \x03(\x06R\breplicas\x12\x18\n" +
+	"\atargets\x18\x05 \x03(\x06R\atargets\x12\x18\n" +
+	"\aretired\x18\x06 \x01(\x04R\aretired\"\x95\x01\n" +
+	"\n" +
+	"Retirement\x12.\n" +
+	"\x02id\x18\x01 \x01(\v2\x1e.porcupine.cluster.v1.ObjectIDR\x02id\x12=\n" +
+	"\ttimestamp\x18\x02 \x01(\v2\x1f.porcupine.cluster.v1.TimestampR\ttimestamp\x12\x18\n" +
+	"\atargets\x18\x03 \x03(\x06R\atargets\"\xa3\x01\n" +
+	"\x05Reply\x12\x18\n" +
+	"\averdict\x18\x01 \x01(\rR\averdict\x123\n" +
+	"\x04have\x18\x02 \x01(\v2\x1f.porcupine.cluster.v1.TimestampR\x04have\x12\x12\n" +
+	"\x04want\x18\x03 \x01(\bR\x04want\x127\n" +
+	"\afailure\x18\x04 \x01(\v2\x1d.porcupine.cluster.v1.FailureR\afailure\"f\n" +
 	"\bFragment\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1a\n" +
 	"\breplicas\x18\x02 \x03(\x06R\breplicas\x12\x14\n" +
@@ -1628,7 +1868,7 @@ func file_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_proto_rawDescData
 }
 
-var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_cluster_proto_goTypes = []any{
 	(*Epoch)(nil),                // 0: porcupine.cluster.v1.Epoch
 	(*Timestamp)(nil),            // 1: porcupine.cluster.v1.Timestamp
@@ -1643,14 +1883,17 @@ var file_cluster_proto_goTypes = []any{
 	(*ObjectID)(nil),             // 10: porcupine.cluster.v1.ObjectID
 	(*Object)(nil),               // 11: porcupine.cluster.v1.Object
 	(*Update)(nil),               // 12: porcupine.cluster.v1.Update
-	(*Fragment)(nil),             // 13: porcupine.cluster.v1.Fragment
-	(*CachedObject)(nil),         // 14: porcupine.cluster.v1.CachedObject
-	(*Holding)(nil),              // 15: porcupine.cluster.v1.Holding
-	(*Placed)(nil),               // 16: porcupine.cluster.v1.Placed
-	(*Entry)(nil),                // 17: porcupine.cluster.v1.Entry
-	(*Contact)(nil),              // 18: porcupine.cluster.v1.Contact
-	(*MembershipMessage)(nil),    // 19: porcupine.cluster.v1.MembershipMessage
-	(*MembershipPersistent)(nil), // 20: porcupine.cluster.v1.MembershipPersistent
+	(*Record)(nil),               // 13: porcupine.cluster.v1.Record
+	(*Retirement)(nil),           // 14: porcupine.cluster.v1.Retirement
+	(*Reply)(nil),                // 15: porcupine.cluster.v1.Reply
+	(*Fragment)(nil),             // 16: porcupine.cluster.v1.Fragment
+	(*CachedObject)(nil),         // 17: porcupine.cluster.v1.CachedObject
+	(*Holding)(nil),              // 18: porcupine.cluster.v1.Holding
+	(*Placed)(nil),               // 19: porcupine.cluster.v1.Placed
+	(*Entry)(nil),                // 20: porcupine.cluster.v1.Entry
+	(*Contact)(nil),              // 21: porcupine.cluster.v1.Contact
+	(*MembershipMessage)(nil),    // 22: porcupine.cluster.v1.MembershipMessage
+	(*MembershipPersistent)(nil), // 23: porcupine.cluster.v1.MembershipPersistent
 }
 var file_cluster_proto_depIdxs = []int32{
 	0,  // 0: porcupine.cluster.v1.Stamp.epoch:type_name -> porcupine.cluster.v1.Epoch
@@ -1667,30 +1910,36 @@ var file_cluster_proto_depIdxs = []int32{
 	10, // 11: porcupine.cluster.v1.Object.id:type_name -> porcupine.cluster.v1.ObjectID
 	1,  // 12: porcupine.cluster.v1.Object.timestamp:type_name -> porcupine.cluster.v1.Timestamp
 	11, // 13: porcupine.cluster.v1.Update.object:type_name -> porcupine.cluster.v1.Object
-	11, // 14: porcupine.cluster.v1.CachedObject.object:type_name -> porcupine.cluster.v1.Object
-	13, // 15: porcupine.cluster.v1.Holding.fragments:type_name -> porcupine.cluster.v1.Fragment
-	14, // 16: porcupine.cluster.v1.Holding.cached:type_name -> porcupine.cluster.v1.CachedObject
-	13, // 17: porcupine.cluster.v1.Placed.fragment:type_name -> porcupine.cluster.v1.Fragment
-	16, // 18: porcupine.cluster.v1.Entry.fragments:type_name -> porcupine.cluster.v1.Placed
-	14, // 19: porcupine.cluster.v1.Entry.cached:type_name -> porcupine.cluster.v1.CachedObject
-	8,  // 20: porcupine.cluster.v1.Contact.known:type_name -> porcupine.cluster.v1.Known
-	0,  // 21: porcupine.cluster.v1.Contact.heard:type_name -> porcupine.cluster.v1.Epoch
-	6,  // 22: porcupine.cluster.v1.MembershipMessage.from:type_name -> porcupine.cluster.v1.Endpoint
-	0,  // 23: porcupine.cluster.v1.MembershipMessage.installed:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 24: porcupine.cluster.v1.MembershipMessage.epoch:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 25: porcupine.cluster.v1.MembershipMessage.promised:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 26: porcupine.cluster.v1.MembershipMessage.yours:type_name -> porcupine.cluster.v1.Epoch
-	6,  // 27: porcupine.cluster.v1.MembershipMessage.coordinator:type_name -> porcupine.cluster.v1.Endpoint
-	18, // 28: porcupine.cluster.v1.MembershipMessage.members:type_name -> porcupine.cluster.v1.Contact
-	18, // 29: porcupine.cluster.v1.MembershipMessage.known:type_name -> porcupine.cluster.v1.Contact
-	9,  // 30: porcupine.cluster.v1.MembershipMessage.view:type_name -> porcupine.cluster.v1.View
-	0,  // 31: porcupine.cluster.v1.MembershipPersistent.promised:type_name -> porcupine.cluster.v1.Epoch
-	18, // 32: porcupine.cluster.v1.MembershipPersistent.contacts:type_name -> porcupine.cluster.v1.Contact
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	10, // 14: porcupine.cluster.v1.Record.id:type_name -> porcupine.cluster.v1.ObjectID
+	1,  // 15: porcupine.cluster.v1.Record.timestamp:type_name -> porcupine.cluster.v1.Timestamp
+	10, // 16: porcupine.cluster.v1.Retirement.id:type_name -> porcupine.cluster.v1.ObjectID
+	1,  // 17: porcupine.cluster.v1.Retirement.timestamp:type_name -> porcupine.cluster.v1.Timestamp
+	1,  // 18: porcupine.cluster.v1.Reply.have:type_name -> porcupine.cluster.v1.Timestamp
+	5,  // 19: porcupine.cluster.v1.Reply.failure:type_name -> porcupine.cluster.v1.Failure
+	11, // 20: porcupine.cluster.v1.CachedObject.object:type_name -> porcupine.cluster.v1.Object
+	16, // 21: porcupine.cluster.v1.Holding.fragments:type_name -> porcupine.cluster.v1.Fragment
+	17, // 22: porcupine.cluster.v1.Holding.cached:type_name -> porcupine.cluster.v1.CachedObject
+	16, // 23: porcupine.cluster.v1.Placed.fragment:type_name -> porcupine.cluster.v1.Fragment
+	19, // 24: porcupine.cluster.v1.Entry.fragments:type_name -> porcupine.cluster.v1.Placed
+	17, // 25: porcupine.cluster.v1.Entry.cached:type_name -> porcupine.cluster.v1.CachedObject
+	8,  // 26: porcupine.cluster.v1.Contact.known:type_name -> porcupine.cluster.v1.Known
+	0,  // 27: porcupine.cluster.v1.Contact.heard:type_name -> porcupine.cluster.v1.Epoch
+	6,  // 28: porcupine.cluster.v1.MembershipMessage.from:type_name -> porcupine.cluster.v1.Endpoint
+	0,  // 29: porcupine.cluster.v1.MembershipMessage.installed:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 30: porcupine.cluster.v1.MembershipMessage.epoch:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 31: porcupine.cluster.v1.MembershipMessage.promised:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 32: porcupine.cluster.v1.MembershipMessage.yours:type_name -> porcupine.cluster.v1.Epoch
+	6,  // 33: porcupine.cluster.v1.MembershipMessage.coordinator:type_name -> porcupine.cluster.v1.Endpoint
+	21, // 34: porcupine.cluster.v1.MembershipMessage.members:type_name -> porcupine.cluster.v1.Contact
+	21, // 35: porcupine.cluster.v1.MembershipMessage.known:type_name -> porcupine.cluster.v1.Contact
+	9,  // 36: porcupine.cluster.v1.MembershipMessage.view:type_name -> porcupine.cluster.v1.View
+	0,  // 37: porcupine.cluster.v1.MembershipPersistent.promised:type_name -> porcupine.cluster.v1.Epoch
+	21, // 38: porcupine.cluster.v1.MembershipPersistent.contacts:type_name -> porcupine.cluster.v1.Contact
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_cluster_proto_init() }
@@ -1704,7 +1953,7 @@ func file_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_proto_rawDesc), len(file_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   21,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
