@@ -187,6 +187,7 @@ func (l *loop) fail(err error) {
 func (l *loop) known() {
 	known := l.members.Known()
 	l.n.stats.known.Store(&known)
+	l.absent(known, l.n.View())
 	counted := known
 	if l.met = l.met || len(known) > 1; !l.met {
 		counted = append(slices.Clone(known), cluster.Known{Sole: true}) // NoNode is never a member
@@ -194,6 +195,23 @@ func (l *loop) known() {
 	l.n.soft.mu.Lock()
 	l.n.soft.manager.SetKnown(counted)
 	l.n.soft.mu.Unlock()
+}
+
+// absent notes which known nodes are not members, and since when.
+func (l *loop) absent(known []cluster.Known, v *cluster.View) {
+	before, now := l.n.Absent(), l.now()
+	after := map[cluster.NodeID]time.Time{}
+	for _, k := range known {
+		if v.Contains(k.ID) || k.ID == l.n.cfg.Self.ID {
+			continue
+		}
+		since, ok := before[k.ID]
+		if !ok {
+			since = now
+		}
+		after[k.ID] = since
+	}
+	l.n.stats.absent.Store(&after)
 }
 
 // install makes v the current view: in the manager, then for all who ask, then in the reporter. A
@@ -209,6 +227,7 @@ func (l *loop) install(v *cluster.View) {
 	n.view.Store(after)
 	n.soft.mu.Unlock()
 	n.senses.retain(v)
+	l.absent(n.Known(), v)
 	n.log.Info("view installed", "epoch", v.Epoch, "members", len(v.Members),
 		"buckets_kept", did.Kept, "buckets_fresh", did.Fresh, "buckets_dropped", did.Dropped)
 	l.carry(l.reporter.Install(v, l.now()))

@@ -70,6 +70,14 @@ type Config struct {
 	// (its membership state cannot be made durable). From then on it refuses everything; the
 	// process must end. OnFatal may not wait for the node.
 	OnFatal func(error)
+	// OnStruck is called at most once, from the loop, when this node learns that it was removed for
+	// good: the others take it in no more, and what its disk holds must be set aside before it joins
+	// again, as a new node. From then on the node refuses everything. OnStruck may not wait for the
+	// node; nil: only the log tells.
+	OnStruck func()
+	// OnDamaged is called when contents on this node's disk turn out not to match their checksum,
+	// from the goroutine that read them: it may not wait. nil: nobody repairs them.
+	OnDamaged func(cluster.ObjectID)
 }
 
 // Node is one running node. Its methods may be called from any goroutine.
@@ -85,7 +93,8 @@ type Node struct {
 	notices   notices
 	clock     reserve
 	owners    atomic.Int64 // managed here, as of the last change of view or report
-	draining  atomic.Bool
+	draining  atomic.Bool // takes no new objects
+	stopping  atomic.Bool // Stop has begun
 	failed    atomic.Bool // the node cannot keep its promises: it refuses everything
 	services  services
 	stats     counters
@@ -161,7 +170,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	if n.begun.CompareAndSwap(false, true) {
 		close(n.stopped)
 	}
-	n.draining.Store(true)
+	n.stopping.Store(true)
 	err := n.leave(ctx)
 	n.end()
 	ended := make(chan struct{})
@@ -197,6 +206,10 @@ func (n *Node) leave(ctx context.Context) error {
 	}
 	return nil
 }
+
+// SetDraining says whether this node is being emptied: it takes no new objects, and the others hear
+// of it with its load. Everything else goes on.
+func (n *Node) SetDraining(draining bool) { n.draining.Store(draining) }
 
 // ID is the node's identity.
 func (n *Node) ID() cluster.NodeID { return n.cfg.Self.ID }

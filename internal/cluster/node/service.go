@@ -57,6 +57,9 @@ func (s *services) check() error { return s.wrong }
 // method's own, KindLimit for a payload above call.ServiceSizeMax, KindUnavailable when no manager
 // answered before the context ended.
 func (n *Node) Ask(ctx context.Context, owner, method string, payload []byte) ([]byte, error) {
+	if owner == "" {
+		return nil, cluster.Errorf(cluster.KindInvalid, method, "a call to nobody's manager")
+	}
 	if len(payload) > call.ServiceSizeMax {
 		return nil, cluster.Errorf(cluster.KindLimit, method, "payload of %d bytes, at most %d allowed", len(payload), call.ServiceSizeMax)
 	}
@@ -77,9 +80,33 @@ func (n *Node) Ask(ctx context.Context, owner, method string, payload []byte) ([
 	return answer, err
 }
 
-// service runs a method at the owner's manager: this node, or the caller has another view.
+// Tell calls a service's method at one node, this one included, which need not be the manager of
+// anything. It is otherwise as Ask, but for one thing: KindUnavailable at once when the node is not
+// a member, or gives no answer.
+func (n *Node) Tell(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error) {
+	if len(payload) > call.ServiceSizeMax {
+		return nil, cluster.Errorf(cluster.KindLimit, method, "payload of %d bytes, at most %d allowed", len(payload), call.ServiceSizeMax)
+	}
+	if to == n.cfg.Self.ID {
+		return n.service(ctx, to, "", method, payload)
+	}
+	var answer []byte
+	err := n.to(ctx, method, to, func(ctx context.Context, to cluster.Member) error {
+		req := &call.ServiceRequest{Method: method, Payload: payload}
+		resp, err := n.call(ctx, to, &transport.Request{Method: call.MethodService, Payload: req.Marshal()})
+		if err != nil {
+			return err
+		}
+		answer = resp.Payload
+		return nil
+	})
+	return answer, err
+}
+
+// service runs a method at the owner's manager: this node, or the caller has another view. Without
+// an owner it was this very node that was meant.
 func (n *Node) service(ctx context.Context, from cluster.NodeID, owner, method string, payload []byte) ([]byte, error) {
-	if n.View().Manager(n.cfg.Cluster.BucketOf(owner)) != n.cfg.Self.ID {
+	if owner != "" && n.View().Manager(n.cfg.Cluster.BucketOf(owner)) != n.cfg.Self.ID {
 		return nil, cluster.Errorf(cluster.KindStale, method, "this node does not manage the owner")
 	}
 	f, ok := n.services.methods[method]

@@ -98,6 +98,20 @@ func (n *Node) Pending(id cluster.NodeID) int {
 	return known.Load.Pending
 }
 
+// Loads gives the loads of the members as last heard, and this node's own.
+func (n *Node) Loads() map[cluster.NodeID]cluster.Load {
+	loads := map[cluster.NodeID]cluster.Load{n.cfg.Self.ID: n.load()}
+	v := n.View()
+	n.senses.mu.Lock()
+	defer n.senses.mu.Unlock()
+	for _, m := range v.Members {
+		if known, ok := n.senses.loads.Get(m.ID); ok && m.ID != n.cfg.Self.ID {
+			loads[m.ID] = known.Load
+		}
+	}
+	return loads
+}
+
 // Stamp gives what travels on every call and answer of this node.
 func (n *Node) Stamp() cluster.Stamp {
 	return cluster.Stamp{
@@ -111,7 +125,7 @@ func (n *Node) Stamp() cluster.Stamp {
 func (n *Node) load() cluster.Load {
 	l := n.cfg.Store.Load()
 	l.Owners = n.owners.Load()
-	l.Draining = n.draining.Load()
+	l.Draining = n.draining.Load() || n.stopping.Load()
 	return l
 }
 

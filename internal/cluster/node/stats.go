@@ -19,6 +19,9 @@ type counters struct {
 	registerLate, owedBuckets, owedHoldings atomic.Int64
 	full                                    atomic.Bool
 	known                                   atomic.Pointer[[]cluster.Known]
+	absent                                  atomic.Pointer[map[cluster.NodeID]time.Time]
+	records                                 atomic.Int64
+	owed                                    atomic.Pointer[map[cluster.NodeID]int]
 	events                                  [64]atomic.Int64 // by membership.EventKind
 }
 
@@ -86,6 +89,27 @@ func (n *Node) Known() []cluster.Known {
 	return nil
 }
 
+// Absent gives the known nodes that are not members, and since when they are not: at the earliest
+// since this process began. The map is shared and must not be changed.
+func (n *Node) Absent() map[cluster.NodeID]time.Time {
+	if a := n.stats.absent.Load(); a != nil {
+		return *a
+	}
+	return nil
+}
+
+// Records counts the updates whose record this node has: those that some target may not have heard of.
+func (n *Node) Records() int { return int(n.stats.records.Load()) }
+
+// Owed says how many of them wait for which node, as of a moment ago. The map is shared and must
+// not be changed.
+func (n *Node) Owed() map[cluster.NodeID]int {
+	if o := n.stats.owed.Load(); o != nil {
+		return *o
+	}
+	return nil
+}
+
 // KnownNodes counts the nodes ever met and not removed, this one included.
 func (n *Node) KnownNodes() int { return len(n.Known()) }
 
@@ -94,7 +118,7 @@ func (n *Node) Ready() error {
 	switch {
 	case n.failed.Load():
 		return cluster.Errorf(cluster.KindUnavailable, "node", "failed: it must be started again")
-	case n.draining.Load():
+	case n.stopping.Load():
 		return stopping("node")
 	}
 	if len(n.View().Members) == 0 {

@@ -280,8 +280,12 @@ func (n *Node) admitUpdate(u *cluster.Update) error {
 		return nil
 	case n.stats.full.Load():
 		return cluster.Errorf(cluster.KindUnavailable, op, "%d holdings wait for their managers: try again", n.stats.owedHoldings.Load())
-	case n.draining.Load() && u.Object.Replicas.Contains(n.cfg.Self.ID):
+	case !u.Object.Replicas.Contains(n.cfg.Self.ID):
+		return nil
+	case n.stopping.Load():
 		return cluster.Errorf(cluster.KindFull, op, "node %s is stopping", n.cfg.Self.ID)
+	case n.draining.Load() && !u.Previous.Contains(n.cfg.Self.ID):
+		return cluster.Errorf(cluster.KindFull, op, "node %s is draining", n.cfg.Self.ID)
 	}
 	return nil
 }
