@@ -43,7 +43,7 @@ const (
 // Hard is what the node needs of its disk: *store.Store.
 type Hard interface {
 	Apply(ctx context.Context, u cluster.Update, body cluster.Body) (store.Result, error)
-	ApplyAll(ctx context.Context, updates []cluster.Update) ([]store.Result, error)
+	Accept(ctx context.Context, updates []cluster.Update) ([]store.Result, error)
 	OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error)
 	List(owner string, t cluster.ObjectType) ([]cluster.Object, error)
 	Holding(owner string) (cluster.Holding, error)
@@ -93,9 +93,9 @@ type Node struct {
 	notices   notices
 	clock     reserve
 	owners    atomic.Int64 // managed here, as of the last change of view or report
-	draining  atomic.Bool // takes no new objects
-	stopping  atomic.Bool // Stop has begun
-	failed    atomic.Bool // the node cannot keep its promises: it refuses everything
+	draining  atomic.Bool  // takes no new objects
+	stopping  atomic.Bool  // Stop has begun
+	failed    atomic.Bool  // the node cannot keep its promises: it refuses everything
 	services  services
 	stats     counters
 	confirmer confirmer

@@ -224,7 +224,7 @@ func (n *Node) applyAll(ctx context.Context, batch []cluster.Update) error {
 			return err
 		}
 	}
-	results, err := n.cfg.Store.ApplyAll(ctx, batch)
+	results, err := n.cfg.Store.Accept(ctx, batch)
 	if err != nil {
 		return err
 	}
