@@ -5,19 +5,32 @@ import (
 	"fmt"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/store/internal/layout"
 )
 
 // Result says what an update did.
 type Result struct {
-	// Applied is false if the update changed nothing: the store had a newer or equal update of
-	// the object, or nothing to remove.
+	// Applied is false if the update left the copy as it was: the store had a newer or equal update
+	// of the object, nothing to remove, or not the contents (Want).
 	Applied bool
 	// Announce says that the owner's Holding changed in a way the manager must know: a fragment
 	// came or went, or a cached object changed. Send Holding(owner).
 	Announce bool
 	// Seq is the sequence number of the commit (see cluster.Holding).
 	Seq uint64
+	// Verdict says how the update stands to what the store had.
+	Verdict replication.Verdict
+	// Have is the timestamp of what the store has now: the update's own, or that of a newer one;
+	// with Want, of what it had; zero if nothing.
+	Have cluster.Timestamp
+	// Want says that the update came without contents, and that the store needs them. Nothing changed.
+	Want bool
+	// Record is the update record that the store has of the object now, durable, if it propagates;
+	// nil otherwise. It is the caller's and is never changed.
+	Record *cluster.Record
+	// Err says why this update alone was refused (Accept); nothing of it changed then.
+	Err error
 }
 
 // Apply makes an update durable before it returns. Five things might happen:
@@ -65,10 +78,10 @@ func (s *Store) Apply(ctx context.Context, u cluster.Update, body cluster.Body) 
 	return r[0], err
 }
 
-// ApplyAll applies deletions, which have no contents, in one commit: all of them or, with an
+// Accept applies deletions, which have no contents, in one commit: all of them or, with an
 // error, none, or with KindUnavailable perhaps all. Results are in their order. At most
-// ApplyAllMax at once (KindLimit).
-func (s *Store) ApplyAll(ctx context.Context, updates []cluster.Update) ([]Result, error) {
+// AcceptMax at once (KindLimit).
+func (s *Store) Accept(ctx context.Context, updates []cluster.Update) ([]Result, error) {
 	const name = "store deletions"
 	if err := s.enter(name); err != nil {
 		return nil, err
@@ -77,8 +90,8 @@ func (s *Store) ApplyAll(ctx context.Context, updates []cluster.Update) ([]Resul
 	if len(updates) == 0 {
 		return nil, nil
 	}
-	if len(updates) > ApplyAllMax {
-		return nil, cluster.Errorf(cluster.KindLimit, name, "%d updates: at most %d at once", len(updates), ApplyAllMax)
+	if len(updates) > AcceptMax {
+		return nil, cluster.Errorf(cluster.KindLimit, name, "%d updates: at most %d at once", len(updates), AcceptMax)
 	}
 	for i := range updates {
 		err := s.check(&updates[i], nil)

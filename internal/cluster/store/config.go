@@ -18,12 +18,14 @@ const (
 	MinFreeDefault      = 1 << 30
 	CacheSizeDefault    = 64 << 20
 	MemTableSizeDefault = 64 << 20
+	GraceDefault        = 7 * 24 * time.Hour
 
 	MetaNameMax = 64      // bytes of a meta value's name
 	MetaSizeMax = 4 << 20 // bytes of a meta value
 
-	// ApplyAllMax is the most updates in one ApplyAll: one commit, one batch in memory.
-	ApplyAllMax = 10_000
+	// AcceptMax is the most updates in one Accept, and the most retirements in one Retire: one
+	// commit, one batch in memory.
+	AcceptMax = 10_000
 	// ListMax is the most objects that List gives.
 	ListMax = 1 << 20
 
@@ -62,6 +64,15 @@ type Config struct {
 	// end and start again; it must not try to go on. OnFatal may be called from any goroutine
 	// and may not call the store. Default: nothing more than the failing of every call.
 	OnFatal func(error)
+	// Grace is how long a tombstone is kept: as long as a node may be away and come back with what
+	// it had. Default GraceDefault.
+	Grace time.Duration
+	// VaultFor is how long the contents of a deleted object are kept, if its type says Vault. Zero:
+	// they are not kept.
+	VaultFor time.Duration
+	// Stamp gives the timestamp of an update that joins two others (cluster.TypeSpec.Merge). It must
+	// be newer than any that was given before, and may not call the store. Needed if a type merges.
+	Stamp func() cluster.Timestamp
 	// Now reads the wall clock; default time.Now. It may jump: sequence numbers grow all the same.
 	Now func() time.Time
 }
@@ -83,6 +94,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.MinFree = cmp.Or(c.MinFree, MinFreeDefault)
 	c.CacheSize = cmp.Or(c.CacheSize, CacheSizeDefault)
 	c.MemTableSize = cmp.Or(c.MemTableSize, MemTableSizeDefault)
+	c.Grace = cmp.Or(c.Grace, GraceDefault)
 	switch {
 	case c.Dir == "":
 		return c, fmt.Errorf("no directory is given")
@@ -90,6 +102,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("no cluster id is given")
 	case c.MinFree < 0 || c.CacheSize < 0 || c.MemTableSize < 0:
 		return c, fmt.Errorf("a size is negative: MinFree %d, CacheSize %d, MemTableSize %d", c.MinFree, c.CacheSize, c.MemTableSize)
+	case c.Grace < 0 || c.VaultFor < 0:
+		return c, fmt.Errorf("a time is negative: Grace %v, VaultFor %v", c.Grace, c.VaultFor)
 	}
 	c.Types = slices.Clone(c.Types)
 	slices.SortFunc(c.Types, func(a, b cluster.TypeSpec) int { return cmp.Compare(a.Name, b.Name) })

@@ -47,7 +47,7 @@ func Example() {
 	fmt.Println("same bytes:", bytes.Equal(got, text), err, body.Close())
 
 	gone := cluster.Object{ID: message.ID, Timestamp: cluster.Timestamp{Time: 2, Node: 7}, Deleted: true}
-	results, err := s.ApplyAll(ctx, []cluster.Update{{Object: gone, Previous: message.Replicas}})
+	results, err := s.Accept(ctx, []cluster.Update{{Object: gone, Previous: message.Replicas}})
 	fmt.Println("applied:", results[0].Applied, "tell the manager:", results[0].Announce, err)
 	fmt.Println("closed:", s.Close())
 	// Output:

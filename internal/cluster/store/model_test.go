@@ -186,14 +186,14 @@ func (m *model) deleteSome(t *testing.T, s *Store, rng *rand.Rand, time int64) {
 		typ := []cluster.ObjectType{"message", "user"}[rng.IntN(2)]
 		updates = append(updates, remove(typ, userName(rng.IntN(modelOwners)), strconv.Itoa(rng.IntN(6)), time+rng.Int64N(3), nodes...))
 	}
-	results, err := s.ApplyAll(context.Background(), updates)
+	results, err := s.Accept(context.Background(), updates)
 	if err != nil {
-		t.Errorf("ApplyAll() = %v", err)
+		t.Errorf("Accept() = %v", err)
 		return
 	}
 	for i, u := range updates {
 		if want := m.apply(u, nil); results[i].Applied != want {
-			t.Errorf("ApplyAll()[%d] Applied = %v, want %v (%+v)", i, results[i].Applied, want, u)
+			t.Errorf("Accept()[%d] Applied = %v, want %v (%+v)", i, results[i].Applied, want, u)
 		}
 	}
 }

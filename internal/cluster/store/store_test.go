@@ -151,11 +151,11 @@ func TestApplyRefuses(t *testing.T) {
 	}
 	mustVerify(t, s) // no chunks are left behind
 	u, _ := good()
-	if _, err := s.ApplyAll(context.Background(), []cluster.Update{u}); !cluster.IsKind(err, cluster.KindInvalid) {
-		t.Errorf("ApplyAll of contents = %v, want KindInvalid", err)
+	if _, err := s.Accept(context.Background(), []cluster.Update{u}); !cluster.IsKind(err, cluster.KindInvalid) {
+		t.Errorf("Accept of contents = %v, want KindInvalid", err)
 	}
-	_, err := s.ApplyAll(context.Background(), make([]cluster.Update, ApplyAllMax+1))
-	wantKind(t, "ApplyAll of too many", err, cluster.KindLimit)
+	_, err := s.Accept(context.Background(), make([]cluster.Update, AcceptMax+1))
+	wantKind(t, "Accept of too many", err, cluster.KindLimit)
 }
 
 // A change of attributes or replicas need not bring the contents that are there already.
@@ -301,9 +301,9 @@ func TestConcurrentWritersOfOneOwner(t *testing.T) {
 				mustApply(t, s, u, body)
 				if i%2 == 1 {
 					a, b := remove("message", "a@b", fmt.Sprintf("%d-%d", w, i), 1000), remove("message", "a@b", fmt.Sprintf("%d-%d", w, i), 1001)
-					r, err := s.ApplyAll(context.Background(), []cluster.Update{a, b})
+					r, err := s.Accept(context.Background(), []cluster.Update{a, b})
 					if err != nil || !r[0].Applied || r[1].Applied {
-						t.Errorf("ApplyAll = %+v, %v", r, err)
+						t.Errorf("Accept = %+v, %v", r, err)
 					}
 				}
 			}
