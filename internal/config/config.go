@@ -32,9 +32,10 @@ type Cluster struct {
 	ReplyTimeout Duration `toml:"reply_timeout" doc:"How long a coordinator waits for answers in a membership round."`
 	ProbeEvery   Duration `toml:"probe_interval" doc:"How often a coordinator looks for nodes that are not in its view (new ones, the other side of a partition)."`
 
-	MessageCopies int `toml:"message_copies" doc:"Nodes that each message lies on. This version stores one."`
+	MessageCopies int `toml:"message_copies" doc:"Nodes that each message lies on, at most 8, unless its user or domain has a number of its own; all that are there while the cluster has fewer. A message is acknowledged when it is durable on all of them, or, when one fails, on another in its place."`
+	MinCopies     int `toml:"min_copies" doc:"Nodes that a message must be durable on before it is acknowledged, even when no more can be reached. With fewer the sender is told to try again later. 1 never refuses mail for that; more than 1 never acknowledges what one disk alone holds."`
 	ProfileCopies int `toml:"profile_copies" doc:"Nodes that each user, alias and domain lies on, at most 8; fewer while the cluster has fewer nodes."`
-	Spread        int `toml:"spread" doc:"Soft limit on the number of nodes that one user's mail is spread over. 2 suits equal machines, about 4 suits mixed ones."`
+	Spread        int `toml:"spread" doc:"Soft limit on the number of nodes that one user's mail is spread over, if each message lay on one node; each further copy adds a node. 2 suits equal machines, about 4 suits mixed ones."`
 }
 
 // SMTP is the front end that takes mail.
@@ -77,8 +78,9 @@ type HTTP struct {
 
 // Store is the disk.
 type Store struct {
-	MinFree Size `toml:"min_free" doc:"Free space below which the node takes no new mail; reading and deleting go on."`
-	Cache   Size `toml:"cache" doc:"Memory for the block cache."`
+	MinFree  Size `toml:"min_free" doc:"Free space below which the node takes no new mail; reading and deleting go on."`
+	VaultFor Term `toml:"vault_for" doc:"How long deleted messages stay on disk, where 'porcupine vault' can get them back; shorter when the disk is nearly full. 'off' keeps none."`
+	Cache    Size `toml:"cache" doc:"Memory for the block cache."`
 }
 
 // Limits are the bounds on what clients may take.
@@ -110,7 +112,7 @@ func Default(hostname, stateDir string) Config {
 			Listen:       ":7190",
 			PingInterval: Duration(200 * time.Millisecond), SuspectAfter: Duration(time.Second),
 			ReplyTimeout: Duration(400 * time.Millisecond), ProbeEvery: Duration(time.Second),
-			MessageCopies: 1, ProfileCopies: 3, Spread: 2,
+			MessageCopies: 2, MinCopies: 1, ProfileCopies: 3, Spread: 2,
 		},
 		SMTP: SMTP{
 			Listen: ":25", LMTPListen: "127.0.0.1:24", SubmissionListen: ":587", SubmissionsListen: ":465",
@@ -120,7 +122,7 @@ func Default(hostname, stateDir string) Config {
 		POP3:  POP3{Listen: ":110", TLSListen: ":995", IdleTimeout: Duration(10 * time.Minute)},
 		Auth:  Auth{CacheTTL: Duration(5 * time.Minute), Derivations: 4, SCRAMIterations: 600_000},
 		HTTP:  HTTP{Listen: "127.0.0.1:7180"},
-		Store: Store{MinFree: 1 << 30, Cache: 64 << 20},
+		Store: Store{MinFree: 1 << 30, VaultFor: Term(3 * 24 * time.Hour), Cache: 64 << 20},
 		Limits: Limits{
 			Connections: 10_000, ConnectionsPerIP: 200,
 			MailboxMessages: 1_000_000, MailboxBytes: 50 << 30,

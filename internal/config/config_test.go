@@ -71,7 +71,18 @@ func TestParse(t *testing.T) {
 		{"cluster off", "[cluster]\nlisten = \"off\"", nil, "cluster.listen"},
 		{"bad peer", "[cluster]\npeers = [\":25\"]", nil, "cluster.peers"},
 		{"half TLS", "[tls]\nkey = \"k.pem\"", nil, "both certificate and key"},
-		{"two copies", "[cluster]\nmessage_copies = 2", nil, "stores each message on 1 node"},
+		{"three copies", "[cluster]\nmessage_copies = 3\nmin_copies = 2", func(c Config) bool { return c.Cluster.MessageCopies == 3 && c.Cluster.MinCopies == 2 }, ""},
+		{"one copy", "[cluster]\nmessage_copies = 1", func(c Config) bool { return c.Cluster.MessageCopies == 1 }, ""},
+		{"too many copies", "[cluster]\nmessage_copies = 9", nil, "must be between 1 and 8"},
+		{"more demanded than made", "[cluster]\nmin_copies = 3", nil, "must not be more than cluster.message_copies (2)"},
+		{"no vault", "[store]\nvault_for = \"off\"", func(c Config) bool { _, on := c.Store.VaultFor.Time(); return !on }, ""},
+		{"vault", "[store]\nvault_for = \"240h\"", func(c Config) bool {
+			d, on := c.Store.VaultFor.Time()
+			return on && d == 240*time.Hour
+		}, ""},
+		{"vault of no time", "[store]\nvault_for = \"0s\"", func(c Config) bool { return c.Store.VaultFor == Term(72*time.Hour) }, ""},
+		{"negative vault", "[store]\nvault_for = \"-1h\"", nil, "is negative"},
+		{"bad vault", "[store]\nvault_for = \"soon\"", nil, "or \"off\""},
 		{"range", "[smtp]\nrecipients_max = 1000000", nil, "must be between"},
 		{"nervous", "[cluster]\nsuspect_after = \"200ms\"", nil, "at least twice ping_interval"},
 		{"level", "[log]\nlevel = \"chatty\"", nil, "write debug, info"},

@@ -111,9 +111,6 @@ func (c *Config) Validate() error {
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		return errors.New("tls: give both certificate and key, or neither")
 	}
-	if c.Cluster.MessageCopies != 1 {
-		return fmt.Errorf("cluster.message_copies = %d: this version stores each message on 1 node", c.Cluster.MessageCopies)
-	}
 	for _, r := range c.ranges() {
 		if r.value < r.min || r.value > r.max {
 			return fmt.Errorf("%s = %d: must be between %d and %d", r.field, r.value, r.min, r.max)
@@ -123,6 +120,10 @@ func (c *Config) Validate() error {
 		if d.value < 0 {
 			return fmt.Errorf("%s: must not be negative", d.field)
 		}
+	}
+	if c.Cluster.MinCopies > c.Cluster.MessageCopies {
+		return fmt.Errorf("cluster.min_copies = %d: must not be more than cluster.message_copies (%d), or no mail could come in",
+			c.Cluster.MinCopies, c.Cluster.MessageCopies)
 	}
 	if c.Cluster.SuspectAfter < 2*c.Cluster.PingInterval {
 		return errors.New("cluster.suspect_after: must be at least twice ping_interval, or one lost packet is a dead node")
@@ -166,6 +167,8 @@ type intRange struct {
 
 func (c *Config) ranges() []intRange {
 	return []intRange{
+		{"cluster.message_copies", int64(c.Cluster.MessageCopies), 1, 8},
+		{"cluster.min_copies", int64(c.Cluster.MinCopies), 1, 8},
 		{"cluster.profile_copies", int64(c.Cluster.ProfileCopies), 1, 8},
 		{"cluster.spread", int64(c.Cluster.Spread), 1, 64},
 		{"smtp.recipients_max", int64(c.SMTP.RecipientsMax), 1, 10_000},

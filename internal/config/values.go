@@ -26,6 +26,40 @@ func (d *Duration) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Term is a Duration that can be switched off: written like one, or "off".
+type Term time.Duration
+
+// TermOff is a Term that is switched off.
+const TermOff Term = -1
+
+// Time gives how long it is; false: it is switched off.
+func (t Term) Time() (time.Duration, bool) { return max(0, time.Duration(t)), t >= 0 }
+
+// MarshalText writes the form that UnmarshalText reads.
+func (t Term) MarshalText() ([]byte, error) {
+	if t < 0 {
+		return []byte(Off), nil
+	}
+	return Duration(t).MarshalText()
+}
+
+// UnmarshalText reads a Duration that is not negative, or "off".
+func (t *Term) UnmarshalText(b []byte) error {
+	if string(b) == Off {
+		*t = TermOff
+		return nil
+	}
+	var d Duration
+	if err := d.UnmarshalText(b); err != nil {
+		return fmt.Errorf("%w, or %q", err, Off)
+	}
+	if d < 0 {
+		return fmt.Errorf("duration %q is negative: write %q if it shall be none", b, Off)
+	}
+	*t = Term(d)
+	return nil
+}
+
 // Size is a number of bytes written as text: "50MiB", "512KiB", "1000".
 type Size int64
 

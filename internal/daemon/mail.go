@@ -38,7 +38,7 @@ func (d *daemon) openMail() (err error) {
 	d.directory.Register()
 	d.locks.Register()
 	d.delivery, err = delivery.New(d.node, d.directory, delivery.Config{
-		Spread: c.Cluster.Spread, Copies: c.Cluster.MessageCopies,
+		Spread: c.Cluster.Spread, Copies: c.Cluster.MessageCopies, MinCopies: c.Cluster.MinCopies,
 		QuotaBytes: int64(c.Limits.MailboxBytes), QuotaMessages: c.Limits.MailboxMessages, Logger: d.log,
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ const (
 // Types lists the object types for registration with a node.
 func Types() []cluster.TypeSpec {
 	return []cluster.TypeSpec{
-		{Name: TypeMessage},
+		{Name: TypeMessage, Vault: true},
 		{Name: TypeUser, Cached: true},
 		{Name: TypeAlias, Cached: true},
 		{Name: TypeDomain, Cached: true},

@@ -43,7 +43,8 @@ type directory interface {
 // Config of a Delivery. Zero fields are the defaults.
 type Config struct {
 	Spread        int   // soft limit on the nodes that a user's mail lies on; default 2
-	Copies        int   // nodes that each message lies on; default 1
+	Copies        int   // nodes that each message lies on, at most cluster.ReplicaSetMax; default 2
+	MinCopies     int   // nodes that it must be durable on when no more can take it; default 1
 	QuotaBytes    int64 // of users without their own; default 50 GiB
 	QuotaMessages int64 // default 1,000,000
 	UsersMax      int   // stored to at once, for one message; default 8
