@@ -1,7 +1,8 @@
 // Package clustertest is a cluster in memory for the tests of the mail rooms: obvious where the
 // real one is clever. Its soft state is computed anew from the hard state at every question, its
 // calls are method calls, and its faults are switched on by the test. It knows nothing of epochs on
-// calls, heals nothing by itself and lies only where it says so.
+// calls, heals nothing by itself and lies only where it says so: an update that did not reach all its
+// targets waits in a record at those that it reached, until the test calls Propagate.
 //
 // A Cluster is used from any goroutine. A Node has the methods that the mail rooms ask of a node.
 package clustertest
@@ -31,6 +32,7 @@ type Cluster struct {
 	view      *cluster.View
 	knowledge cluster.Knowledge
 	clock     int64
+	records   map[cluster.ObjectID]*record // that are not retired
 }
 
 // Node is one node. The fields are switched with Cluster.Set.
@@ -39,13 +41,14 @@ type Node struct {
 	id       cluster.NodeID
 	handlers map[string]handler
 	objects  map[cluster.ObjectID]stored
+	gone     map[cluster.ObjectID]cluster.Timestamp // of the newest update that left no copy here
 	faults   Faults
 }
 
 // Faults of a node. A node with faults is still a member.
 type Faults struct {
 	Hung   bool // every call to it fails
-	Full   bool // it stores nothing
+	Full   bool // it stores nothing new
 	Behind bool // it stores nothing: its view is older than its caller's
 	Mute   bool // it stores, and the call fails all the same: the answer is lost
 	NoSoft bool // as manager it has no soft state: LocalEntry is false
@@ -56,17 +59,20 @@ type handler func(ctx context.Context, from cluster.NodeID, payload []byte) ([]b
 type stored struct {
 	object   cluster.Object
 	contents []byte
+	damaged  bool
 }
 
 // New makes a cluster of n members that knows everything.
 func New(n int, types []cluster.TypeSpec) *Cluster {
-	c := &Cluster{cached: make(map[cluster.ObjectType]bool), knowledge: cluster.Conclusive, clock: 1_000_000}
+	c := &Cluster{cached: make(map[cluster.ObjectType]bool), knowledge: cluster.Conclusive, clock: 1_000_000,
+		records: make(map[cluster.ObjectID]*record)}
 	for _, t := range types {
 		c.cached[t.Name] = t.Cached
 	}
 	for i := range n {
 		c.nodes = append(c.nodes, &Node{cluster: c, id: cluster.NodeID(i + 1),
-			handlers: make(map[string]handler), objects: make(map[cluster.ObjectID]stored)})
+			handlers: make(map[string]handler), objects: make(map[cluster.ObjectID]stored),
+			gone: make(map[cluster.ObjectID]cluster.Timestamp)})
 	}
 	ids := make([]cluster.NodeID, n)
 	for i := range ids {
@@ -191,6 +197,23 @@ func (c *Cluster) Put(on cluster.NodeID, o cluster.Object, contents []byte) {
 	}
 	o.Size, o.Sum = int64(len(contents)), sha256.Sum256(contents)
 	c.Node(on).objects[o.ID] = stored{object: o, contents: contents}
+}
+
+// Damage makes a node's copy of an object unreadable.
+func (c *Cluster) Damage(on cluster.NodeID, id cluster.ObjectID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.Node(on).objects[id]
+	s.damaged = true
+	c.Node(on).objects[id] = s
+}
+
+// Contents gives what a node's disk has of a live object.
+func (c *Cluster) Contents(on cluster.NodeID, id cluster.ObjectID) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.Node(on).objects[id]
+	return s.contents, ok && !s.object.Deleted
 }
 
 func (c *Cluster) now(node cluster.NodeID) cluster.Timestamp {

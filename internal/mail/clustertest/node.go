@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"errors"
 	"io"
 	"slices"
 
@@ -46,6 +44,17 @@ func (n *Node) Ask(ctx context.Context, owner, method string, payload []byte) ([
 		return nil, unavailable("ask " + method)
 	}
 	return manager.handlers[method](ctx, n.id, payload)
+}
+
+// Tell runs a handler at one node.
+func (n *Node) Tell(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error) {
+	n.cluster.mu.Lock()
+	node, err := n.cluster.reach("tell "+method, to)
+	n.cluster.mu.Unlock()
+	if err != nil || ctx.Err() != nil {
+		return nil, unavailable("tell " + method)
+	}
+	return node.handlers[method](ctx, n.id, payload)
 }
 
 // LocalEntry is the entry, if this node is the owner's manager.
@@ -118,68 +127,6 @@ func (n *Node) Choose(e cluster.Entry, t cluster.ObjectType, copies, spread int,
 	return cluster.NewReplicaSet(candidates[:min(copies, len(candidates))]...), nil
 }
 
-// Update applies an update at all its targets, or fails at the first that cannot.
-func (n *Node) Update(ctx context.Context, u cluster.Update, body cluster.Body) error {
-	n.cluster.Updates.Add(1)
-	var contents []byte
-	if body != nil {
-		contents = make([]byte, body.Size())
-		if _, err := body.ReadAt(contents, 0); err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-	}
-	n.cluster.mu.Lock()
-	defer n.cluster.mu.Unlock()
-	if ctx.Err() != nil {
-		return unavailable("update")
-	}
-	if body != nil && sha256.Sum256(contents) != u.Object.Sum {
-		return cluster.Errorf(cluster.KindInvalid, "update", "sum is wrong")
-	}
-	if u.Object.Timestamp.IsZero() {
-		u.Object.Timestamp = n.cluster.now(n.id)
-	}
-	for _, id := range u.Targets() {
-		if err := n.cluster.apply(id, &u, contents); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *Cluster) apply(id cluster.NodeID, u *cluster.Update, contents []byte) error {
-	node, err := c.reach("update", id)
-	if err != nil {
-		return err
-	}
-	if node.faults.Full && !u.Object.Deleted {
-		return cluster.Errorf(cluster.KindFull, "update", "disk is full")
-	}
-	if node.faults.Behind {
-		return cluster.Errorf(cluster.KindBehind, "update", "an older view")
-	}
-	if old, ok := node.objects[u.Object.ID]; !ok || old.object.Timestamp.Compare(u.Object.Timestamp) < 0 {
-		if u.Object.Replicas.Contains(id) {
-			node.objects[u.Object.ID] = stored{object: u.Object, contents: contents}
-		} else {
-			delete(node.objects, u.Object.ID)
-		}
-	}
-	if node.faults.Mute {
-		return unavailable("update")
-	}
-	return nil
-}
-
-// UpdateAll applies updates without contents.
-func (n *Node) UpdateAll(ctx context.Context, us []cluster.Update) []error {
-	errs := make([]error, len(us))
-	for i, u := range us {
-		errs[i] = n.Update(ctx, u, nil)
-	}
-	return errs
-}
-
 // List lists the live objects of an owner on one node.
 func (n *Node) List(_ context.Context, on cluster.NodeID, owner string, t cluster.ObjectType) ([]cluster.Object, error) {
 	n.cluster.mu.Lock()
@@ -208,6 +155,9 @@ func (n *Node) Open(_ context.Context, on cluster.NodeID, id cluster.ObjectID) (
 	s, ok := node.objects[id]
 	if !ok || s.object.Deleted {
 		return cluster.Object{}, nil, cluster.Errorf(cluster.KindNotFound, "open "+id.ID, "no such object")
+	}
+	if s.damaged {
+		return cluster.Object{}, nil, cluster.Errorf(cluster.KindCorrupt, "open "+id.ID, "checksum does not match")
 	}
 	return s.object, io.NopCloser(bytes.NewReader(s.contents)), nil
 }
