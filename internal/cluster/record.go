@@ -15,12 +15,12 @@ type Record struct {
 	Replicas  ReplicaSet // the new replica set; empty: a deletion without trace
 	Targets   ReplicaSet // all that must apply it, this node and Replicas included; it only grows
 	// Retired is when the record was retired, in nanoseconds since 1970; 0 while it propagates.
-	// Only the record of a deletion without trace is kept after that, for LateWindow: it is all
-	// that a copy of an older update, late on the network, would meet (R5).
+	// Only where no copy is left (this node is not in Replicas) is it kept after that, for
+	// LateWindow at least: it is all that a copy of an older update, late, would meet (R5).
 	Retired int64
 }
 
-// LateWindow is how long a node remembers a deletion that is complete. A call that was sent earlier
+// LateWindow is how long a node remembers, at least, that it was told to remove an object. A call that was sent earlier
 // than LateWindow ago, less ClockSkewMax, is refused.
 const LateWindow = 5 * time.Minute
 

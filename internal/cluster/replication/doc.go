@@ -12,9 +12,11 @@
 //   - [Log], at each target: the records not retired. It says which other target must be offered
 //     which of them, and when all have acknowledged.
 //
+// [AfterRetirement] and [Forget] say when a record may go.
+//
 // # The duties of the shell
 //
-// Commit copy and record together, durably, BEFORE answering. Call Log.Added AFTER the commit, for
-// every record that Decide left to propagate. A retirement need not be durable: if it is lost, the
+// Commit copy and record together, durably, BEFORE answering. Call Log.Added AFTER the commit and
+// BEFORE answering, for every record that Decide left to propagate. A retirement need not be durable: if it is lost, the
 // record is offered once more, and everybody says that he has it.
 package replication

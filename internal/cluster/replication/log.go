@@ -21,11 +21,6 @@ const (
 	RetryMax = 30 * time.Second
 )
 
-// TargetsMax bounds the targets of an update. Beyond it the nodes of the largest ids among those that
-// only older updates knew are left out; what they still have of the object, the comparison of
-// buckets finds.
-const TargetsMax = 64
-
 // Log holds the records of one node that are not retired, in memory; on disk they are the
 // store's. One owner, no lock.
 type Log struct { /* ... */
