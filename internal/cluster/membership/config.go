@@ -20,6 +20,12 @@ const (
 	// EpochCounterMax bounds the epoch counters that are believed: a larger one comes from a
 	// broken node and would use up the numbers.
 	EpochCounterMax = 1 << 62
+	// RemovedMax is how many struck nodes are remembered. Beyond it the one that was struck in the
+	// smallest epoch is forgotten, on all nodes the same: whoever was struck that long ago, and that
+	// many strikes ago, is not expected back.
+	RemovedMax = KnownMax / 2
+	// GraceDefault is the papers' week.
+	GraceDefault = 7 * 24 * time.Hour
 )
 
 // Config is what a core needs to know. A zero duration or count stands for the default.
@@ -69,6 +75,8 @@ type Config struct {
 	// not taken back for PenaltyMin, and twice as long each further time within PenaltyMemory, up
 	// to PenaltyMax. Defaults 5 s, 1 s, 60 s, 5 min.
 	FlapMax, PenaltyMin, PenaltyMax, PenaltyMemory time.Duration
+	// Grace is how long a node may be absent before it is struck. Default 7 days (thesis ch. 5).
+	Grace time.Duration
 	// PauseMax: a Tick that comes this much later than asked means that this process was stopped
 	// or starved, so that silence of others proves nothing. Default 400 ms.
 	PauseMax time.Duration
@@ -95,6 +103,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"PenaltyMax", &c.PenaltyMax, time.Minute},
 		{"PenaltyMemory", &c.PenaltyMemory, 5 * time.Minute},
 		{"FlapMax", &c.FlapMax, 5 * time.Second},
+		{"Grace", &c.Grace, GraceDefault},
 		{"PauseMax", &c.PauseMax, 400 * time.Millisecond},
 	}
 	var errs []error

@@ -21,6 +21,10 @@ type Core struct {
 	contacts contacts
 	sole     bool // this node's own Sole flag
 	nonce    uint64
+	boot     uint64 // this process's Life
+	process  uint64
+	absences absences                 // who is not a member, and how long: absence.go
+	claims   map[cluster.NodeID]claim // life.go
 
 	ring      ring       // failure detection: watch.go
 	probes    probes     // the search for other groups: probe.go
@@ -52,7 +56,11 @@ func New(cfg Config, p Persistent, now time.Time, rng *rand.Rand) (*Core, Output
 		nonce:     rng.Uint64(),
 		probes:    newProbes(),
 		penalties: penalties{},
+		boot:      p.Boot + 1,
+		absences:  newAbsences(p.Absences, now),
+		claims:    map[cluster.NodeID]claim{},
 	}
+	c.process = max(c.nonce, 1)
 	c.foundAlone(now)
 	return c, c.flush(now), nil
 }
@@ -126,6 +134,7 @@ func (c *Core) Tick(now time.Time) Output {
 	c.tickRound(now)
 	c.tickGather(now)
 	c.tickProbes(now)
+	c.tickAbsences(now)
 	return c.flush(now)
 }
 
@@ -187,8 +196,9 @@ func (c *Core) SetSole(now time.Time, id cluster.NodeID, sole bool) Output {
 	return c.flush(now)
 }
 
-// Forget removes an absent node from the known ones, here and, by a round, at all members. It is
-// known again if it comes back. The error is of cluster.KindInvalid for this node and for members,
+// Forget strikes an absent node, here and, by a round, at all members: it is refused for ever under
+// that id. It asks for no majority: who calls it knows that the node will not come back, or may
+// come back empty. The error is of cluster.KindInvalid for this node and for members,
 // of cluster.KindNotFound for a node not known.
 func (c *Core) Forget(now time.Time, id cluster.NodeID) (Output, error) {
 	op := "forget node " + id.String()
@@ -199,13 +209,7 @@ func (c *Core) Forget(now time.Time, id cluster.NodeID) (Output, error) {
 	if !ok || k.Removed {
 		return c.flush(now), cluster.Errorf(cluster.KindNotFound, op, "no such node is known")
 	}
-	k.Removed, k.Sole = true, false
-	c.contacts.put(k)
-	c.syncProbes(now)
-	if len(c.view.Members) > 1 {
-		c.gather.force = true
-		c.trigger(now)
-	}
+	c.strike(now, id)
 	return c.flush(now), nil
 }
 
@@ -218,6 +222,7 @@ func (c *Core) awake(now time.Time) {
 	gap := now.Sub(c.due)
 	c.due = now
 	c.ring.restart(now)
+	c.absences.shift(gap)
 	if c.round != nil {
 		c.round.deadline = c.round.deadline.Add(gap)
 		c.round.resendAt = now
@@ -256,6 +261,7 @@ func (c *Core) event(e Event) { c.out.Events = append(c.out.Events, e) }
 // send fills in what every message carries.
 func (c *Core) send(to cluster.Endpoint, m Message) {
 	m.From, m.Sole = c.cfg.Self, c.sole
+	m.Boot, m.Process = c.boot, c.process
 	m.Installed, m.Size = c.view.Epoch, len(c.view.Members)
 	m.Member = to.ID != cluster.NoNode && c.view.Contains(to.ID)
 	c.out.Send = append(c.out.Send, Envelope{To: to, Message: m})
@@ -266,8 +272,9 @@ func (c *Core) flush(now time.Time) Output {
 	out := c.out
 	c.out = Output{}
 	if c.contacts.dirty {
+		c.trackAbsences(now)
 		c.contacts.dirty = false
-		out.Persist = &Persistent{Promised: c.promised, Contacts: c.contacts.list()}
+		out.Persist = &Persistent{Promised: c.promised, Contacts: c.contacts.list(), Boot: c.boot, Absences: c.absences.list(now)}
 	}
 	if c.left {
 		return out
@@ -298,6 +305,7 @@ func (c *Core) deadline() time.Time {
 		note(c.gatherDue())
 	}
 	note(c.promise.until)
+	note(c.absences.next)
 	if c.isActing() {
 		note(c.probes.next)
 	}

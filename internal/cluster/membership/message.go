@@ -30,12 +30,15 @@ const (
 	KindViewAck Kind = 9
 	// KindViewRequest asks for the receiver's installed view.
 	KindViewRequest Kind = 10
+	// KindExpelled confirms a Reject with a reason (Message.Why): the sender has ended its part in
+	// the cluster.
+	KindExpelled Kind = 11
 
-	kindMax = KindViewRequest
+	kindMax = KindExpelled
 )
 
 var kindNames = [...]string{"none", "ping", "pong", "probe", "probe-ack", "new-group", "reply", "reject",
-	"view", "view-ack", "view-request"}
+	"view", "view-ack", "view-request", "expelled"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
@@ -56,6 +59,8 @@ type Message struct {
 	Installed cluster.Epoch
 	Size      int
 	Member    bool
+	// Boot and Process are the sender's Life.
+	Boot, Process uint64
 
 	// Nonce of Ping and Probe is echoed by Pong and ProbeAck.
 	Nonce uint64
@@ -66,6 +71,10 @@ type Message struct {
 	// larger. Busy: that promise is young, so its coordinator is probably still at work.
 	Promised cluster.Epoch
 	Busy     bool
+	// Why, in Reject: the receiver's process, the one with the nonce Refused, may not take part at
+	// all. In Expelled: the reason that was heard.
+	Why     Refusal
+	Refused uint64
 	// Yours, in NewGroup: the epoch that the coordinator believes the receiver has installed. A
 	// receiver in another one refuses, unless it or the coordinator merely lags behind.
 	Yours cluster.Epoch
@@ -82,6 +91,8 @@ type Message struct {
 	Known []Contact
 	// View, in View: the view itself, with the user map.
 	View *cluster.View
+	// Lives, in View: for each of View.Members the process that takes part. May be empty.
+	Lives []Life
 }
 
 // Contact is a known node and how fresh that knowledge is. What is known of a node is always
@@ -91,9 +102,11 @@ type Contact struct {
 	// Heard is the epoch that the node had installed when it said so. It never decreases for one
 	// node (M2), so of two contacts of one node the one with the larger Heard is the newer.
 	Heard cluster.Epoch
-	// Removed: an administrator removed the node in epoch Heard. Kept as a tombstone, so that the
-	// removal beats what others still remember.
+	// Removed: the node was struck, in epoch Heard or later. That is final: the contact is kept as
+	// a tombstone, which beats all that others remember, and the id is never admitted again.
 	Removed bool
+	// Life is the newest process of the node that has been in a view.
+	Life Life
 }
 
 // Envelope is a message and where it shall go. To.ID is NoNode when only the address is known.

@@ -16,6 +16,12 @@ type Persistent struct {
 	Promised cluster.Epoch
 	// Contacts are the nodes ever met, ascending by id, without this one.
 	Contacts []Contact
+	// Boot counts the starts; New adds one, and the first Output makes that durable BEFORE a
+	// message tells of it.
+	Boot uint64
+	// Absences are those of the known nodes, ascending by id. What was seen of them in the last
+	// minute may be missing.
+	Absences []Absence
 }
 
 // Output is what a core wants done. The caller obeys in the order of the fields:
@@ -34,8 +40,12 @@ type Output struct {
 	Send    []Envelope
 	Events  []Event
 	Next    time.Time
-	// Left: after Leave, no other node counts on this one any more; stop.
+	// Left: after Leave, or when Refused is set, no other node counts on this one any more; stop.
 	Left bool
+	// Refused: this process may not take part under its id. After RefusalStruck and
+	// RefusalRolledBack the hard state must be set aside, and the node join again under another
+	// id; after RefusalTwin the process must end and leave the data directory as it is.
+	Refused Refusal
 }
 
 // EventKind classes what happens in a core.
@@ -79,12 +89,27 @@ const (
 	EventLeft
 	// EventInvalid: a message of Node made no sense and was dropped.
 	EventInvalid
+	// EventRemoved: Node was struck, by this node or by another.
+	EventRemoved
+	// EventStruck: this node was struck, as it learned from Node. It has ended its part.
+	EventStruck
+	// EventRolledBack: this node's data directory is older than what Node remembers of it. It has ended
+	// its part.
+	EventRolledBack
+	// EventTwin: another process uses this node's id, as Node knows. This one has ended its part.
+	EventTwin
+	// EventExpelled: Node, at Addr, was refused for the reason Why and has ended its part.
+	EventExpelled
+	// EventWaiting: this node, new in the cluster, is not admitted by Node yet: only Count nodes
+	// are in its view, which is not a majority of those known.
+	EventWaiting
 
-	eventMax = EventInvalid
+	eventMax = EventWaiting
 )
 
 var eventNames = [...]string{"", "installed", "alone", "doubt", "cleared", "lost", "found", "proposed", "yielded",
-	"raised", "promised", "refused", "silent", "abandoned", "regressed", "duplicate", "paused", "left", "invalid"}
+	"raised", "promised", "refused", "silent", "abandoned", "regressed", "duplicate", "paused", "left", "invalid",
+	"removed", "struck", "rolled-back", "twin", "expelled", "waiting"}
 
 // String gives the name that logs and metrics use.
 func (k EventKind) String() string {
@@ -101,6 +126,7 @@ type Event struct {
 	Node  cluster.NodeID
 	Addr  string
 	Count int
+	Why   Refusal
 }
 
 func (e Event) String() string {
@@ -117,6 +143,9 @@ func (e Event) String() string {
 	}
 	if e.Count != 0 {
 		fmt.Fprintf(&b, " count=%d", e.Count)
+	}
+	if e.Why != RefusalNone {
+		fmt.Fprintf(&b, " why=%s", e.Why)
 	}
 	return b.String()
 }
