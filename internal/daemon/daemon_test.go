@@ -380,7 +380,7 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("metric %s has no help", f.GetName())
 		}
 	}
-	for _, name := range []string{"porcupine_members", "porcupine_store_log_syncs_total", "porcupine_delivery_leftovers",
+	for _, name := range []string{"porcupine_members", "porcupine_store_log_syncs_total", "porcupine_delivery_short_total",
 		"porcupine_build_info", "porcupine_certificate_not_after_seconds", "go_goroutines"} {
 		if !seen[name] {
 			t.Errorf("metric %s is missing", name)

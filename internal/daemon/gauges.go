@@ -13,13 +13,13 @@ type snapshot struct {
 	store                store.Metrics
 	locks                int
 	certEnd, mailCertEnd float64
-	leftovers            int
+	short                int64
 }
 
 func (d *daemon) snapshot() *snapshot {
 	given, _ := d.locks.Held()
 	s := &snapshot{
-		node: d.node.Metrics(), store: d.store.Metrics(), locks: given, leftovers: d.delivery.Leftovers(),
+		node: d.node.Metrics(), store: d.store.Metrics(), locks: given, short: d.delivery.Short(),
 		certEnd: float64(d.id.NotAfter().Unix()),
 	}
 	if certs := d.certs.Load(); certs != nil {
@@ -84,7 +84,7 @@ func newCollector(d *daemon) *collector {
 	gauge("store_content_bytes", "Bytes of the contents of all objects.", func(s *snapshot) float64 { return float64(s.store.Contents) })
 	gauge("store_disk_free_bytes", "Free space on the disk.", func(s *snapshot) float64 { return float64(s.store.DiskFree) })
 	gauge("maildrop_locks_given", "Maildrop locks that this node gives as manager.", func(s *snapshot) float64 { return float64(s.locks) })
-	gauge("delivery_leftovers", "Copies that failed calls may have left behind and that wait for their removal.", func(s *snapshot) float64 { return float64(s.leftovers) })
+	counter("delivery_short_total", "Messages acknowledged on fewer nodes than wanted; repair brings the rest.", func(s *snapshot) float64 { return float64(s.short) })
 	gauge("certificate_not_after_seconds", "When this node's certificate for the cluster port ends, in seconds since 1970.", func(s *snapshot) float64 { return s.certEnd })
 	gauge("mail_certificate_not_after_seconds", "When the certificate shown to mail clients ends, in seconds since 1970; 0 before there is one.", func(s *snapshot) float64 { return s.mailCertEnd })
 	return c

@@ -198,7 +198,7 @@ func (d *daemon) startNode() error {
 	if err := d.node.Start(); err != nil {
 		return err
 	}
-	d.background(d.id.Run, d.locks.Run, d.delivery.Run, d.widen)
+	d.background(d.id.Run, d.locks.Run, d.widen)
 	return nil
 }
 

@@ -14,6 +14,14 @@ var ErrOverQuota = errors.New("mailbox is full: delete messages or ask for a lar
 // the maildrop (RFC 1939 §4, RFC 2449 §8.1.1 "[IN-USE]").
 var ErrInUse = errors.New("mailbox is in use by another session")
 
+// Holds reports whether an update that ended with err stands: it is durable at one node at least, and
+// its record brings it to the others when they can be reached (Porcupine §4.4). That is enough for a
+// deletion and for a change; what is new may want more.
+func Holds(err error) bool {
+	var short *cluster.Shortfall
+	return err == nil || errors.As(err, &short)
+}
+
 // Listed is one message in a maildrop as a session of a front end sees it.
 type Listed struct {
 	ID   string // MessageID.String(): the POP3 unique-id
@@ -35,7 +43,7 @@ type Settings struct {
 	QuotaBytes    int64 `json:"quota_bytes,omitempty"`
 	QuotaMessages int64 `json:"quota_messages,omitempty"`
 	Spread        int   `json:"spread,omitempty"` // soft limit on the nodes that the mail is spread over
-	Copies        int   `json:"copies,omitempty"` // nodes that each message lies on
+	Copies        int   `json:"copies,omitempty"` // nodes that each message lies on, at most cluster.ReplicaSetMax
 }
 
 // Mailbox is a user that exists, and what the user's manager said in the same breath.

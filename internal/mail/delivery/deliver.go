@@ -12,20 +12,8 @@ import (
 	"porcupine/internal/mail"
 )
 
-// bytesPerSecondMin is what one attempt to store may take at least: time for large messages.
-const bytesPerSecondMin = 1 << 20
-
 // undoTimeout bounds the removal of what was stored for a delivery that failed.
 const undoTimeout = 5 * time.Second
-
-// item is one user's copy of a message on its way.
-type item struct {
-	user   mail.User
-	object cluster.Object // Replicas are set once it is stored
-	stored bool
-	err    error
-	doubt  cluster.ReplicaSet // nodes that may have a copy although their call failed
-}
 
 // Deliver stores a message for all recipients, each for itself (LMTP, RFC 2033): one error for
 // each recipient, in their order, nil if the message is durable for all users it means. What was
@@ -136,85 +124,6 @@ func (p *Delivery) storeEach(ctx context.Context, items []item, body cluster.Bod
 	wg.Wait()
 }
 
-// store makes one item durable, at the nodes chosen first or at others.
-func (p *Delivery) store(ctx context.Context, it *item, body cluster.Body) {
-	op := "deliver to " + string(it.user)
-	box, err := p.mailbox(ctx, it.user)
-	if err == nil {
-		err = p.checkQuota(&box, it.object.Size)
-	}
-	if err != nil {
-		it.err = cluster.Errorf(cluster.KindOf(err), op, "%w", err)
-		return
-	}
-	copies, spread := orDefault(box.Settings.Copies, p.cfg.Copies), orDefault(box.Settings.Spread, p.cfg.Spread)
-	var exclude []cluster.NodeID
-	for range p.cfg.AttemptsMax {
-		set, chooseErr := p.cluster.Choose(box.Entry, mail.TypeMessage, copies, spread, exclude)
-		if chooseErr == nil && len(set) == 0 {
-			chooseErr = cluster.Errorf(cluster.KindUnavailable, op, "no node can take it")
-		}
-		if chooseErr != nil {
-			if err == nil { // else the failure at the chosen nodes says more
-				err = chooseErr
-			}
-			break
-		}
-		if err = p.attempt(ctx, it, set, body); err == nil {
-			it.stored = true
-			p.fresh.stored(it.user, set, it.object.Size)
-			p.cleaner.add(it.object.ID, without(it.doubt, set))
-			return
-		}
-		p.fresh.forget(it.user)
-		if ctx.Err() != nil || cluster.IsKind(err, cluster.KindInvalid) {
-			break
-		}
-		p.cfg.Logger.Debug("store failed, choosing other nodes", "user", it.user, "nodes", set.String(), "err", err)
-		exclude = append(exclude, set...)
-	}
-	it.err = cluster.Errorf(temporary(cluster.KindOf(err)), op, "%w", err)
-}
-
-// attempt stores an item at one set of nodes.
-func (p *Delivery) attempt(ctx context.Context, it *item, set cluster.ReplicaSet, body cluster.Body) error {
-	timeout := p.cfg.AttemptTimeout + time.Duration(it.object.Size/bytesPerSecondMin)*time.Second
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	o := it.object
-	o.Replicas = set
-	err := p.cluster.Update(ctx, cluster.Update{Object: o}, body)
-	if err == nil {
-		it.object.Replicas = set
-		return nil
-	}
-	if isDoubtful(err, set) {
-		it.doubt = cluster.NewReplicaSet(append(append([]cluster.NodeID(nil), it.doubt...), set...)...)
-	}
-	return err
-}
-
-// isDoubtful reports an error of a call that may have been carried out all the same: all but those
-// with which a node says that it did nothing. It says so for itself alone: of a set, the others
-// may have stored it.
-func isDoubtful(err error, set cluster.ReplicaSet) bool {
-	switch cluster.KindOf(err) {
-	case cluster.KindStale, cluster.KindBehind, cluster.KindInvalid, cluster.KindLimit, cluster.KindDenied, cluster.KindFull:
-		return len(set) > 1
-	}
-	return true
-}
-
-// temporary gives the kind of a delivery that failed though its user exists: nothing that happens
-// while storing proves anything about the recipient (V1).
-func temporary(k cluster.Kind) cluster.Kind {
-	switch k {
-	case cluster.KindFull, cluster.KindLimit, cluster.KindInternal:
-		return k
-	}
-	return cluster.KindUnavailable
-}
-
 // recipientError gives the first error among the users that a recipient means. It is for good only
 // if all of them are gone: an alias that has lost one target is no address that does not exist,
 // and means the others when the message comes again (V1).
@@ -272,8 +181,9 @@ func isForGood(err error) bool {
 	return false
 }
 
-// undo removes what was stored for recipients that failed and for no other, now if it can be, else
-// later.
+// undo removes what was stored, or may have been, for recipients that failed and for no other. This
+// node takes part in it as a target of the removal: when none of the nodes that have a copy can be
+// reached, its record is what brings them the removal, whoever starts again in the meantime.
 func (p *Delivery) undo(ctx context.Context, env mail.Envelope, items []item, byUser map[mail.User]int, results []error) {
 	wanted := make([]bool, len(items))
 	for i, r := range env.Recipients {
@@ -286,15 +196,15 @@ func (p *Delivery) undo(ctx context.Context, env mail.Envelope, items []item, by
 	var updates []cluster.Update
 	for i := range items {
 		it := &items[i]
-		if wanted[i] {
+		if wanted[i] || len(it.touched) == 0 {
 			continue
 		}
-		if it.stored {
-			updates = append(updates, removal(it.object.ID, it.object.Replicas))
-			p.fresh.forget(it.user)
-		} else {
-			p.cleaner.add(it.object.ID, it.doubt)
+		p.fresh.forget(it.user)
+		from := it.touched
+		if len(from) < cluster.ReplicaSetMax {
+			from = from.Union(cluster.ReplicaSet{p.cluster.ID()})
 		}
+		updates = append(updates, cluster.Update{Object: cluster.Object{ID: it.object.ID, Deleted: true}, Previous: from})
 	}
 	if len(updates) == 0 {
 		return
@@ -302,30 +212,9 @@ func (p *Delivery) undo(ctx context.Context, env mail.Envelope, items []item, by
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	for i, err := range p.cluster.UpdateAll(ctx, updates) {
-		if err != nil && !cluster.IsKind(err, cluster.KindNotFound) {
-			p.cleaner.add(updates[i].Object.ID, updates[i].Previous)
+		if !mail.Holds(err) && !cluster.IsKind(err, cluster.KindNotFound) {
+			p.cfg.Logger.Warn("a message that was refused could not be removed: it may be seen twice",
+				"user", updates[i].Object.ID.Owner, "id", updates[i].Object.ID.ID, "nodes", updates[i].Previous.String(), "err", err)
 		}
 	}
-}
-
-func removal(id cluster.ObjectID, from cluster.ReplicaSet) cluster.Update {
-	return cluster.Update{Object: cluster.Object{ID: id, Deleted: true}, Previous: from}
-}
-
-func orDefault(v, def int) int {
-	if v > 0 {
-		return v
-	}
-	return def
-}
-
-// without gives the nodes of a set that are not in another.
-func without(s, other cluster.ReplicaSet) cluster.ReplicaSet {
-	var rest cluster.ReplicaSet
-	for _, id := range s {
-		if !other.Contains(id) {
-			rest = append(rest, id)
-		}
-	}
-	return rest
 }

@@ -2,14 +2,16 @@
 // and makes a message durable for each user, on any node of the cluster.
 //
 // Verify asks the directory, one call to the user's manager in the usual case. Deliver chooses
-// nodes by spread and load, and stores one object for each user. A node that fails is excluded and
-// another one chosen, with the same object id: the id is drawn once for each message and user, so
-// that whatever the cluster does, it is one message (D6). What a failed call may have left behind
-// is removed as soon as the node can be reached (type cleaner); until then the id tells readers
-// that it is the same message.
+// nodes by spread and load, and stores one object for each user. nil means durable on all of them
+// (D1, D2). Of nodes that fail, others take the place: what is durable stays, and the same object, by
+// the same id, is updated to lie on other nodes. Every attempt names the nodes of those before it
+// among its targets, so the record of the last one tells each of them, whenever it can be reached,
+// whether it is to keep its copy: whatever the cluster does, it is one message (D6). If no other node
+// can take it, what is durable is enough when it is at least MinCopies; the rest follows by itself.
 //
 // An error is of a kind that says what it proves: KindNotFound and KindDenied are for good,
-// everything else is for now (V1). nil means durable on all nodes of the replica set (D1, D2).
+// everything else is for now (V1). What was stored of a message that is refused is removed by an
+// update of which this node keeps the record too.
 package delivery
 
 import (
@@ -17,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -28,8 +31,7 @@ type substrate interface {
 	Choose(entry cluster.Entry, t cluster.ObjectType, copies, spread int, exclude []cluster.NodeID) (cluster.ReplicaSet, error)
 	Update(ctx context.Context, u cluster.Update, body cluster.Body) error
 	UpdateAll(ctx context.Context, us []cluster.Update) []error
-	// Changed is closed when the view that is installed now is no longer the installed one.
-	Changed() <-chan struct{}
+	ID() cluster.NodeID
 }
 
 // directory is who knows the users.
@@ -42,7 +44,7 @@ type directory interface {
 
 // Config of a Delivery. Zero fields are the defaults.
 type Config struct {
-	Spread        int   // soft limit on the nodes that a user's mail lies on; default 2
+	Spread        int   // soft limit on the nodes that a user's mail lies on, if each message lay on one; default 2
 	Copies        int   // nodes that each message lies on, at most cluster.ReplicaSetMax; default 2
 	MinCopies     int   // nodes that it must be durable on when no more can take it; default 1
 	QuotaBytes    int64 // of users without their own; default 50 GiB
@@ -69,7 +71,8 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	count(&c.Spread, 2)
-	count(&c.Copies, 1)
+	count(&c.Copies, 2)
+	count(&c.MinCopies, 1)
 	count(&c.UsersMax, 8)
 	count(&c.AttemptsMax, 4)
 	count(&c.FreshMax, 4096)
@@ -88,20 +91,26 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Delivery is the proxy mail. It is safe for concurrent use. Run must run while it is used.
+// Delivery is the proxy mail. It is safe for concurrent use.
 type Delivery struct {
 	cluster   substrate
 	directory directory
 	cfg       Config
 	fresh     *freshEntries
-	cleaner   *cleaner
 	buffers   sync.Pool // of *[sumBuffer]byte: for reading bodies
+	short     atomic.Int64
 }
+
+// Short counts the copies of messages that were acknowledged on fewer nodes than wanted. For metrics.
+func (p *Delivery) Short() int64 { return p.short.Load() }
 
 // New makes a Delivery.
 func New(node substrate, d directory, cfg Config) (*Delivery, error) {
 	if node == nil || d == nil {
 		return nil, errors.New("delivery: the node or the directory is missing")
+	}
+	if cfg.Copies > cluster.ReplicaSetMax {
+		return nil, errors.New("delivery: more copies than a replica set may have nodes")
 	}
 	cfg = cfg.withDefaults()
 	return &Delivery{
@@ -109,17 +118,9 @@ func New(node substrate, d directory, cfg Config) (*Delivery, error) {
 		directory: d,
 		cfg:       cfg,
 		fresh:     newFreshEntries(cfg.FreshFor, cfg.FreshMax),
-		cleaner:   newCleaner(node, cfg.Logger),
 		buffers:   sync.Pool{New: func() any { return new([sumBuffer]byte) }},
 	}, nil
 }
-
-// Run removes what failed calls may have left behind, until ctx ends.
-func (p *Delivery) Run(ctx context.Context) { p.cleaner.run(ctx) }
-
-// Leftovers gives the number of copies that may lie where they should not and wait for their
-// removal. For metrics.
-func (p *Delivery) Leftovers() int { return p.cleaner.count() }
 
 // Verify says what a recipient means. Several things may happen:
 //

@@ -118,7 +118,7 @@ func TestDeliver(t *testing.T) {
 	}
 	ids := map[string]bool{}
 	for _, u := range []string{"a@x.test", "b@x.test", "c@x.test"} {
-		got := w.messages(u)
+		got := slices.Compact(w.messages(u))
 		if len(got) != 1 {
 			t.Fatalf("%s has %d messages, want 1", u, len(got))
 		}
@@ -154,48 +154,41 @@ func TestOneLookupForOneDelivery(t *testing.T) {
 	})
 }
 
-// A node that fails is replaced by another, with the same id: the message is there once (D1, D6).
+// A node that fails is replaced by another, with the same id: the message is there once (D1, D6),
+// on as many nodes as wanted (D2), also when the failed node is back with what it may have stored.
 func TestD6_RetryElsewhere(t *testing.T) {
-	for name, fault := range map[string]clustertest.Faults{
-		"hung": {Hung: true},
-		"full": {Full: true},
-		"mute": {Mute: true}, // it stores, and the answer is lost
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, Config{})
-				ctx, cancel := context.WithCancel(context.Background())
-				defer cancel()
-				go w.Run(ctx)
+	faults := map[string]clustertest.Faults{
+		"hung":   {Hung: true},
+		"full":   {Full: true},
+		"behind": {Behind: true},
+		"mute":   {Mute: true}, // it stores, and the answer is lost
+	}
+	for name, fault := range faults {
+		for copies := 1; copies <= 3; copies++ {
+			t.Run(fmt.Sprintf("%s %d", name, copies), func(t *testing.T) {
+				w := newWorld(t, Config{Copies: copies})
 				for i := range 20 {
 					u := fmt.Sprintf("u%d@x.test", i)
 					env := w.envelope(t, u)
-					for _, bad := range []cluster.NodeID{2, 3} {
-						w.SetFaults(bad, fault)
-					}
-					if got := kinds(w.Deliver(ctx, env, body)); got != "ok" {
+					bad := cluster.NodeID(2 + i%3)
+					w.SetFaults(bad, fault)
+					if got := kinds(w.Deliver(context.Background(), env, body)); got != "ok" {
 						t.Fatalf("Deliver = %s", got)
 					}
-					copies := w.messages(u)
-					if len(copies) == 0 || len(slices.Compact(copies)) != 1 {
-						t.Fatalf("ids of %s: %v, want one", u, copies)
-					}
-					for _, bad := range []cluster.NodeID{2, 3} {
-						w.SetFaults(bad, clustertest.Faults{})
-					}
+					w.SetFaults(bad, clustertest.Faults{})
 				}
-				time.Sleep(time.Minute) // leftovers are removed
+				if left := w.Propagate(); left != 0 {
+					t.Errorf("%d updates never end", left)
+				}
 				for i := range 20 {
 					u := fmt.Sprintf("u%d@x.test", i)
-					if got := w.messages(u); len(got) != 1 {
-						t.Errorf("%s has %d copies, want 1", u, len(got))
+					got := w.messages(u)
+					if len(got) != copies || len(slices.Compact(got)) != 1 {
+						t.Errorf("%s has the messages %v, want %d copies of one", u, got, copies)
 					}
 				}
-				if n := w.Leftovers(); n != 0 {
-					t.Errorf("%d leftovers are kept", n)
-				}
 			})
-		})
+		}
 	}
 }
 
@@ -222,7 +215,7 @@ func TestV1_StoreFailuresAreTemporary(t *testing.T) {
 			w.SetFaults(id+1, clustertest.Faults{})
 		}
 		// What the mute nodes stored is removed: the sender will send it again, with another id.
-		w.cleaner.try(context.Background(), w.cleaner.takeDue(time.Now()))
+		w.Propagate()
 		if got := w.messages("a@x.test"); len(got) != 0 {
 			t.Errorf("%s: a refused message is stored: %v", name, got)
 		}
@@ -270,7 +263,7 @@ func TestPartialFailure(t *testing.T) {
 				t.Errorf("%s, together %v: %s, want %s", tt.name, together, got, want)
 			}
 			for _, u := range []string{"a", "b", "c", "d"} {
-				got := len(w.messages(u + "@x.test"))
+				got := len(slices.Compact(w.messages(u + "@x.test")))
 				if (got == 1) != slices.Contains(stored, u) || got > 1 {
 					t.Errorf("%s, together %v: %s has %d messages, want %v", tt.name, together, u, got, stored)
 				}
@@ -314,20 +307,23 @@ type brokenBody struct{}
 func (brokenBody) Size() int64                       { return 10 }
 func (brokenBody) ReadAt([]byte, int64) (int, error) { return 0, errors.New("disk fell off") }
 
-// A user's mail stays within the spread while nodes are well (Porcupine §4.5).
+// A user's mail stays within the spread while nodes are well (Porcupine §4.5): Spread nodes, and one
+// more for each further copy.
 func TestSpread(t *testing.T) {
-	w := newWorld(t, Config{FreshFor: time.Nanosecond})
-	env := w.envelope(t, "a@x.test")
-	for range 20 {
-		if got := kinds(w.Deliver(context.Background(), env, body)); got != "ok" {
-			t.Fatal(got)
+	for copies, want := range map[int]int{1: 2, 2: 3, 3: 4} {
+		w := newWorld(t, Config{Copies: copies, FreshFor: time.Nanosecond})
+		env := w.envelope(t, "a@x.test")
+		for range 20 {
+			if got := kinds(w.Deliver(context.Background(), env, body)); got != "ok" {
+				t.Fatal(got)
+			}
 		}
-	}
-	nodes := map[string]bool{}
-	for _, id := range w.messages("a@x.test") {
-		nodes[w.Copies(id).String()] = true
-	}
-	if len(nodes) != 2 {
-		t.Errorf("the mail lies on %v, want two nodes", nodes)
+		var nodes cluster.ReplicaSet
+		for _, id := range w.messages("a@x.test") {
+			nodes = nodes.Union(w.Copies(id))
+		}
+		if len(nodes) != want {
+			t.Errorf("with %d copies the mail lies on %v, want %d nodes", copies, nodes, want)
+		}
 	}
 }
