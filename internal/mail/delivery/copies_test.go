@@ -73,23 +73,36 @@ func TestD2_AckStrength(t *testing.T) {
 	}
 }
 
-// D1, D6: what one refusal of all nodes left on their disks is removed when they are back, though no
-// node could be told at the time: this node kept the record.
+// cutOff is a node that loses all others between an attempt to store and its undoing.
+type cutOff struct {
+	*clustertest.Node
+	lose func()
+}
+
+func (n *cutOff) UpdateAll(ctx context.Context, us []cluster.Update) []error {
+	n.lose()
+	return n.Node.UpdateAll(ctx, us)
+}
+
+// D6: what a refused message left on disks is removed when their nodes are back, though none of them
+// could be told at the time: this node kept the record.
 func TestD6_RefusedIsGoneEverywhere(t *testing.T) {
-	w := newWorld(t, Config{Copies: 2})
+	w := newWorld(t, Config{})
+	d, err := New(&cutOff{Node: w.Node(1), lose: func() { w.SetMembers(1) }}, w.people, Config{Copies: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
 	env := w.envelope(t, "a@x.test")
+	w.SetFaults(1, clustertest.Faults{Full: true})
 	for id := cluster.NodeID(2); id <= 4; id++ {
 		w.SetFaults(id, clustertest.Faults{Mute: true})
 	}
-	w.SetFaults(1, clustertest.Faults{Full: true})
-	if got := kinds(w.Deliver(context.Background(), env, body)); got != "full" && got != "unavailable" {
-		t.Fatalf("Deliver = %s", got)
+	if got := kinds(d.Deliver(context.Background(), env, body)); got != "unavailable" || len(w.messages("a@x.test")) == 0 {
+		t.Fatalf("Deliver = %s with the copies %v", got, w.messages("a@x.test"))
 	}
-	w.SetMembers(1, 2) // 3 and 4 are away
 	for id := cluster.NodeID(1); id <= 4; id++ {
 		w.SetFaults(id, clustertest.Faults{})
 	}
-	w.Propagate()
 	w.SetMembers(1, 2, 3, 4)
 	if left := w.Propagate(); left != 0 || len(w.messages("a@x.test")) != 0 {
 		t.Errorf("%d records and the copies %v are left of a message that was refused", left, w.messages("a@x.test"))
