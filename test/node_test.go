@@ -157,7 +157,12 @@ func collectGarbage(t *testing.T, dataDir string) {
 // metric reads one figure from a monitoring listener.
 func metric(t *testing.T, httpPort int, name string) float64 {
 	t.Helper()
-	for line := range strings.Lines(get(t, "http://"+at(httpPort)+"/metrics")) {
+	return metricAt(t, at(httpPort), name)
+}
+
+func metricAt(t *testing.T, addr, name string) float64 {
+	t.Helper()
+	for line := range strings.Lines(get(t, "http://"+addr+"/metrics")) {
 		if rest, ok := strings.CutPrefix(line, name+" "); ok {
 			v, err := strconv.ParseFloat(strings.TrimSpace(rest), 64)
 			if err != nil {
@@ -166,7 +171,7 @@ func metric(t *testing.T, httpPort int, name string) float64 {
 			return v
 		}
 	}
-	t.Fatalf("no metric %s on port %d", name, httpPort)
+	t.Fatalf("no metric %s at %s", name, addr)
 	return 0
 }
 
