@@ -3,7 +3,6 @@ package directory
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -26,7 +25,7 @@ const (
 // Limits of a change's way.
 const (
 	changeRoundsMax = 4 // versions that may come between before a change gives up
-	placeRoundsMax  = 3 // choices of nodes before a change gives up
+	placeRoundsMax  = 3 // choices of nodes before a change gives up (place.go)
 )
 
 // change is the payload of methodChange.
@@ -244,61 +243,6 @@ func (d *Directory) isNarrow(v *cluster.View, o *cluster.Object) bool {
 		return false
 	}
 	return !slices.ContainsFunc(o.Replicas, func(id cluster.NodeID) bool { return !v.Contains(id) })
-}
-
-// store makes the change durable on all nodes of a new replica set and waits until the manager's
-// soft state has it. The set keeps those of the old one that are members, and is as large as the
-// configuration wants; not less than copiesMin nodes will do.
-func (d *Directory) store(ctx context.Context, c *change, e *cluster.Entry, old cluster.ReplicaSet, copiesMin int) error {
-	u := cluster.Update{Object: cluster.Object{
-		ID:      cluster.ObjectID{Type: c.Type, Owner: c.Owner},
-		Deleted: c.Op == opRemove,
-	}}
-	var body cluster.Body
-	if !u.Object.Deleted {
-		u.Object.Size = int64(len(c.Contents))
-		u.Object.Sum = sha256.Sum256(c.Contents)
-		body = bytes.NewReader(c.Contents)
-	}
-	var exclude []cluster.NodeID
-	var err error
-	for range placeRoundsMax {
-		var chosen cluster.ReplicaSet
-		u.Previous, chosen, err = d.place(c, old, exclude, copiesMin)
-		if err != nil {
-			return err
-		}
-		u.Object.Replicas = cluster.NewReplicaSet(slices.Concat(u.Previous, chosen)...)
-		if err = d.cluster.Update(ctx, u, body); err == nil {
-			return d.settle(ctx, c)
-		}
-		exclude = append(exclude, chosen...)
-		if ctx.Err() != nil || cluster.IsKind(err, cluster.KindInvalid) {
-			break
-		}
-	}
-	return cluster.Errorf(cluster.KindOf(err), c.String(), "%w (it may have taken effect or not: look, and repeat it if need be)", err)
-}
-
-// place gives the members that hold the object already, and more so that there are enough.
-func (d *Directory) place(c *change, old cluster.ReplicaSet, exclude []cluster.NodeID, copiesMin int) (kept, chosen cluster.ReplicaSet, err error) {
-	v := d.cluster.View()
-	for _, id := range old {
-		if v.Contains(id) {
-			kept = append(kept, id)
-		}
-	}
-	if want := min(d.cfg.Copies, len(v.Members)) - len(kept); want > 0 {
-		chosen, err = d.cluster.Choose(cluster.Entry{Owner: c.Owner}, c.Type, want, want, slices.Concat(kept, exclude))
-	}
-	if n := len(kept) + len(chosen); n < max(copiesMin, 1) {
-		if err == nil {
-			err = fmt.Errorf("the cluster has %d usable members", n)
-		}
-		return nil, nil, cluster.Errorf(cluster.KindUnavailable, c.String(),
-			"it must lie on %d nodes and only %d can take it (%w): start another node, or free disk space", max(copiesMin, 1), n, err)
-	}
-	return kept, chosen, nil
 }
 
 // settle waits until the manager's soft state shows the change, so that whoever was told of it

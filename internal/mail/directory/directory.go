@@ -59,6 +59,8 @@ type Config struct {
 	LoginWait time.Duration
 	// SettleWait bounds how long a change waits until the manager knows it; default 5 s.
 	SettleWait time.Duration
+	// StoreWait bounds one attempt to store a change on its nodes; default 5 s.
+	StoreWait time.Duration
 	// Separators are the characters that part a detail from a local part; default "+".
 	// NoDetail switches sub-addressing off.
 	Separators string
@@ -89,6 +91,7 @@ func (c Config) withDefaults() Config {
 	wait(&c.ResolveWait, 2*time.Second)
 	wait(&c.LoginWait, 5*time.Second)
 	wait(&c.SettleWait, 5*time.Second)
+	wait(&c.StoreWait, 5*time.Second)
 	if c.Copies <= 0 {
 		c.Copies = 3
 	}
@@ -112,6 +115,7 @@ type Directory struct {
 	verifier *login.Verifier
 	locks    *nameLocks
 	first    firstDomain
+	copies   domainCopies
 	warned   atomic.Int64 // when a paced warning was last given: nanoseconds since 1970
 }
 

@@ -9,14 +9,20 @@ import (
 	"porcupine/internal/mail"
 )
 
-// DomainSettings are what an administrator says of a domain. Both addresses are optional and may
-// be made later; while one does not exist, mail for it is refused like any unknown address.
+// DomainSettings are what an administrator says of a domain. All are optional. The addresses may be
+// made later; while one does not exist, mail for it is refused like any unknown address.
 type DomainSettings struct {
 	Postmaster mail.Address // who gets the mail for postmaster@ the domain, unless there is such a user
 	CatchAll   mail.Address // who gets the mail for all addresses that nobody has; zero: it is refused
+	// Copies is how many nodes each message of its users lies on, unless the user has a number of its
+	// own, at most cluster.ReplicaSetMax; zero: the cluster's number.
+	Copies int
 }
 
 func (s DomainSettings) canonical(op string) (postmaster, catchAll string, err error) {
+	if s.Copies < 0 || s.Copies > cluster.ReplicaSetMax {
+		return "", "", cluster.Errorf(cluster.KindInvalid, op, "%d copies: write a number from 1 to %d, or 0 for the cluster's", s.Copies, cluster.ReplicaSetMax)
+	}
 	if !s.Postmaster.IsZero() {
 		if postmaster, err = name(op, s.Postmaster); err != nil {
 			return "", "", err
@@ -49,7 +55,7 @@ func (d *Directory) AddDomain(ctx context.Context, domain string, s DomainSettin
 	if err != nil {
 		return err
 	}
-	record := Domain{Version: recordVersion, Created: time.Now().UTC().Truncate(time.Millisecond)}
+	record := Domain{Version: recordVersion, Copies: s.Copies, Created: time.Now().UTC().Truncate(time.Millisecond)}
 	if record.Postmaster, record.CatchAll, err = s.canonical(op); err != nil {
 		return err
 	}
@@ -77,7 +83,7 @@ func (d *Directory) SetDomain(ctx context.Context, domain string, s DomainSettin
 		if err != nil {
 			return nil, cluster.Errorf(cluster.KindCorrupt, op, "%w", err)
 		}
-		record.Version, record.Postmaster, record.CatchAll = recordVersion, postmaster, catchAll
+		record.Version, record.Postmaster, record.CatchAll, record.Copies = recordVersion, postmaster, catchAll, s.Copies
 		return encodeRecord(record)
 	})
 }
@@ -125,6 +131,7 @@ type DomainInfo struct {
 	Created    time.Time          `json:"created"`
 	Postmaster string             `json:"postmaster,omitempty"`
 	CatchAll   string             `json:"catch_all,omitempty"`
+	Copies     int                `json:"copies,omitempty"`
 	Nodes      cluster.ReplicaSet `json:"nodes"`
 }
 
@@ -136,7 +143,7 @@ func (d *Directory) ListDomains(ctx context.Context, after string, limit int) (d
 			return err
 		}
 		domains = append(domains, DomainInfo{Domain: c.Object.ID.Owner, Created: r.Created,
-			Postmaster: r.Postmaster, CatchAll: r.CatchAll, Nodes: c.Object.Replicas})
+			Postmaster: r.Postmaster, CatchAll: r.CatchAll, Copies: r.Copies, Nodes: c.Object.Replicas})
 		return nil
 	})
 	return domains, next, err

@@ -48,6 +48,7 @@ type Domain struct {
 	Created    time.Time `json:"created"`
 	Postmaster string    `json:"postmaster,omitempty"` // canonical address for postmaster@ this domain (RFC 5321 §4.5.1)
 	CatchAll   string    `json:"catch_all,omitempty"`  // canonical address for all that nobody has; empty: refused
+	Copies     int       `json:"copies,omitempty"`     // nodes that each message of its users lies on; 0: the cluster's number
 }
 
 func decodeProfile(b []byte) (*Profile, error) {
@@ -103,6 +104,9 @@ func decodeDomain(b []byte) (*Domain, error) {
 	d := new(Domain)
 	if err := decodeRecord(b, d, &d.Version); err != nil {
 		return nil, fmt.Errorf("domain: %w", err)
+	}
+	if d.Copies < 0 || d.Copies > cluster.ReplicaSetMax {
+		return nil, fmt.Errorf("domain: %d copies, at most %d are possible", d.Copies, cluster.ReplicaSetMax)
 	}
 	for _, t := range []string{d.Postmaster, d.CatchAll} {
 		if t == "" {

@@ -17,8 +17,9 @@ const (
 // RemoveUser removes a user and the user's mail, in this order: first the profile becomes a
 // tombstone, from then on no mail comes in and nobody logs in; then the messages are deleted in
 // batches. It gives how many were deleted. If it fails half-way, repeat it: it goes on where it
-// stopped. Mail on a node that is away stays there unseen: nobody has the name, and a later
-// account of the same name is shown only what came after the removal (Profile.MailAfter).
+// stopped. A message that has a copy here goes everywhere, at nodes that are away when they are back;
+// what lies on such nodes alone stays there unseen: nobody has the name, and a later account of the
+// same name is shown only what came after the removal (Profile.MailAfter).
 // KindNotFound: proven that there is no such user and none was removed with mail left.
 func (d *Directory) RemoveUser(ctx context.Context, u mail.User) (deleted int, err error) {
 	p := patience{wait: d.cfg.ResolveWait}
@@ -101,13 +102,16 @@ func (d *Directory) deleteAll(ctx context.Context, objects []cluster.Object, hol
 			}
 		}
 		errs := d.cluster.UpdateAll(ctx, updates)
+		var failed error
 		for _, err := range errs {
-			if err == nil {
+			if mail.Holds(err) {
 				deleted++
+			} else {
+				failed = errors.Join(failed, err)
 			}
 		}
-		if err := errors.Join(errs...); err != nil {
-			return deleted, err
+		if failed != nil {
+			return deleted, failed
 		}
 	}
 	return deleted, nil

@@ -36,7 +36,8 @@ func (d *Directory) Resolve(ctx context.Context, a mail.Address) ([]mail.Mailbox
 	return r.found, nil
 }
 
-// Mailbox looks up one user. KindNotFound: proven that there is none.
+// Mailbox looks up one user; Settings.Copies is the domain's number if the user has none. KindNotFound:
+// proven that there is none.
 func (d *Directory) Mailbox(ctx context.Context, u mail.User) (mail.Mailbox, error) {
 	p := patience{wait: d.cfg.ResolveWait}
 	e, err := d.entry(ctx, &p, string(u), mail.TypeUser)
@@ -47,7 +48,10 @@ func (d *Directory) Mailbox(ctx context.Context, u mail.User) (mail.Mailbox, err
 	if err == nil && !ok {
 		err = absent("look up user "+string(u), &e)
 	}
-	return box, err
+	if err != nil {
+		return mail.Mailbox{}, err
+	}
+	return d.withCopies(ctx, box), nil
 }
 
 // mailboxIn gives the user of that name, if the entry has one.
@@ -135,7 +139,7 @@ func (r *resolution) addName(ctx context.Context, owner string, depth int) (done
 		if depth > 0 { // only aliases can come back to a name
 			r.visited = append(r.visited, owner)
 		}
-		r.found = append(r.found, box)
+		r.found = append(r.found, r.d.withCopies(ctx, box))
 		return true, true, nil
 	}
 	c, ok := e.Find(mail.TypeAlias, "")

@@ -32,8 +32,8 @@ type NewUser struct {
 	Settings   mail.Settings
 }
 
-// AddUser makes a user. On return the profile is durable on all its nodes and known to the
-// manager. KindExists: the name is taken, by a user or an alias, or by mail of a removed user.
+// AddUser makes a user. On return the profile is durable on two nodes at least, if two are known, and
+// known to the manager. KindExists: the name is taken, by a user or an alias, or by mail of a removed user.
 // KindInvalid: the address cannot be an account, or its domain is not ours. KindUnavailable: it
 // cannot be proven now that the name is free, or too few nodes can take the profile.
 func (d *Directory) AddUser(ctx context.Context, a mail.Address, n NewUser) (mail.User, error) {
@@ -104,8 +104,10 @@ func (d *Directory) EditUser(ctx context.Context, u mail.User, edit func(*Profil
 }
 
 // SetPassword gives a user another password. On return no member of this view accepts the old
-// one (A2). A node that is away still has it on its disk: alone with itself it would accept it,
-// until it meets the others again.
+// one (A2): the manager's soft state has the new profile, and no verified login is remembered beyond
+// the profile it was verified by. A node that is away still has the old one on its disk: alone with
+// itself it would accept it, until it meets the others again and hears of the new one. Of two
+// passwords set on two sides of a partition, the later one stays.
 func (d *Directory) SetPassword(ctx context.Context, u mail.User, c Credential) error {
 	return d.EditUser(ctx, u, func(p *Profile) { p.Credential = c })
 }
