@@ -1,0 +1,504 @@
+package replication_test
+
+import (
+	"cmp"
+	"container/heap"
+	"encoding/binary"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
+)
+
+// world is some nodes and a network that loses, doubles, delays and reorders, in one goroutine and from
+// one seed. A node has for each object a State, which is its disk, and a Log, which is its memory.
+type world struct {
+	rnd     *rand.Rand
+	now     time.Duration
+	events  events
+	ordered uint64
+	nodes   []*node
+	faults  faults
+	rules   rules
+	story   []string // the last events, for a failure
+
+	objects  []cluster.ObjectID
+	history  map[cluster.ObjectID][]*change
+	snapshot []known
+
+	sent int // items of messages
+}
+
+// faults are what the network and the nodes do wrong, until the heal.
+type faults struct {
+	loss, double, late float64 // shares of the messages
+	delay              time.Duration
+	crash, part        float64 // shares of the steps
+	strike             bool    // one node is destroyed in the end
+	stale              time.Duration
+}
+
+// rules is what the world calls of the package: a planted bug replaces one of them.
+type rules struct {
+	decide func(self cluster.NodeID, have replication.State, u *cluster.Update, now int64) replication.Decision
+	retire func(self cluster.NodeID, rec *cluster.Record, r cluster.Retirement, now int64) (*cluster.Record, bool)
+	forget func(rec *cluster.Record, together, now int64) bool
+	next   func(p *replication.Propagation, u *cluster.Update) []cluster.NodeID
+	added  func(l *replication.Log, r cluster.Record, now time.Time) replication.Output
+}
+
+func trueRules() rules {
+	return rules{
+		decide: replication.Decide, retire: replication.AfterRetirement, forget: replication.Forget,
+		next:  func(p *replication.Propagation, _ *cluster.Update) []cluster.NodeID { return p.Next() },
+		added: (*replication.Log).Added,
+	}
+}
+
+// change is an update that was begun.
+type change struct {
+	update  cluster.Update
+	applied bool // somewhere
+	acked   bool // the initiator said: durable on all of the replica set
+}
+
+// known is what somebody read of an object, a while ago.
+type known struct {
+	object cluster.Object
+	at     time.Duration
+}
+
+type event struct {
+	at  time.Duration
+	seq uint64
+	do  func()
+}
+
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(e[i].at, e[j].at), cmp.Compare(e[i].seq, e[j].seq)) < 0
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
+func (e *events) Pop() any {
+	old := *e
+	last := old[len(old)-1]
+	*e = old[:len(old)-1]
+	return last
+}
+
+// start is when every world begins.
+func start() time.Time { return time.Unix(1_000_000_000, 0) }
+
+func (w *world) time() time.Time { return start().Add(w.now) }
+
+func (w *world) after(d time.Duration, do func()) {
+	w.ordered++
+	heap.Push(&w.events, event{w.now + d, w.ordered, do})
+}
+
+// run plays events until a moment; false if there were more than most.
+func (w *world) run(until time.Duration, most int) bool {
+	for len(w.events) > 0 && w.events[0].at <= until {
+		if most--; most < 0 {
+			return false
+		}
+		e := heap.Pop(&w.events).(event)
+		w.now = e.at
+		e.do()
+	}
+	w.now = max(w.now, until)
+	return true
+}
+
+func (w *world) chance(p float64) bool { return p > 0 && w.rnd.Float64() < p }
+func (w *world) upTo(d time.Duration) time.Duration {
+	return time.Duration(w.rnd.Int64N(int64(d) + 1))
+}
+
+func (w *world) tell(parts ...string) {
+	line := strconv.FormatFloat(w.now.Seconds(), 'f', 3, 64)
+	for _, p := range parts {
+		line += " " + p
+	}
+	w.story = append(w.story, line)
+}
+
+// node is one node: what is on its disk, and what is in its memory while it is up.
+type node struct {
+	w        *world
+	id       cluster.NodeID
+	clock    *cluster.Clock
+	skew     time.Duration
+	disk     map[cluster.ObjectID]replication.State
+	unsynced map[cluster.ObjectID]*cluster.Record // records whose retirement a crash may undo
+	side     int                                  // of the partition
+	up       bool
+	struck   bool
+	life     int // counts starts
+	log      *replication.Log
+	armed    time.Duration
+	together int64
+}
+
+func newWorld(seed uint64, f faults, r rules) *world {
+	w := &world{rnd: rand.New(rand.NewPCG(seed, 7)), faults: f, rules: r, history: map[cluster.ObjectID][]*change{}}
+	for i := range 3 + w.rnd.IntN(4) {
+		n := &node{w: w, id: cluster.NodeID(i + 1), disk: map[cluster.ObjectID]replication.State{}, unsynced: map[cluster.ObjectID]*cluster.Record{}}
+		n.skew = w.upTo(4*time.Second) - 2*time.Second
+		n.clock = cluster.NewClock(n.id, 0)
+		w.nodes = append(w.nodes, n)
+		n.start()
+	}
+	w.reconfigure()
+	return w
+}
+
+func (w *world) node(id cluster.NodeID) *node { return w.nodes[id-1] }
+
+func (n *node) wall() int64 { return n.w.time().Add(n.skew).UnixNano() }
+
+func (n *node) start() {
+	n.up, n.armed = true, 0
+	n.life++
+	n.log = replication.NewLog(n.id, nil)
+	for _, other := range n.w.nodes {
+		if other.struck {
+			n.log.Strike(other.id, n.w.time())
+		}
+	}
+	for _, id := range n.w.objects {
+		if r := n.disk[id].Record; r != nil {
+			n.log.Load(*r, n.w.time())
+		}
+	}
+	n.perform(n.log.Install([]cluster.NodeID{n.id}, n.w.time()))
+}
+
+// crash stops a node. Retirements that no later commit made durable may be undone.
+func (n *node) crash() {
+	n.up = false
+	if n.w.chance(0.5) {
+		for id, r := range n.unsynced {
+			if st := n.disk[id]; st.Record == nil || st.Record.Timestamp == r.Timestamp {
+				st.Record = r
+				n.disk[id] = st
+			}
+		}
+	}
+	clear(n.unsynced)
+}
+
+// reconfigure gives each node the view of its side, after a while of its own.
+func (w *world) reconfigure() {
+	for _, n := range w.nodes {
+		if !n.up {
+			continue
+		}
+		life := n.life
+		w.after(w.upTo(3*time.Second), func() {
+			if n.life != life || !n.up {
+				return
+			}
+			var view []cluster.NodeID
+			whole := true
+			for _, other := range w.nodes {
+				if other.up && other.side == n.side && !other.struck {
+					view = append(view, other.id)
+				} else if !other.struck {
+					whole = false
+				}
+			}
+			switch {
+			case !whole:
+				n.together = 0
+			case n.together == 0:
+				n.together = n.wall()
+			}
+			n.perform(n.log.Install(view, w.time()))
+		})
+	}
+}
+
+// send carries a message of some items, perhaps: get runs at the receiver.
+func (w *world) send(from, to *node, items int, get func()) {
+	if from == to {
+		get()
+		return
+	}
+	copies := 1
+	if w.chance(w.faults.double) {
+		copies = 2
+	}
+	at := w.now
+	for range copies {
+		w.sent += items
+		if w.chance(w.faults.loss) {
+			continue
+		}
+		delay := w.upTo(w.faults.delay)
+		if w.chance(w.faults.late) {
+			delay = w.upTo(cluster.LateWindow + 2*time.Minute)
+		}
+		w.after(delay, func() {
+			tooOld := cluster.LateWindow - cluster.ClockSkewMax - w.faults.stale
+			if to.up && !to.struck && from.side == to.side && w.now-at+to.skew-from.skew < tooOld {
+				get()
+			}
+		})
+	}
+}
+
+// call asks a node and gives its answer to done, once; ok is false if none came in time.
+func call[T any](w *world, from, to *node, items int, ask func() T, done func(answer T, ok bool)) {
+	life, ended := from.life, false
+	end := func(answer T, ok bool) {
+		if !ended && from.up && from.life == life {
+			ended = true
+			done(answer, ok)
+		}
+	}
+	w.send(from, to, items, func() {
+		answer := ask()
+		w.send(to, from, 1, func() { end(answer, true) })
+	})
+	if !ended {
+		w.after(5*time.Second, func() {
+			var none T
+			end(none, false)
+		})
+	}
+}
+
+// apply is an update at one target, under its store's commit.
+func (n *node) apply(u cluster.Update, contents bool) replication.Reply {
+	if err := n.clock.Observe(u.Object.Timestamp, n.w.time().Add(n.skew)); err != nil {
+		return replication.Reply{Err: err}
+	}
+	st := n.disk[u.Object.ID]
+	d := n.w.rules.decide(n.id, st, &u, n.wall())
+	have := u.Object.Timestamp
+	if d.Needs && !contents {
+		return replication.Reply{Want: true}
+	}
+	if d.Verdict == replication.Older {
+		have = newestOf(st)
+	}
+	n.w.tell(n.id.String()[12:], "applies", u.Object.ID.ID, u.Object.Timestamp.String(), d.Verdict.String())
+	if d.Put {
+		st.Object = &u.Object
+	}
+	if d.Remove {
+		st.Object = nil
+	}
+	st.Record = d.Record
+	if d.Changed || d.Put || d.Remove {
+		clear(n.unsynced) // a commit
+	}
+	n.disk[u.Object.ID] = st
+	if d.Verdict == replication.Newer {
+		n.w.change(u.Object.ID, u.Object.Timestamp).applied = true
+	}
+	if r := d.Record; r != nil && r.Retired == 0 {
+		n.perform(n.w.rules.added(n.log, *r, n.w.time()))
+	}
+	return replication.Reply{Verdict: d.Verdict, Have: have}
+}
+
+func newestOf(st replication.State) (t cluster.Timestamp) {
+	if st.Object != nil {
+		t = st.Object.Timestamp
+	}
+	if st.Record != nil && st.Record.Timestamp.Compare(t) > 0 {
+		t = st.Record.Timestamp
+	}
+	return t
+}
+
+func (w *world) change(id cluster.ObjectID, t cluster.Timestamp) *change {
+	i := slices.IndexFunc(w.history[id], func(c *change) bool { return c.update.Object.Timestamp == t })
+	return w.history[id][i]
+}
+
+// perform is the shell of the log.
+func (n *node) perform(out replication.Output) {
+	for _, r := range out.Retires {
+		n.retire(r)
+	}
+	for _, o := range out.Offers {
+		n.offer(o)
+	}
+	at := n.log.Deadline()
+	if at.IsZero() {
+		return
+	}
+	due := max(at.Sub(start()), n.w.now)
+	if n.armed > n.w.now && n.armed <= due {
+		return
+	}
+	n.armed = due
+	life := n.life
+	n.w.after(due-n.w.now, func() {
+		if n.up && n.life == life {
+			n.armed = 0
+			n.perform(n.log.Tick(n.w.time()))
+		}
+	})
+}
+
+// retire sends retirements; those for the node itself reach its disk a little later, un-synced.
+func (n *node) retire(r replication.Retire) {
+	if r.To != n.id {
+		to := n.w.node(r.To)
+		n.w.send(n, to, len(r.Items), func() { to.perform(to.log.Retired(r.Items, n.w.time())) })
+		return
+	}
+	life := n.life
+	n.w.after(n.w.upTo(50*time.Millisecond), func() {
+		if !n.up || n.life != life {
+			return
+		}
+		for _, item := range r.Items {
+			st := n.disk[item.ID]
+			if after, changed := n.w.rules.retire(n.id, st.Record, item, n.wall()); changed {
+				n.unsynced[item.ID] = st.Record
+				st.Record = after
+				n.disk[item.ID] = st
+			}
+		}
+	})
+}
+
+// header is what a node offers of a record; false if it has another update by now.
+func (n *node) header(id cluster.ObjectID, t cluster.Timestamp) (cluster.Update, bool) {
+	st := n.disk[id]
+	switch {
+	case st.Record == nil || st.Record.Timestamp != t:
+		return cluster.Update{}, false
+	case st.Object != nil:
+		return cluster.Update{Object: *st.Object, Previous: st.Record.Targets}, true
+	}
+	return replication.Notice(st.Record), true
+}
+
+// offer sends headers, then the contents that are wanted, and reports the last word on each.
+func (n *node) offer(o replication.Offer) {
+	var headers []cluster.Update
+	for _, r := range o.Items {
+		if u, ok := n.header(r.ID, r.Timestamp); ok {
+			headers = append(headers, u)
+		}
+	}
+	to := n.w.node(o.To)
+	call(n.w, n, to, len(headers), func() []replication.Reply {
+		replies := make([]replication.Reply, len(headers))
+		for i, u := range headers {
+			replies[i] = to.apply(u, false)
+		}
+		return replies
+	}, func(replies []replication.Reply, ok bool) {
+		if !ok {
+			n.perform(n.log.Answered(o.Number, nil, errSilent, n.w.time()))
+			return
+		}
+		answers := make([]replication.Answer, len(headers))
+		for i, u := range headers {
+			answers[i] = replication.Answer{ID: u.Object.ID, Reply: replies[i]}
+		}
+		n.bring(o, to, answers, 0)
+	})
+}
+
+// bring sends the contents that are wanted, from the i-th answer on.
+func (n *node) bring(o replication.Offer, to *node, answers []replication.Answer, i int) {
+	for ; i < len(answers); i++ {
+		a := &answers[i]
+		st := n.disk[a.ID]
+		if !a.Reply.Want || st.Object == nil || st.Record == nil {
+			continue
+		}
+		u := cluster.Update{Object: *st.Object, Previous: st.Record.Targets}
+		call(n.w, n, to, 1, func() replication.Reply { return to.apply(u, true) }, func(r replication.Reply, ok bool) {
+			if ok {
+				a.Reply = r
+			}
+			n.bring(o, to, answers, i+1)
+		})
+		return
+	}
+	n.perform(n.log.Answered(o.Number, answers, nil, n.w.time()))
+}
+
+// initiate is Node.Update.
+func (n *node) initiate(u cluster.Update, contents bool) {
+	c := &change{update: u}
+	n.w.history[u.Object.ID] = append(n.w.history[u.Object.ID], c)
+	p := replication.Propagate(&u)
+	n.w.tell(n.id.String()[12:], "begins", u.Object.ID.ID, u.Object.Timestamp.String(), "on", u.Object.Replicas.String(), "before", u.Previous.String())
+	n.propagate(c, p, contents, true)
+}
+
+func (n *node) propagate(c *change, p *replication.Propagation, contents, first bool) {
+	targets := n.w.rules.next(p, &c.update)
+	left := len(targets)
+	if left == 0 {
+		if r, ok := p.Retirement(); ok {
+			life := n.life
+			n.w.after(n.w.upTo(100*time.Millisecond), func() {
+				if n.up && n.life == life {
+					n.announce(r)
+				}
+			})
+		}
+		return
+	}
+	for _, id := range targets {
+		to := n.w.node(id)
+		call(n.w, n, to, 1, func() replication.Reply { return to.apply(c.update, contents) }, func(r replication.Reply, ok bool) {
+			var err error
+			if !ok {
+				err = errSilent
+			}
+			p.Answered(id, r, err)
+			if left--; left > 0 {
+				return
+			}
+			if first {
+				c.acked = p.Outcome() == nil
+			}
+			n.propagate(c, p, contents, false)
+		})
+	}
+}
+
+// announce sends a retirement to all targets.
+func (n *node) announce(r cluster.Retirement) {
+	for _, id := range r.Targets {
+		to := n.w.node(id)
+		n.w.send(n, to, 1, func() { to.perform(to.log.Retired([]cluster.Retirement{r}, n.w.time())) })
+	}
+}
+
+// collect is the store's: it forgets what may be forgotten.
+func (n *node) collect() {
+	for id, st := range n.disk {
+		if st.Record != nil && n.w.rules.forget(st.Record, n.together, n.wall()) {
+			st.Record = nil
+			n.disk[id] = st
+		}
+	}
+}
+
+// sumOf makes contents that no other update has.
+func sumOf(t cluster.Timestamp) (sum [32]byte) {
+	binary.BigEndian.PutUint64(sum[:], uint64(t.Time))
+	binary.BigEndian.PutUint64(sum[8:], uint64(t.Node))
+	return sum
+}
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 3)) }
