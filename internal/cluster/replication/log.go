@@ -91,9 +91,9 @@ type Output struct {
 // Offer asks a target whether it has these updates. The shell reads each record's object from the
 // store (Notice stands for it where this node has no copy) and sends the headers without contents.
 // To a target that wants them it then sends the contents, one by one. When all that has ended it
-// reports the last answer to each item with Log.Answered, once. What the store no longer has at
-// that timestamp, and what the shell has no room for, is left out: a newer update took its place, or it
-// is offered again.
+// reports the last answer to each item with Log.Answered, once. An item whose record the store no
+// longer has at that timestamp is left out, and reported with Log.Gone. What there is no room for
+// is just left out: it is offered again.
 type Offer struct {
 	Number uint64
 	To     cluster.NodeID
@@ -256,6 +256,14 @@ func (l *Log) Retired(items []cluster.Retirement, now time.Time) Output {
 	out := l.flush(now)
 	out.Retires = append(cut(l.self, mine), out.Retires...)
 	return out
+}
+
+// Gone takes in that the store has no record of an object with this timestamp that propagates: it was
+// replaced or retired while Added or an offer of it was on its way.
+func (l *Log) Gone(id cluster.ObjectID, t cluster.Timestamp) {
+	if e := l.entries[id]; e != nil && e.rec.Timestamp == t {
+		l.remove(e)
+	}
 }
 
 // Strike takes a node that was removed for good out of all targets.

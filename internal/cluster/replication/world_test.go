@@ -378,7 +378,7 @@ func (n *node) retire(r replication.Retire) {
 func (n *node) header(id cluster.ObjectID, t cluster.Timestamp) (cluster.Update, bool) {
 	st := n.disk[id]
 	switch {
-	case st.Record == nil || st.Record.Timestamp != t:
+	case st.Record == nil || st.Record.Timestamp != t || st.Record.Retired != 0:
 		return cluster.Update{}, false
 	case st.Object != nil:
 		return cluster.Update{Object: *st.Object, Previous: st.Record.Targets}, true
@@ -392,6 +392,8 @@ func (n *node) offer(o replication.Offer) {
 	for _, r := range o.Items {
 		if u, ok := n.header(r.ID, r.Timestamp); ok {
 			headers = append(headers, u)
+		} else {
+			n.log.Gone(r.ID, r.Timestamp)
 		}
 	}
 	to := n.w.node(o.To)
