@@ -124,6 +124,15 @@ func (c *Core) strike(now time.Time, id cluster.NodeID) {
 	}
 }
 
+// dropStruck goes on without members that are struck: whoever made the view did not know.
+func (c *Core) dropStruck(now time.Time) {
+	for _, m := range c.view.Members {
+		if c.contacts.byID[m.ID].Removed && !c.ring.lost[m.ID] {
+			c.dropMember(now, m.ID)
+		}
+	}
+}
+
 // Absent lists the known nodes that are not members, ascending by id, and how long they have not been,
 // as far as this node has seen. Struck ones are not among them.
 func (c *Core) Absent(now time.Time) []Absence { return c.absences.list(now) }

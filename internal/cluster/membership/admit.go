@@ -13,6 +13,9 @@ func (c *Core) admit(now time.Time, m Message) bool {
 			delete(c.probes.byAddr, p.addr) // another name of our own address
 		} else if m.From.Addr != c.cfg.Self.Addr {
 			c.event(Event{Kind: EventDuplicate, Addr: m.From.Addr})
+			if m.Process != c.process && m.Size < len(c.view.Members) {
+				c.refuse(m.From, m.Process, RefusalTwin)
+			}
 		}
 		return false
 	}
@@ -23,13 +26,16 @@ func (c *Core) admit(now time.Time, m Message) bool {
 		valid = valid && e.Counter <= EpochCounterMax
 	}
 	if m.Kind == KindView {
-		valid = valid && validView(m.View) && m.View.Epoch == m.Epoch
+		valid = valid && validView(m.View) && m.View.Epoch == m.Epoch && (len(m.Lives) == 0 || len(m.Lives) == len(m.View.Members))
 	}
 	if m.Kind == KindNewGroup {
 		valid = valid && m.Epoch.Coordinator == m.From.ID
 	}
 	if !valid {
 		c.event(Event{Kind: EventInvalid, Node: m.From.ID, Addr: m.From.Addr})
+		return false
+	}
+	if !c.isAllowed(now, m) {
 		return false
 	}
 	regressed := false
@@ -39,9 +45,9 @@ func (c *Core) admit(now time.Time, m Message) bool {
 	}
 	c.contacts.meet(m.From, m.Sole, m.Installed)
 	if regressed {
-		// Only a data directory that was copied back forgets own epochs. Start over above them.
+		// Only a data directory that was copied back forgets own epochs.
 		c.event(Event{Kind: EventRegressed, Node: m.From.ID})
-		c.goAlone(now)
+		c.end(RefusalRolledBack, m.From)
 		return false
 	}
 	return true

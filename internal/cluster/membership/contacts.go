@@ -11,39 +11,49 @@ import (
 )
 
 // contacts is the set of nodes ever met, without this one. It is a join of what nodes said of
-// themselves: merging in any order, any number of times, gives the same set on every node.
+// themselves: merging in any order, any number of times, gives the same set on every node. Of a
+// struck node only that is kept, and its address.
 type contacts struct {
-	self  cluster.NodeID
-	byID  map[cluster.NodeID]Contact
-	dirty bool // changed since the last Persistent
+	self    cluster.NodeID
+	byID    map[cluster.NodeID]Contact
+	removed int              // tombstones in byID
+	struck  []cluster.NodeID // since the last flush
+	dirty   bool             // changed since the last Persistent
 }
 
 func newContacts(self cluster.NodeID, list []Contact) contacts {
 	s := contacts{self: self, byID: make(map[cluster.NodeID]Contact, len(list))}
 	s.joinAll(list)
-	s.dirty = false
+	s.dirty, s.struck = false, nil
 	return s
 }
 
 // join takes what a third node passed on.
 func (s *contacts) join(c Contact) {
+	if c.ID == cluster.NoNode || c.ID == s.self || c.Addr == "" {
+		return
+	}
 	old, ok := s.byID[c.ID]
+	if !ok && len(s.byID) >= KnownMax {
+		return
+	}
+	removed, life := c.Removed || old.Removed, c.Life
+	if life.compare(old.Life) < 0 {
+		life = old.Life
+	}
 	switch {
-	case c.ID == cluster.NoNode || c.ID == s.self || c.Addr == "":
-		return
-	case !ok && len(s.byID) >= KnownMax:
-		return
 	case ok && c.Heard.Less(old.Heard):
-		return
+		c = old
 	case ok && c.Heard == old.Heard:
 		// Both are the node's words of one epoch; the order is lost. A Sole that may be true
-		// counts as true, and a removal wins.
+		// counts as true.
 		c.Sole = c.Sole || old.Sole
-		c.Removed = c.Removed || old.Removed
 		if cmp.Or(cmp.Compare(old.Addr, c.Addr), cmp.Compare(old.Name, c.Name)) > 0 {
 			c.Endpoint = old.Endpoint
 		}
 	}
+	c.Removed, c.Life = removed, life
+	c.Sole = c.Sole && !removed
 	s.put(c)
 }
 
@@ -56,13 +66,10 @@ func (s *contacts) joinAll(list []Contact) {
 // meet takes what a node said itself, while it had that epoch installed.
 func (s *contacts) meet(e cluster.Endpoint, sole bool, installed cluster.Epoch) {
 	if old, ok := s.byID[e.ID]; ok {
-		if installed.Less(old.Heard) || old.Removed && installed == old.Heard {
-			return
+		if installed.Less(old.Heard) || old.Removed || old.Endpoint == e && old.Sole == sole {
+			return // if only Heard would change: not worth a write for every message
 		}
-		if old.Endpoint == e && old.Sole == sole && !old.Removed {
-			return // only Heard would change: not worth a write for every message
-		}
-		s.put(Contact{Known: cluster.Known{Endpoint: e, Sole: sole}, Heard: installed})
+		s.put(Contact{Known: cluster.Known{Endpoint: e, Sole: sole}, Heard: installed, Life: old.Life})
 		return
 	}
 	s.join(Contact{Known: cluster.Known{Endpoint: e, Sole: sole}, Heard: installed})
@@ -75,18 +82,58 @@ func (s *contacts) install(v *cluster.View) {
 			continue
 		}
 		old, ok := s.byID[m.ID]
-		if !ok && len(s.byID) >= KnownMax || v.Epoch.Less(old.Heard) {
+		if !ok && len(s.byID) >= KnownMax || v.Epoch.Less(old.Heard) || old.Removed {
 			continue
 		}
-		s.put(Contact{Known: cluster.Known{Endpoint: m.Endpoint, Sole: old.Sole}, Heard: v.Epoch})
+		s.put(Contact{Known: cluster.Known{Endpoint: m.Endpoint, Sole: old.Sole}, Heard: v.Epoch, Life: old.Life})
 	}
 }
 
-func (s *contacts) put(c Contact) {
-	if s.byID[c.ID] != c {
-		s.byID[c.ID] = c
-		s.dirty = true
+// learn notes which processes take part in a view.
+func (s *contacts) learn(v *cluster.View, lives []Life) {
+	for i, l := range lives {
+		if l.Boot > 0 {
+			l.In = v.Epoch
+			m := v.Members[i]
+			s.join(Contact{Known: cluster.Known{Endpoint: m.Endpoint, Sole: s.byID[m.ID].Sole}, Heard: v.Epoch, Life: l})
+		}
 	}
+}
+
+// put stores a contact. Of too many tombstones it drops the one of the smallest epoch.
+func (s *contacts) put(c Contact) {
+	old := s.byID[c.ID]
+	if old == c {
+		return
+	}
+	if c.Removed && !old.Removed {
+		if s.removed >= RemovedMax {
+			first := s.firstRemoved()
+			if c.compareAge(first) < 0 {
+				return
+			}
+			delete(s.byID, first.ID)
+			s.removed--
+		}
+		s.removed++
+		s.struck = append(s.struck, c.ID)
+	}
+	s.byID[c.ID] = c
+	s.dirty = true
+}
+
+// firstRemoved gives the tombstone of the smallest epoch.
+func (s *contacts) firstRemoved() (first Contact) {
+	for _, c := range s.byID {
+		if c.Removed && (first.ID == cluster.NoNode || c.compareAge(first) < 0) {
+			first = c
+		}
+	}
+	return first
+}
+
+func (c Contact) compareAge(o Contact) int {
+	return cmp.Or(c.Heard.Compare(o.Heard), cmp.Compare(c.ID, o.ID))
 }
 
 // list gives all contacts, tombstones included, ascending by id.
@@ -119,6 +166,9 @@ func digest(list []Contact) uint64 {
 		b = binary.BigEndian.AppendUint64(b[:0], uint64(c.ID))
 		b = binary.BigEndian.AppendUint64(b, c.Heard.Counter)
 		b = binary.BigEndian.AppendUint64(b, uint64(c.Heard.Coordinator))
+		for _, x := range [...]uint64{c.Life.Boot, c.Life.Process, c.Life.In.Counter, uint64(c.Life.In.Coordinator)} {
+			b = binary.BigEndian.AppendUint64(b, x)
+		}
 		for _, flag := range []bool{c.Sole, c.Removed} {
 			if flag {
 				b = append(b, 1)

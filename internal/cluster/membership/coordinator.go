@@ -38,6 +38,7 @@ type round struct {
 	bases    []cluster.Epoch // phaseFetch: views to continue, best first
 	tries    int             // phaseFetch: requests sent
 	view     *cluster.View   // phaseViews
+	lives    []Life          // phaseViews: of its members
 }
 
 // ask is one node that a round speaks to.
@@ -100,6 +101,7 @@ func (c *Core) startRound(now time.Time) {
 		resendAt: now.Add(c.cfg.ResendPeriod),
 	}
 	c.round = r
+	c.noteStay(r.epoch)
 	for _, m := range c.view.Members {
 		if m.ID != c.cfg.Self.ID && !c.ring.lost[m.ID] {
 			r.asks[m.ID] = &ask{to: m.Endpoint, yours: c.view.Epoch, expected: true}
@@ -158,6 +160,10 @@ func (c *Core) onReply(now time.Time, m Message) {
 		return
 	}
 	a.answered, a.reply, a.to = true, m, m.From
+	if slices.ContainsFunc(m.Known, func(k Contact) bool { return k.ID == c.cfg.Self.ID && k.Removed }) {
+		c.end(RefusalStruck, m.From)
+		return
+	}
 	c.contacts.joinAll(m.Known)
 	c.checkReplies(now)
 }
@@ -188,7 +194,7 @@ func (c *Core) sendViews() {
 	known := c.contacts.absent(c.round.view)
 	for _, id := range c.round.order() {
 		if a := c.round.asks[id]; !a.acked {
-			c.send(a.to, Message{Kind: KindView, Epoch: c.round.epoch, View: c.round.view, Known: known})
+			c.send(a.to, Message{Kind: KindView, Epoch: c.round.epoch, View: c.round.view, Known: known, Lives: c.round.lives})
 		}
 	}
 }

@@ -23,6 +23,8 @@ type Core struct {
 	nonce    uint64
 	boot     uint64 // this process's Life
 	process  uint64
+	past     Life                     // the last promise of the processes before
+	last     Life                     // and of this one
 	absences absences                 // who is not a member, and how long: absence.go
 	claims   map[cluster.NodeID]claim // life.go
 
@@ -57,6 +59,8 @@ func New(cfg Config, p Persistent, now time.Time, rng *rand.Rand) (*Core, Output
 		probes:    newProbes(),
 		penalties: penalties{},
 		boot:      p.Boot + 1,
+		past:      p.Last,
+		last:      p.Last,
 		absences:  newAbsences(p.Absences, now),
 		claims:    map[cluster.NodeID]claim{},
 	}
@@ -251,6 +255,12 @@ func (c *Core) nextEpoch() cluster.Epoch {
 	return c.promised
 }
 
+// noteStay remembers that this process may come to be a member in that epoch.
+func (c *Core) noteStay(epoch cluster.Epoch) {
+	c.last = Life{Boot: c.boot, Process: c.process, In: epoch}
+	c.contacts.dirty = true
+}
+
 // jitter gives a random part of d.
 func (c *Core) jitter(d time.Duration) time.Duration {
 	return time.Duration(c.rng.Int64N(int64(d) + 1))
@@ -261,7 +271,7 @@ func (c *Core) event(e Event) { c.out.Events = append(c.out.Events, e) }
 // send fills in what every message carries.
 func (c *Core) send(to cluster.Endpoint, m Message) {
 	m.From, m.Sole = c.cfg.Self, c.sole
-	m.Boot, m.Process = c.boot, c.process
+	m.Boot, m.Process, m.Last = c.boot, c.process, c.past
 	m.Installed, m.Size = c.view.Epoch, len(c.view.Members)
 	m.Member = to.ID != cluster.NoNode && c.view.Contains(to.ID)
 	c.out.Send = append(c.out.Send, Envelope{To: to, Message: m})
@@ -271,10 +281,15 @@ func (c *Core) send(to cluster.Endpoint, m Message) {
 func (c *Core) flush(now time.Time) Output {
 	out := c.out
 	c.out = Output{}
+	for _, id := range c.contacts.struck {
+		out.Events = append(out.Events, Event{Kind: EventRemoved, Node: id})
+	}
+	c.contacts.struck = nil
 	if c.contacts.dirty {
 		c.trackAbsences(now)
 		c.contacts.dirty = false
-		out.Persist = &Persistent{Promised: c.promised, Contacts: c.contacts.list(), Boot: c.boot, Absences: c.absences.list(now)}
+		out.Persist = &Persistent{Promised: c.promised, Contacts: c.contacts.list(), Boot: c.boot, Last: c.last,
+			Absences: c.absences.list(now)}
 	}
 	if c.left {
 		return out

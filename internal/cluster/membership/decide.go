@@ -58,12 +58,13 @@ func (c *Core) requestBase(now time.Time) {
 	r.resendAt = now.Add(c.cfg.ResendPeriod)
 }
 
-// decide fixes the membership: those who answered, and this node. A member keeps its Since iff
+// decide fixes the membership: those who answered and are not struck, and this node. A member keeps its Since iff
 // it has the base installed and is a member of it; nobody else remembers what the base's user map
 // says it manages. This node installs the view BEFORE it sends round 3.
 func (c *Core) decide(now time.Time, base *cluster.View) {
 	r := c.round
 	var members []cluster.Member
+	lives := map[cluster.NodeID]Life{c.cfg.Self.ID: c.life()}
 	add := func(e cluster.Endpoint, installed cluster.Epoch) {
 		m := cluster.Member{Endpoint: e, Since: r.epoch}
 		if old, ok := base.Member(e.ID); ok && installed == base.Epoch {
@@ -76,10 +77,11 @@ func (c *Core) decide(now time.Time, base *cluster.View) {
 	}
 	for _, id := range r.order() {
 		a := r.asks[id]
-		if !a.answered {
-			delete(r.asks, id)
+		if !a.answered || c.contacts.byID[id].Removed {
+			delete(r.asks, id) // of the struck, a reply may have told just now
 		} else if !a.reply.Leaving {
 			add(a.to, a.reply.Installed)
+			lives[id] = Life{Boot: a.reply.Boot, Process: a.reply.Process}
 		}
 	}
 	switch {
@@ -92,9 +94,14 @@ func (c *Core) decide(now time.Time, base *cluster.View) {
 	}
 	slices.SortFunc(members, func(a, b cluster.Member) int { return cmp.Compare(a.ID, b.ID) })
 	r.view = &cluster.View{Epoch: r.epoch, Members: members, Map: c.cfg.Assign(base.Map, members, r.epoch)}
+	r.lives = make([]Life, len(members))
+	for i, m := range members {
+		r.lives[i] = lives[m.ID]
+	}
 	r.phase = phaseViews
 	r.deadline, r.resendAt = now.Add(c.cfg.ViewTimeout), now.Add(c.cfg.ResendPeriod)
 	if c.leave == nil {
+		c.contacts.learn(r.view, r.lives)
 		c.penalise(now, r.view)
 		c.install(now, r.view)
 		c.round = r

@@ -36,11 +36,16 @@ type world struct {
 	hash    uint64
 	broken  []string // violated invariants
 	watchOn bool     // trace messages too
+	grace   time.Duration
+	copies  map[cluster.NodeID]membership.Persistent // of data directories
+	stand   func(n *node) bool                       // may this node be refused? nil: none may
 	settled time.Duration
 }
 
 type node struct {
 	id       cluster.NodeID
+	label    string
+	refused  membership.Refusal
 	addr     string
 	core     *membership.Core
 	disk     membership.Persistent
@@ -80,7 +85,7 @@ func newWorld(seed uint64) *world {
 	return &world{
 		now: start, start: start, rng: rand.New(rand.NewPCG(seed, 1)), nodes: map[cluster.NodeID]*node{}, byAddr: map[string]*node{},
 		cut: map[[2]cluster.NodeID]bool{}, delay: time.Millisecond, jitter: time.Millisecond,
-		trace: func(string, ...any) {}, views: map[cluster.Epoch]*cluster.View{}, sent: map[membership.Kind]int{},
+		copies: map[cluster.NodeID]membership.Persistent{}, trace: func(string, ...any) {}, views: map[cluster.Epoch]*cluster.View{}, sent: map[membership.Kind]int{},
 	}
 }
 
@@ -95,27 +100,48 @@ func (w *world) at(t time.Time, do func()) {
 func (w *world) boot(id cluster.NodeID, peers ...cluster.NodeID) {
 	n := w.nodes[id]
 	if n == nil {
-		n = &node{id: id, addr: addrOf(id)}
+		n = &node{id: id, addr: addrOf(id), label: name(id)}
 		w.nodes[id], w.byAddr[n.addr] = n, n
 	}
+	w.launch(n, peers...)
+}
+
+// twin starts a second process on a copy of a node's data directory, at an address of its own.
+func (w *world) twin(id cluster.NodeID, peers ...cluster.NodeID) *node {
+	addr := fmt.Sprintf("twin%d.test:90", id)
+	n := w.byAddr[addr]
+	if n == nil {
+		n = &node{id: id, addr: addr, label: name(id) + "'"}
+		w.byAddr[n.addr] = n
+	}
+	n.disk, n.last, n.view = w.copies[id], cluster.Epoch{}, nil
+	w.launch(n, peers...)
+	return n
+}
+
+// launch runs a process of a node.
+func (w *world) launch(n *node, peers ...cluster.NodeID) {
+	id := n.id
 	cfg := membership.Config{
 		Self:   cluster.Endpoint{ID: id, Name: name(id), Addr: n.addr},
 		Assign: usermap.Assign,
+		Grace:  w.grace,
 	}
 	n.life++
 	core, out, err := membership.New(cfg, n.disk, w.now, rand.New(rand.NewPCG(w.rng.Uint64(), uint64(id))))
 	if err != nil {
 		panic(err)
 	}
-	n.core, n.running, n.paused, n.backlog = core, true, false, nil
+	n.core, n.running, n.paused, n.backlog, n.refused = core, true, false, nil, membership.RefusalNone
 	w.obey(n, out)
 	for _, p := range peers {
 		w.obey(n, core.AddPeer(w.now, addrOf(p)))
 	}
 }
 
-func (w *world) crash(id cluster.NodeID) {
-	n := w.nodes[id]
+func (w *world) crash(id cluster.NodeID) { w.kill(w.nodes[id]) }
+
+func (w *world) kill(n *node) {
 	n.running = false
 	n.life++
 }
@@ -154,7 +180,10 @@ func (w *world) obey(n *node, out membership.Output) {
 	}
 	for _, e := range out.Events {
 		w.note(n.id, e.String())
-		w.trace("%s: %v", name(n.id), e)
+		w.trace("%s: %v", n.label, e)
+	}
+	if n.refused = out.Refused; n.refused != membership.RefusalNone && (w.stand == nil || !w.stand(n)) {
+		w.violated("M7: %s, which is in good standing, is refused as %v: %v", n.label, n.refused, out.Events)
 	}
 	if out.View != nil {
 		w.checkInstall(n, out.View)
@@ -165,7 +194,7 @@ func (w *world) obey(n *node, out membership.Output) {
 		w.send(n, env)
 	}
 	if out.Left {
-		w.crash(n.id)
+		w.kill(n)
 		return
 	}
 	n.next = out.Next
@@ -183,7 +212,7 @@ func (w *world) send(from *node, env membership.Envelope) {
 	w.sent[env.Message.Kind]++
 	w.note(from.id, env.Message.Kind.String())
 	if w.watchOn {
-		w.trace("%s: -> %s %v", name(from.id), env.To.Addr, env.Message.Kind)
+		w.trace("%s: -> %s %v", from.label, env.To.Addr, env.Message.Kind)
 	}
 	to := w.byAddr[env.To.Addr]
 	copies := 1
@@ -239,6 +268,9 @@ func (w *world) checkInstall(n *node, v *cluster.View) {
 	n.last = v.Epoch
 	if n.disk.Promised.Less(v.Epoch) {
 		w.violated("M2: %s installs %v, disk has %v", name(n.id), v.Epoch, n.disk.Promised)
+	}
+	if n != w.nodes[n.id] && len(v.Members) == 1 {
+		return // two processes of one id take the same epochs: all depends on nobody hearing of it
 	}
 	if old, ok := w.views[v.Epoch]; ok && old != v && !(slices.Equal(old.Members, v.Members) && slices.Equal(old.Map, v.Map)) {
 		w.violated("M1: two views of epoch %v", v.Epoch)

@@ -3,6 +3,7 @@ package membership
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -12,11 +13,12 @@ import (
 // that is told by the life that a process claims (Life), compared with the one that the others
 // remember from the last view the node was in:
 //
-//   - An older boot number, the same one with another nonce, or a newer one whose epochs begin below
-//     a view that the node was in: the data directory is an old copy (a backup put back, a snapshot
-//     rolled back), or two processes run on two copies of one.
-//   - A newer one at another address while the process of the life before answers pings: two
-//     processes run on two copies.
+//   - An older boot number, the same one with another nonce, or a newer one whose data directory does
+//     not remember a promise that the node gave (Message.Last): the data directory is an old copy
+//     (a backup put back, a snapshot rolled back), or two processes run on two copies of one. The
+//     last of these three holds however often the copy is started before anybody hears of it.
+//   - Whatever its boot number, it is at another address, and the process of the life before answers
+//     pings: two processes run on two copies.
 //
 // Nothing that such a process says is taken in. It is told, in a Reject that names its nonce, and
 // when it hears that it ends its part in the cluster (Output.Refused) and confirms
@@ -32,6 +34,12 @@ type Life struct {
 	Process uint64 // random, never 0
 	// In is the epoch of the newest view in which that process is known to have been a member.
 	In cluster.Epoch
+}
+
+// remembers reports whether a data directory whose last promise is l can be the one of a stay in a
+// view: what was in a view has promised that view, durably.
+func (l Life) remembers(stay Life) bool {
+	return stay.Boot < l.Boot || stay.Boot == l.Boot && stay.Process == l.Process && !l.In.Less(stay.In)
 }
 
 // compare orders the lives of one node by age. Of two that cannot both be true it takes a fixed
@@ -67,12 +75,11 @@ func (r Refusal) String() string {
 	return fmt.Sprintf("refusal %d", uint8(r))
 }
 
-// claim is a process that says it is the next life of a member, from another address. The member
-// is pinged: whether it answers decides.
+// claim is a process that says it is a member of the view, started again at another address.
 type claim struct {
-	from cluster.Endpoint
-	life Life
-	at   time.Time
+	from    cluster.Endpoint
+	process uint64
+	at      time.Time
 }
 
 // Limits of claims.
@@ -81,29 +88,34 @@ const (
 	claimLife = 10 * time.Second // longer than it takes to lose a member
 )
 
-// verdict judges the sender of a message by what is known of its node.
-func (c *Core) verdict(m Message) Refusal {
-	k, ok := c.contacts.byID[m.From.ID]
+// life gives this process's own.
+func (c *Core) life() Life { return Life{Boot: c.boot, Process: c.process} }
+
+// standing is what a sender's life is beside the one that is remembered of its node.
+type standing uint8
+
+const (
+	current standing = iota // the same, or nothing can be said
+	fresh                   // started again
+	past                    // older: a process that is no more, or an old copy of the data directory
+)
+
+func (c *Core) standing(m Message) standing {
+	k := c.contacts.byID[m.From.ID].Life
 	switch {
-	case !ok:
-		return RefusalNone
-	case k.Removed:
-		return RefusalStruck
-	case m.Boot == 0 || k.Life.Boot == 0:
-		return RefusalNone // a version that does not count its starts
-	case m.Boot == k.Life.Boot && m.Process == k.Life.Process:
-		return RefusalNone
-	case m.Boot > k.Life.Boot && k.Life.In.Less(m.Installed):
-		return RefusalNone // started again
-	case c.view.Contains(m.From.ID) && !c.ring.lost[m.From.ID] && k.Life.Boot <= m.Boot+1:
-		return RefusalTwin
+	case m.Boot == 0 || k.Boot == 0: // a version that does not count its starts; a node never seen
+		return current
+	case m.Boot == k.Boot && m.Process == k.Process:
+		return current
+	case m.Boot > k.Boot && m.Last.remembers(k):
+		return fresh
 	}
-	return RefusalRolledBack
+	return past
 }
 
 // refuse tells a process that it may not take part.
 func (c *Core) refuse(to cluster.Endpoint, process uint64, why Refusal) {
-	c.send(to, Message{Kind: KindReject, Promised: c.promised, Why: why, Refused: process})
+	c.send(to, Message{Kind: KindReject, Why: why, Refused: process})
 }
 
 // isAllowed checks who the sender is BEFORE its message may change anything.
@@ -115,40 +127,41 @@ func (c *Core) isAllowed(now time.Time, m Message) bool {
 	case m.Kind == KindReject && m.Why != RefusalNone:
 		c.onRefusal(m)
 		return false
-	}
-	if why := c.verdict(m); why != RefusalNone {
-		c.refuse(m.From, m.Process, why)
+	case c.contacts.byID[m.From.ID].Removed:
+		c.refuse(m.From, m.Process, RefusalStruck)
 		return false
 	}
-	return !c.isClaim(now, m)
+	s := c.standing(m)
+	if s == current {
+		return true
+	}
+	if member, ok := c.view.Member(m.From.ID); ok && !c.ring.lost[m.From.ID] && m.From.Addr != member.Addr {
+		c.claim(now, m)
+		return false
+	}
+	if s == past {
+		c.refuse(m.From, m.Process, RefusalRolledBack)
+	}
+	return s == fresh
 }
 
-// isClaim reports whether the sender must wait until the member of that id has been asked.
-func (c *Core) isClaim(now time.Time, m Message) bool {
-	member, ok := c.view.Member(m.From.ID)
-	k := c.contacts.byID[m.From.ID]
-	if !ok || c.ring.lost[m.From.ID] || m.From.Addr == member.Addr || k.Life.Boot == 0 || m.Boot <= k.Life.Boot {
-		return false
-	}
-	for id, old := range c.claims {
-		if now.Sub(old.at) > claimLife {
-			delete(c.claims, id)
-		}
-	}
+// claim has a member asked whether it is alive, since another process says that it is that node, at
+// another address. If it does not answer it is lost, and then the other is heard.
+func (c *Core) claim(now time.Time, m Message) {
+	maps.DeleteFunc(c.claims, func(_ cluster.NodeID, old claim) bool { return now.Sub(old.at) > claimLife })
 	if len(c.claims) < claimsMax {
-		c.claims[m.From.ID] = claim{from: m.From, life: Life{Boot: m.Boot, Process: m.Process}, at: now}
+		c.claims[m.From.ID] = claim{from: m.From, process: m.Process, at: now}
 	}
 	c.doubt(now, m.From.ID)
 	c.tickRing(now)
-	return true
 }
 
-// settleClaim hears that a member is alive.
-func (c *Core) settleClaim(now time.Time, id cluster.NodeID) {
+// settleClaim hears from a process of a member that it is alive.
+func (c *Core) settleClaim(now time.Time, id cluster.NodeID, process uint64) {
 	if twin, ok := c.claims[id]; ok {
 		delete(c.claims, id)
-		if now.Sub(twin.at) <= claimLife {
-			c.refuse(twin.from, twin.life.Process, RefusalTwin)
+		if now.Sub(twin.at) <= claimLife && twin.process != process {
+			c.refuse(twin.from, twin.process, RefusalTwin)
 		}
 	}
 }

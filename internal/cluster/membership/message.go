@@ -59,8 +59,10 @@ type Message struct {
 	Installed cluster.Epoch
 	Size      int
 	Member    bool
-	// Boot and Process are the sender's Life.
+	// Boot and Process are the sender's Life. Last is the last promise in a round with others that
+	// processes before it gave, as its data directory remembers.
 	Boot, Process uint64
+	Last          Life
 
 	// Nonce of Ping and Probe is echoed by Pong and ProbeAck.
 	Nonce uint64

@@ -19,6 +19,8 @@ type Persistent struct {
 	// Boot counts the starts; New adds one, and the first Output makes that durable BEFORE a
 	// message tells of it.
 	Boot uint64
+	// Last is the newest promise given in a round with others, and the process that gave it.
+	Last Life
 	// Absences are those of the known nodes, ascending by id. What was seen of them in the last
 	// minute may be missing.
 	Absences []Absence

@@ -35,7 +35,7 @@ func (c *Core) onNewGroup(now time.Time, m Message) {
 		}
 		c.event(Event{Kind: EventPromised, Epoch: m.Epoch, Node: m.From.ID})
 		c.promised = m.Epoch
-		c.contacts.dirty = true
+		c.noteStay(m.Epoch)
 	}
 	c.promise = promise{coordinator: m.From.ID, epoch: m.Epoch, until: now.Add(c.cfg.PromiseTimeout)}
 	reply := Message{Kind: KindReply, Epoch: m.Epoch, Leaving: c.leave != nil}
@@ -95,12 +95,14 @@ func (c *Core) onView(now time.Time, m Message) {
 		// Only members that promised are in a view: an earlier life of ours did, and this one
 		// has lost it (a data directory copied back). Its Since would be a lie.
 		c.event(Event{Kind: EventRegressed, Node: m.From.ID, Epoch: v.Epoch})
-		c.goAlone(now)
+		c.end(RefusalRolledBack, m.From)
 	default:
 		c.contacts.joinAll(m.Known)
+		c.contacts.learn(v, m.Lives)
 		c.penalise(now, v)
 		c.install(now, v)
 		c.send(m.From, Message{Kind: KindViewAck, Epoch: v.Epoch})
+		c.dropStruck(now)
 	}
 }
 
@@ -115,7 +117,14 @@ func (c *Core) pull(now time.Time, from cluster.Endpoint) {
 
 // sendView sends the installed view outside of a round.
 func (c *Core) sendView(to cluster.Endpoint) {
-	c.send(to, Message{Kind: KindView, Epoch: c.view.Epoch, View: c.view, Known: c.contacts.absent(c.view)})
+	lives := make([]Life, len(c.view.Members))
+	for i, m := range c.view.Members {
+		lives[i] = c.contacts.byID[m.ID].Life
+		if m.ID == c.cfg.Self.ID {
+			lives[i] = c.life()
+		}
+	}
+	c.send(to, Message{Kind: KindView, Epoch: c.view.Epoch, View: c.view, Known: c.contacts.absent(c.view), Lives: lives})
 }
 
 // goAlone starts over as a group of one; probes lead back.

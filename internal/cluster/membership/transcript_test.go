@@ -24,6 +24,10 @@ var update = flag.Bool("update", false, "rewrite the transcripts in testdata")
 //	run 3s           let time pass; events are printed as they happen
 //	crash a          kill the process
 //	pause a, resume a, leave a, suspect a b (a's call to b failed), forget a b
+//	copy a           copy its data directory
+//	restore a        put the copy back (its process does not run)
+//	twin a           start a second process, a', on the copy
+//	grace 1m         the grace period of nodes started from now on
 //	cut a b, oneway a b, heal    break links: both ways, from a to b; mend all
 //	delay 80ms       every message takes that long
 //	messages on|off  print messages too, but for pings and pongs
@@ -53,6 +57,7 @@ func TestTranscripts(t *testing.T) {
 
 func play(t *testing.T, script string) string {
 	w := newWorld(1)
+	w.stand = func(*node) bool { return true } // the story tells
 	var b strings.Builder
 	w.trace = func(format string, args ...any) {
 		line := fmt.Sprintf(format, args...)
@@ -76,7 +81,7 @@ func play(t *testing.T, script string) string {
 
 var (
 	idPattern   = regexp.MustCompile(`0{14}[0-9a-f]{2}`)
-	addrPattern = regexp.MustCompile(`n([0-9]+)\.test:90`)
+	addrPattern = regexp.MustCompile(`(n|twin)([0-9]+)\.test:90`)
 )
 
 // pretty writes ids and addresses as letters.
@@ -86,8 +91,9 @@ func pretty(s string) string {
 		return name(cluster.NodeID(id))
 	})
 	return addrPattern.ReplaceAllStringFunc(s, func(addr string) string {
-		id, _ := strconv.ParseUint(addrPattern.FindStringSubmatch(addr)[1], 10, 64)
-		return name(cluster.NodeID(id))
+		found := addrPattern.FindStringSubmatch(addr)
+		id, _ := strconv.ParseUint(found[2], 10, 64)
+		return name(cluster.NodeID(id)) + strings.TrimPrefix(strings.ReplaceAll(found[1], "twin", "n'"), "n")
 	})
 }
 
@@ -118,6 +124,19 @@ func (w *world) command(t *testing.T, b *strings.Builder, words []string) {
 		w.delay = d
 	case "crash":
 		w.crash(ids[0])
+	case "copy":
+		w.copies[ids[0]] = w.nodes[ids[0]].disk
+	case "restore":
+		n := w.nodes[ids[0]]
+		n.disk, n.last, n.view = w.copies[n.id], cluster.Epoch{}, nil // M2 cannot hold for a copy
+	case "twin":
+		w.twin(ids[0], 1)
+	case "grace":
+		d, err := time.ParseDuration(words[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.grace = d
 	case "pause":
 		w.pause(ids[0])
 	case "resume":

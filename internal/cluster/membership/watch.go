@@ -43,6 +43,7 @@ func (r *ring) restart(now time.Time) {
 // resetRing begins anew in a new view.
 func (c *Core) resetRing(now time.Time) {
 	c.ring = ring{watches: map[cluster.NodeID]*watch{}, lost: map[cluster.NodeID]bool{}}
+	clear(c.claims)
 	c.watchNeighbour(now)
 }
 
@@ -154,6 +155,7 @@ func (c *Core) onPong(now time.Time, m Message) {
 		c.event(Event{Kind: EventCleared, Node: m.From.ID})
 	}
 	w.misses, w.first, w.doubt = 0, 0, false
+	c.settleClaim(now, m.From.ID, m.Process)
 	if m.From.ID != c.ring.neighbour {
 		delete(c.ring.watches, m.From.ID)
 	} else if limit := now.Add(c.cfg.PingPeriod); w.next.Before(limit) {

@@ -98,7 +98,8 @@ func unmapped(n int) *cluster.View {
 
 func exampleContacts() []membership.Contact {
 	return []membership.Contact{
-		{Known: cluster.Known{Endpoint: cluster.Endpoint{ID: 1, Name: "ä", Addr: "[::1]:1"}, Sole: true}, Heard: cluster.Epoch{Counter: 3, Coordinator: 2}},
+		{Known: cluster.Known{Endpoint: cluster.Endpoint{ID: 1, Name: "ä", Addr: "[::1]:1"}, Sole: true}, Heard: cluster.Epoch{Counter: 3, Coordinator: 2},
+			Life: membership.Life{Boot: 7, Process: 1 << 63, In: cluster.Epoch{Counter: 2, Coordinator: 2}}},
 		{Known: cluster.Known{Endpoint: cluster.Endpoint{ID: 2}}, Removed: true},
 	}
 }
@@ -111,8 +112,10 @@ func exampleMessages() []membership.Message {
 			Kind: membership.KindReject, From: cluster.Endpoint{ID: 1, Name: "n", Addr: "a:1"}, Sole: true, Installed: e(1), Size: 3, Member: true,
 			Nonce: 2, Epoch: e(2), Promised: e(3), Busy: true, Yours: e(4), Leaving: true, Coordinator: cluster.Endpoint{ID: 2, Addr: "b:2"},
 			Members: exampleContacts(), Digest: 9, Known: exampleContacts()[:1],
+			Boot: 300, Process: 8, Last: membership.Life{Boot: 299, Process: 7, In: e(1)}, Why: membership.RefusalTwin, Refused: 11,
 		},
 		{Kind: membership.KindView, View: exampleView(3)},
+		{Kind: membership.KindView, View: unmapped(2), Lives: []membership.Life{{}, {Boot: 1, Process: 2}}},
 		{Kind: membership.KindView, View: unmapped(2)},
 		{Kind: membership.KindView, View: &cluster.View{}},
 		{Kind: 200},
@@ -120,7 +123,8 @@ func exampleMessages() []membership.Message {
 }
 
 func examplePersistent() []membership.Persistent {
-	return []membership.Persistent{{}, {Promised: cluster.Epoch{Counter: 9, Coordinator: 8}, Contacts: exampleContacts()}}
+	return []membership.Persistent{{}, {Promised: cluster.Epoch{Counter: 9, Coordinator: 8}, Contacts: exampleContacts(), Boot: 12, Last: membership.Life{Boot: 12},
+		Absences: []membership.Absence{{ID: 2, For: time.Hour}, {ID: 3}}}}
 }
 
 // manyNodes is a set of n nodes.

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"math"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/membership"
@@ -33,7 +34,38 @@ func MarshalMessage(m *membership.Message) []byte {
 	if m.View != nil {
 		b = field.Element(b, 17, func(b []byte) []byte { return appendView(b, m.View) })
 	}
+	b = field.Uint(b, 18, m.Boot)
+	b = field.Fixed(b, 19, m.Process)
+	b = field.Message(b, 20, func(b []byte) []byte { return appendLife(b, &m.Last) })
+	b = field.Uint(b, 21, uint64(m.Why))
+	b = field.Fixed(b, 22, m.Refused)
+	for i := range m.Lives {
+		b = field.Element(b, 23, func(b []byte) []byte { return appendLife(b, &m.Lives[i]) })
+	}
 	return b
+}
+
+// appendLife writes the fields of a Life.
+func appendLife(b []byte, l *membership.Life) []byte {
+	b = field.Uint(b, 1, l.Boot)
+	b = field.Fixed(b, 2, l.Process)
+	return appendEpochField(b, 3, l.In)
+}
+
+// unmarshalLife reads what appendLife writes.
+func unmarshalLife(b []byte) (l membership.Life, err error) {
+	r := field.Read(b)
+	for r.Next() {
+		switch r.Num() {
+		case 1:
+			l.Boot = r.Uint()
+		case 2:
+			l.Process = r.Fixed()
+		case 3:
+			l.In = message(r, UnmarshalEpoch)
+		}
+	}
+	return l, r.Err()
 }
 
 func appendEpochField(b []byte, n field.Number, e cluster.Epoch) []byte {
@@ -68,6 +100,12 @@ func UnmarshalMessage(b []byte) (*membership.Message, error) {
 			m.Member = r.Bool()
 		case 7:
 			m.Nonce = r.Fixed()
+		case 18:
+			m.Boot = r.Uint()
+		case 19:
+			m.Process = r.Fixed()
+		case 20:
+			m.Last = message(r, unmarshalLife)
 		default:
 			unmarshalByKind(r, &m)
 		}
@@ -104,6 +142,12 @@ func unmarshalByKind(r *field.Reader, m *membership.Message) {
 		m.Known = element(r, m.Known, ContactsMax, unmarshalContact)
 	case 17:
 		m.View = message(r, unmarshalView)
+	case 21:
+		m.Why = membership.Refusal(r.UintMax(math.MaxUint8))
+	case 22:
+		m.Refused = r.Fixed()
+	case 23:
+		m.Lives = element(r, m.Lives, ContactsMax, unmarshalLife)
 	}
 }
 
@@ -114,7 +158,8 @@ func appendContact(b []byte, c *membership.Contact) []byte {
 		return field.Bool(b, 2, c.Sole)
 	})
 	b = appendEpochField(b, 2, c.Heard)
-	return field.Bool(b, 3, c.Removed)
+	b = field.Bool(b, 3, c.Removed)
+	return field.Message(b, 4, func(b []byte) []byte { return appendLife(b, &c.Life) })
 }
 
 // unmarshalContact reads what appendContact writes. The contact has an id.
@@ -128,6 +173,8 @@ func unmarshalContact(b []byte) (c membership.Contact, err error) {
 			c.Heard = message(r, UnmarshalEpoch)
 		case 3:
 			c.Removed = r.Bool()
+		case 4:
+			c.Life = message(r, unmarshalLife)
 		}
 	}
 	if c.ID == cluster.NoNode {
@@ -153,7 +200,35 @@ func unmarshalKnown(b []byte) (k cluster.Known, err error) {
 // serves on disk.
 func MarshalPersistent(p *membership.Persistent) []byte {
 	b := appendEpochField(nil, 1, p.Promised)
-	return appendContacts(b, 2, p.Contacts)
+	b = appendContacts(b, 2, p.Contacts)
+	b = field.Uint(b, 3, p.Boot)
+	for i := range p.Absences {
+		b = field.Element(b, 4, func(b []byte) []byte { return appendAbsence(b, p.Absences[i]) })
+	}
+	return field.Message(b, 5, func(b []byte) []byte { return appendLife(b, &p.Last) })
+}
+
+// appendAbsence writes the fields of an Absence, the time in nanoseconds.
+func appendAbsence(b []byte, a membership.Absence) []byte {
+	b = field.Fixed(b, 1, uint64(a.ID))
+	return field.Uint(b, 2, uint64(max(a.For, 0)))
+}
+
+// unmarshalAbsence reads what appendAbsence writes. The absence has an id.
+func unmarshalAbsence(b []byte) (a membership.Absence, err error) {
+	r := field.Read(b)
+	for r.Next() {
+		switch r.Num() {
+		case 1:
+			a.ID = cluster.NodeID(r.Fixed())
+		case 2:
+			a.For = time.Duration(r.UintMax(math.MaxInt64))
+		}
+	}
+	if a.ID == cluster.NoNode {
+		r.Fail("absence without an id")
+	}
+	return a, r.Err()
 }
 
 // UnmarshalPersistent reads what MarshalPersistent writes.
@@ -166,6 +241,12 @@ func UnmarshalPersistent(b []byte) (*membership.Persistent, error) {
 			p.Promised = message(r, UnmarshalEpoch)
 		case 2:
 			p.Contacts = element(r, p.Contacts, ContactsMax, unmarshalContact)
+		case 3:
+			p.Boot = r.Uint()
+		case 4:
+			p.Absences = element(r, p.Absences, ContactsMax, unmarshalAbsence)
+		case 5:
+			p.Last = message(r, unmarshalLife)
 		}
 	}
 	if r.Err() != nil {

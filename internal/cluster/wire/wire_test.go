@@ -277,7 +277,7 @@ func persistentFormat() format[*membership.Persistent] {
 	}
 	return format[*membership.Persistent]{
 		name: "Persistent", values: values, write: wire.MarshalPersistent, read: wire.UnmarshalPersistent,
-		message: func() proto.Message { return new(wirepb.MembershipPersistent) }, hostile: [][]byte{{0x12, 0}},
+		message: func() proto.Message { return new(wirepb.MembershipPersistent) }, hostile: [][]byte{{0x12, 0}, {0x22, 0}},
 	}
 }
 

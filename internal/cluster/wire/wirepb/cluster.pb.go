@@ -1439,6 +1439,7 @@ type Contact struct {
 	Known         *Known                 `protobuf:"bytes,1,opt,name=known,proto3" json:"known,omitempty"`
 	Heard         *Epoch                 `protobuf:"bytes,2,opt,name=heard,proto3" json:"heard,omitempty"`
 	Removed       bool                   `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
+	Life          *Life                  `protobuf:"bytes,4,opt,name=life,proto3" json:"life,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1494,6 +1495,74 @@ func (x *Contact) GetRemoved() bool {
 	return false
 }
 
+func (x *Contact) GetLife() *Life {
+	if x != nil {
+		return x.Life
+	}
+	return nil
+}
+
+// Life is one process of a node.
+type Life struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Boot          uint64                 `protobuf:"varint,1,opt,name=boot,proto3" json:"boot,omitempty"`
+	Process       uint64                 `protobuf:"fixed64,2,opt,name=process,proto3" json:"process,omitempty"`
+	In            *Epoch                 `protobuf:"bytes,3,opt,name=in,proto3" json:"in,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Life) Reset() {
+	*x = Life{}
+	mi := &file_cluster_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Life) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Life) ProtoMessage() {}
+
+func (x *Life) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Life.ProtoReflect.Descriptor instead.
+func (*Life) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Life) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *Life) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+func (x *Life) GetIn() *Epoch {
+	if x != nil {
+		return x.In
+	}
+	return nil
+}
+
 // MembershipMessage is membership.Message.
 type MembershipMessage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1514,13 +1583,19 @@ type MembershipMessage struct {
 	Digest        uint64                 `protobuf:"fixed64,15,opt,name=digest,proto3" json:"digest,omitempty"`
 	Known         []*Contact             `protobuf:"bytes,16,rep,name=known,proto3" json:"known,omitempty"`
 	View          *View                  `protobuf:"bytes,17,opt,name=view,proto3" json:"view,omitempty"`
+	Boot          uint64                 `protobuf:"varint,18,opt,name=boot,proto3" json:"boot,omitempty"`
+	Process       uint64                 `protobuf:"fixed64,19,opt,name=process,proto3" json:"process,omitempty"`
+	Last          *Life                  `protobuf:"bytes,20,opt,name=last,proto3" json:"last,omitempty"`
+	Why           uint32                 `protobuf:"varint,21,opt,name=why,proto3" json:"why,omitempty"`
+	Refused       uint64                 `protobuf:"fixed64,22,opt,name=refused,proto3" json:"refused,omitempty"`
+	Lives         []*Life                `protobuf:"bytes,23,rep,name=lives,proto3" json:"lives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MembershipMessage) Reset() {
 	*x = MembershipMessage{}
-	mi := &file_cluster_proto_msgTypes[22]
+	mi := &file_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1607,7 @@ func (x *MembershipMessage) String() string {
 func (*MembershipMessage) ProtoMessage() {}
 
 func (x *MembershipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[22]
+	mi := &file_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1620,7 @@ func (x *MembershipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipMessage.ProtoReflect.Descriptor instead.
 func (*MembershipMessage) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{22}
+	return file_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MembershipMessage) GetKind() uint32 {
@@ -1667,18 +1742,63 @@ func (x *MembershipMessage) GetView() *View {
 	return nil
 }
 
+func (x *MembershipMessage) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *MembershipMessage) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+func (x *MembershipMessage) GetLast() *Life {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+func (x *MembershipMessage) GetWhy() uint32 {
+	if x != nil {
+		return x.Why
+	}
+	return 0
+}
+
+func (x *MembershipMessage) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *MembershipMessage) GetLives() []*Life {
+	if x != nil {
+		return x.Lives
+	}
+	return nil
+}
+
 // MembershipPersistent is membership.Persistent, as a node keeps it on its disk.
 type MembershipPersistent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Promised      *Epoch                 `protobuf:"bytes,1,opt,name=promised,proto3" json:"promised,omitempty"`
 	Contacts      []*Contact             `protobuf:"bytes,2,rep,name=contacts,proto3" json:"contacts,omitempty"`
+	Boot          uint64                 `protobuf:"varint,3,opt,name=boot,proto3" json:"boot,omitempty"`
+	Absences      []*Absence             `protobuf:"bytes,4,rep,name=absences,proto3" json:"absences,omitempty"`
+	Last          *Life                  `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MembershipPersistent) Reset() {
 	*x = MembershipPersistent{}
-	mi := &file_cluster_proto_msgTypes[23]
+	mi := &file_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +1810,7 @@ func (x *MembershipPersistent) String() string {
 func (*MembershipPersistent) ProtoMessage() {}
 
 func (x *MembershipPersistent) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[23]
+	mi := &file_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +1823,7 @@ func (x *MembershipPersistent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipPersistent.ProtoReflect.Descriptor instead.
 func (*MembershipPersistent) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{23}
+	return file_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *MembershipPersistent) GetPromised() *Epoch {
@@ -1718,6 +1838,80 @@ func (x *MembershipPersistent) GetContacts() []*Contact {
 		return x.Contacts
 	}
 	return nil
+}
+
+func (x *MembershipPersistent) GetBoot() uint64 {
+	if x != nil {
+		return x.Boot
+	}
+	return 0
+}
+
+func (x *MembershipPersistent) GetAbsences() []*Absence {
+	if x != nil {
+		return x.Absences
+	}
+	return nil
+}
+
+func (x *MembershipPersistent) GetLast() *Life {
+	if x != nil {
+		return x.Last
+	}
+	return nil
+}
+
+// Absence is how long a node has not been a member, in nanoseconds.
+type Absence struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"fixed64,1,opt,name=id,proto3" json:"id,omitempty"`
+	For           uint64                 `protobuf:"varint,2,opt,name=for,proto3" json:"for,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Absence) Reset() {
+	*x = Absence{}
+	mi := &file_cluster_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Absence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Absence) ProtoMessage() {}
+
+func (x *Absence) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Absence.ProtoReflect.Descriptor instead.
+func (*Absence) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Absence) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Absence) GetFor() uint64 {
+	if x != nil {
+		return x.For
+	}
+	return 0
 }
 
 var File_cluster_proto protoreflect.FileDescriptor
@@ -1828,11 +2022,16 @@ const file_cluster_proto_rawDesc = "" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12:\n" +
 	"\tfragments\x18\x02 \x03(\v2\x1c.porcupine.cluster.v1.PlacedR\tfragments\x12:\n" +
 	"\x06cached\x18\x03 \x03(\v2\".porcupine.cluster.v1.CachedObjectR\x06cached\x12\x1c\n" +
-	"\tknowledge\x18\x04 \x01(\rR\tknowledge\"\x89\x01\n" +
+	"\tknowledge\x18\x04 \x01(\rR\tknowledge\"\xb9\x01\n" +
 	"\aContact\x121\n" +
 	"\x05known\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.KnownR\x05known\x121\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x05heard\x12\x18\n" +
-	"\aremoved\x18\x03 \x01(\bR\aremoved\"\xb1\x05\n" +
+	"\aremoved\x18\x03 \x01(\bR\aremoved\x12.\n" +
+	"\x04life\x18\x04 \x01(\v2\x1a.porcupine.cluster.v1.LifeR\x04life\"a\n" +
+	"\x04Life\x12\x12\n" +
+	"\x04boot\x18\x01 \x01(\x04R\x04boot\x12\x18\n" +
+	"\aprocess\x18\x02 \x01(\x06R\aprocess\x12+\n" +
+	"\x02in\x18\x03 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x02in\"\xed\x06\n" +
 	"\x11MembershipMessage\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x122\n" +
 	"\x04from\x18\x02 \x01(\v2\x1e.porcupine.cluster.v1.EndpointR\x04from\x12\x12\n" +
@@ -1851,10 +2050,22 @@ const file_cluster_proto_rawDesc = "" +
 	"\amembers\x18\x0e \x03(\v2\x1d.porcupine.cluster.v1.ContactR\amembers\x12\x16\n" +
 	"\x06digest\x18\x0f \x01(\x06R\x06digest\x123\n" +
 	"\x05known\x18\x10 \x03(\v2\x1d.porcupine.cluster.v1.ContactR\x05known\x12.\n" +
-	"\x04view\x18\x11 \x01(\v2\x1a.porcupine.cluster.v1.ViewR\x04view\"\x8a\x01\n" +
+	"\x04view\x18\x11 \x01(\v2\x1a.porcupine.cluster.v1.ViewR\x04view\x12\x12\n" +
+	"\x04boot\x18\x12 \x01(\x04R\x04boot\x12\x18\n" +
+	"\aprocess\x18\x13 \x01(\x06R\aprocess\x12.\n" +
+	"\x04last\x18\x14 \x01(\v2\x1a.porcupine.cluster.v1.LifeR\x04last\x12\x10\n" +
+	"\x03why\x18\x15 \x01(\rR\x03why\x12\x18\n" +
+	"\arefused\x18\x16 \x01(\x06R\arefused\x120\n" +
+	"\x05lives\x18\x17 \x03(\v2\x1a.porcupine.cluster.v1.LifeR\x05lives\"\x89\x02\n" +
 	"\x14MembershipPersistent\x127\n" +
 	"\bpromised\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\bpromised\x129\n" +
-	"\bcontacts\x18\x02 \x03(\v2\x1d.porcupine.cluster.v1.ContactR\bcontactsB(Z&porcupine/internal/cluster/wire/wirepbb\x06proto3"
+	"\bcontacts\x18\x02 \x03(\v2\x1d.porcupine.cluster.v1.ContactR\bcontacts\x12\x12\n" +
+	"\x04boot\x18\x03 \x01(\x04R\x04boot\x129\n" +
+	"\babsences\x18\x04 \x03(\v2\x1d.porcupine.cluster.v1.AbsenceR\babsences\x12.\n" +
+	"\x04last\x18\x05 \x01(\v2\x1a.porcupine.cluster.v1.LifeR\x04last\"+\n" +
+	"\aAbsence\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x06R\x02id\x12\x10\n" +
+	"\x03for\x18\x02 \x01(\x04R\x03forB(Z&porcupine/internal/cluster/wire/wirepbb\x06proto3"
 
 var (
 	file_cluster_proto_rawDescOnce sync.Once
@@ -1868,7 +2079,7 @@ func file_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_proto_rawDescData
 }
 
-var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_cluster_proto_goTypes = []any{
 	(*Epoch)(nil),                // 0: porcupine.cluster.v1.Epoch
 	(*Timestamp)(nil),            // 1: porcupine.cluster.v1.Timestamp
@@ -1892,8 +2103,10 @@ var file_cluster_proto_goTypes = []any{
 	(*Placed)(nil),               // 19: porcupine.cluster.v1.Placed
 	(*Entry)(nil),                // 20: porcupine.cluster.v1.Entry
 	(*Contact)(nil),              // 21: porcupine.cluster.v1.Contact
-	(*MembershipMessage)(nil),    // 22: porcupine.cluster.v1.MembershipMessage
-	(*MembershipPersistent)(nil), // 23: porcupine.cluster.v1.MembershipPersistent
+	(*Life)(nil),                 // 22: porcupine.cluster.v1.Life
+	(*MembershipMessage)(nil),    // 23: porcupine.cluster.v1.MembershipMessage
+	(*MembershipPersistent)(nil), // 24: porcupine.cluster.v1.MembershipPersistent
+	(*Absence)(nil),              // 25: porcupine.cluster.v1.Absence
 }
 var file_cluster_proto_depIdxs = []int32{
 	0,  // 0: porcupine.cluster.v1.Stamp.epoch:type_name -> porcupine.cluster.v1.Epoch
@@ -1924,22 +2137,28 @@ var file_cluster_proto_depIdxs = []int32{
 	17, // 25: porcupine.cluster.v1.Entry.cached:type_name -> porcupine.cluster.v1.CachedObject
 	8,  // 26: porcupine.cluster.v1.Contact.known:type_name -> porcupine.cluster.v1.Known
 	0,  // 27: porcupine.cluster.v1.Contact.heard:type_name -> porcupine.cluster.v1.Epoch
-	6,  // 28: porcupine.cluster.v1.MembershipMessage.from:type_name -> porcupine.cluster.v1.Endpoint
-	0,  // 29: porcupine.cluster.v1.MembershipMessage.installed:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 30: porcupine.cluster.v1.MembershipMessage.epoch:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 31: porcupine.cluster.v1.MembershipMessage.promised:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 32: porcupine.cluster.v1.MembershipMessage.yours:type_name -> porcupine.cluster.v1.Epoch
-	6,  // 33: porcupine.cluster.v1.MembershipMessage.coordinator:type_name -> porcupine.cluster.v1.Endpoint
-	21, // 34: porcupine.cluster.v1.MembershipMessage.members:type_name -> porcupine.cluster.v1.Contact
-	21, // 35: porcupine.cluster.v1.MembershipMessage.known:type_name -> porcupine.cluster.v1.Contact
-	9,  // 36: porcupine.cluster.v1.MembershipMessage.view:type_name -> porcupine.cluster.v1.View
-	0,  // 37: porcupine.cluster.v1.MembershipPersistent.promised:type_name -> porcupine.cluster.v1.Epoch
-	21, // 38: porcupine.cluster.v1.MembershipPersistent.contacts:type_name -> porcupine.cluster.v1.Contact
-	39, // [39:39] is the sub-list for method output_type
-	39, // [39:39] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	22, // 28: porcupine.cluster.v1.Contact.life:type_name -> porcupine.cluster.v1.Life
+	0,  // 29: porcupine.cluster.v1.Life.in:type_name -> porcupine.cluster.v1.Epoch
+	6,  // 30: porcupine.cluster.v1.MembershipMessage.from:type_name -> porcupine.cluster.v1.Endpoint
+	0,  // 31: porcupine.cluster.v1.MembershipMessage.installed:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 32: porcupine.cluster.v1.MembershipMessage.epoch:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 33: porcupine.cluster.v1.MembershipMessage.promised:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 34: porcupine.cluster.v1.MembershipMessage.yours:type_name -> porcupine.cluster.v1.Epoch
+	6,  // 35: porcupine.cluster.v1.MembershipMessage.coordinator:type_name -> porcupine.cluster.v1.Endpoint
+	21, // 36: porcupine.cluster.v1.MembershipMessage.members:type_name -> porcupine.cluster.v1.Contact
+	21, // 37: porcupine.cluster.v1.MembershipMessage.known:type_name -> porcupine.cluster.v1.Contact
+	9,  // 38: porcupine.cluster.v1.MembershipMessage.view:type_name -> porcupine.cluster.v1.View
+	22, // 39: porcupine.cluster.v1.MembershipMessage.last:type_name -> porcupine.cluster.v1.Life
+	22, // 40: porcupine.cluster.v1.MembershipMessage.lives:type_name -> porcupine.cluster.v1.Life
+	0,  // 41: porcupine.cluster.v1.MembershipPersistent.promised:type_name -> porcupine.cluster.v1.Epoch
+	21, // 42: porcupine.cluster.v1.MembershipPersistent.contacts:type_name -> porcupine.cluster.v1.Contact
+	25, // 43: porcupine.cluster.v1.MembershipPersistent.absences:type_name -> porcupine.cluster.v1.Absence
+	22, // 44: porcupine.cluster.v1.MembershipPersistent.last:type_name -> porcupine.cluster.v1.Life
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_cluster_proto_init() }
@@ -1953,7 +2172,7 @@ func file_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_proto_rawDesc), len(file_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
