@@ -187,6 +187,8 @@ func (l *loop) fail(err error) {
 func (l *loop) known() {
 	known := l.members.Known()
 	l.n.stats.known.Store(&known)
+	struck := cluster.NewReplicaSet(l.members.Struck()...)
+	l.n.stats.struck.Store(&struck)
 	l.absent(known, l.n.View())
 	counted := known
 	if l.met = l.met || len(known) > 1; !l.met {

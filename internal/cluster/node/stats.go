@@ -19,6 +19,7 @@ type counters struct {
 	registerLate, owedBuckets, owedHoldings atomic.Int64
 	full                                    atomic.Bool
 	known                                   atomic.Pointer[[]cluster.Known]
+	struck                                  atomic.Pointer[cluster.ReplicaSet]
 	absent                                  atomic.Pointer[map[cluster.NodeID]time.Time]
 	records                                 atomic.Int64
 	owed                                    atomic.Pointer[map[cluster.NodeID]int]

@@ -275,6 +275,13 @@ func (p *Planner) myTurn(o *Object, m *Move) bool {
 		return true // only the fullest node proposes it
 	case Surplus, Spread:
 		return place == 0 // nobody suffers if it is not done
+	case Drain:
+		// A node that drains knows it before the others do.
+		if out := p.split(holders).draining; out.Contains(p.w.Self) {
+			place = turn(o.ID, out, p.w.Self)
+		} else {
+			place += len(out)
+		}
 	}
 	return p.w.Now.Sub(since) >= time.Duration(place)*TurnAfter
 }

@@ -93,6 +93,9 @@ type Move struct {
 // Added are the nodes that need the contents.
 func (m *Move) Added() cluster.ReplicaSet { return m.Replicas.Without(m.Object.Replicas) }
 
+// Contents reports whether a target may need the contents.
+func (m *Move) Contents() bool { return !m.Object.Deleted && (m.confirm || len(m.Added()) > 0) }
+
 // Updates gives the updates that carry the move out at node self, one or two, in their order: where
 // a live holder shall drop the object and another node get it (or may not have it yet), the first
 // update only adds. The second may be sent only AFTER the first is durable on all of its replica set;

@@ -1,0 +1,308 @@
+package upkeep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/placement"
+)
+
+// pageMax bounds the objects of one bucket that are in memory at once.
+const pageMax = 16 << 10
+
+// pass is one walk over this node's buckets, and what is remembered from one to the next.
+type pass struct {
+	u            *Upkeep
+	circumstance string    // view, draining and struck nodes of the last pass
+	since        time.Time // when they changed
+	thorough     time.Time // when a pass last looked at small replica sets too
+	rebalanced   time.Time // when one last rebalanced
+	empty        int       // passes in a row that found nothing on this node while it drains
+
+	planner   *placement.Planner
+	rebalance bool
+	places    chan struct{} // of moves in flight
+	moves     sync.WaitGroup
+	waiting   int64
+	failed    atomic.Int64
+}
+
+// keep makes passes until ctx ends.
+func (u *Upkeep) keep(ctx context.Context) {
+	p := &pass{u: u, places: make(chan struct{}, movesInFlight)}
+	for ctx.Err() == nil {
+		changed := u.node.Changed()
+		rest := p.run(ctx)
+		timer := time.NewTimer(rest)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-u.wake:
+		case <-changed:
+			sleep(ctx, changeRest) // several changes often follow each other
+		}
+		timer.Stop()
+	}
+}
+
+// run makes one pass and says how long to rest.
+func (p *pass) run(ctx context.Context) time.Duration {
+	u := p.u
+	now := u.cfg.Now()
+	w := u.world(now)
+	thorough := p.note(&w)
+	p.rebalance = w.Rebalance
+	p.planner = placement.NewPlanner(w)
+	p.waiting = 0
+	p.failed.Store(0)
+	hits, left, err := p.survey(ctx, thorough)
+	u.count.left.Store(left)
+	pending := int64(0)
+	for _, h := range hits {
+		pending += h.count
+	}
+	u.count.repair.busy(pending, now)
+	for _, h := range hits {
+		if ctx.Err() != nil || err != nil {
+			break
+		}
+		err = p.bucket(ctx, h)
+		pending -= h.count
+		u.count.repair.busy(max(pending, 1), now)
+	}
+	p.moves.Wait()
+	if ctx.Err() != nil {
+		return 0
+	}
+	if err != nil {
+		u.log.Warn("upkeep: a pass ended early; it is made again", "err", err)
+		p.failed.Add(1)
+	}
+	u.count.repair.busy(p.waiting+p.failed.Load(), now)
+	if p.failed.Load() == 0 {
+		if thorough {
+			p.thorough = now
+		}
+		if w.Rebalance {
+			p.rebalanced = now
+		}
+	}
+	p.seeToDrain(left)
+	return p.rest(now)
+}
+
+// world gathers what is known now.
+func (u *Upkeep) world(now time.Time) placement.World {
+	w := placement.World{
+		Self: u.node.ID(), Absent: u.node.Absent(), Struck: u.node.Struck(), Now: now,
+		RepairAfter: u.cfg.RepairAfter, Grace: u.cfg.Grace,
+	}
+	loads := u.node.Loads()
+	for _, id := range u.node.View().IDs() {
+		w.Members = append(w.Members, placement.Member{ID: id, Load: loads[id]})
+	}
+	return w
+}
+
+// note compares the circumstances with those of the last pass and fills in what follows: since when they
+// are so, and whether this pass rebalances. It reports whether the pass shall be thorough.
+func (p *pass) note(w *placement.World) (thorough bool) {
+	key := fmt.Sprint(p.u.node.View().IDs(), w.Struck)
+	for _, m := range w.Members {
+		key += fmt.Sprint(m.Load.Draining, m.Load.DiskFull)
+	}
+	if key != p.circumstance {
+		p.circumstance, p.since, p.thorough = key, w.Now, time.Time{}
+	}
+	w.Since = p.since
+	if p.u.cfg.Rebalance.Contains(w.Now) && w.Now.Sub(p.rebalanced) >= rebalanceEvery {
+		w.Rebalance, w.Spread = true, p.u.cfg.Spread
+	}
+	return w.Now.Sub(p.thorough) >= thoroughEvery
+}
+
+// rest is how long nothing needs to be done, unless something happens.
+func (p *pass) rest(now time.Time) time.Duration {
+	rest := passEvery
+	switch {
+	case p.failed.Load() > 0, p.waiting > 0, p.u.draining.Load():
+		rest = failedRest
+	}
+	if d := p.planner.Deadline(); !d.IsZero() {
+		rest = min(rest, max(d.Sub(now), 0)+minPause)
+	}
+	return rest
+}
+
+// hit is a bucket that may need something.
+type hit struct {
+	bucket cluster.Bucket
+	count  int64                         // objects concerned, by the headers
+	local  map[string][]cluster.Fragment // the fragments of its owners, as far as they lie here
+}
+
+// survey reads the headers of all buckets. left is all that this node holds, tombstones included.
+func (p *pass) survey(ctx context.Context, thorough bool) (hits []hit, left int64, err error) {
+	for b := cluster.Bucket(0); b < cluster.BucketCount && ctx.Err() == nil; b++ {
+		h := hit{bucket: b, local: map[string][]cluster.Fragment{}}
+		any := false
+		_, err := p.u.disk.ScanBucket(b, func(x cluster.Holding) error {
+			any = true
+			count := int64(0)
+			for _, f := range x.Fragments {
+				left += f.Count
+				few := 0
+				if thorough {
+					few = p.u.cfg.Copies[f.Type]
+				}
+				if p.planner.Affected(f.Replicas, few) {
+					count += f.Count
+				}
+			}
+			for i := range x.Cached {
+				left++
+				if o := &x.Cached[i].Object; p.planner.Affected(o.Replicas, o.Copies) {
+					count++
+				}
+			}
+			if count > 0 || p.rebalance {
+				h.local[x.Owner] = x.Fragments
+			}
+			h.count += count
+			return nil
+		})
+		if err != nil {
+			return nil, left, fmt.Errorf("scan bucket %d: %w", b, err)
+		}
+		if h.count > 0 || any && p.rebalance {
+			hits = append(hits, h)
+		}
+	}
+	return hits, left, nil
+}
+
+// bucket plans the moves of one bucket and begins to carry them out.
+func (p *pass) bucket(ctx context.Context, h hit) error {
+	maps := h.local
+	if p.rebalance {
+		maps = p.lookup(ctx, h.local)
+	}
+	for after := (*cluster.Object)(nil); ctx.Err() == nil; {
+		page, more, err := p.u.review(h.bucket, after)
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		after = &page[len(page)-1].Object
+		if p.rebalance {
+			page = p.u.removeOrphans(ctx, page)
+		}
+		moves, waiting := p.planner.Bucket(page, maps)
+		p.waiting += int64(waiting)
+		for i := range moves {
+			if !p.begin(ctx, &moves[i]) {
+				return nil
+			}
+		}
+		if !more {
+			return nil
+		}
+	}
+	return nil
+}
+
+var errPage = errors.New("the page is full")
+
+// review gives a page of a bucket's objects, those after the one given.
+func (u *Upkeep) review(b cluster.Bucket, after *cluster.Object) (page []placement.Object, more bool, err error) {
+	err = u.disk.Review(b, func(o cluster.Object, propagating bool) error {
+		if after != nil && u.compare(&o.ID, &after.ID) <= 0 {
+			return nil
+		}
+		if len(page) == pageMax {
+			return errPage
+		}
+		page = append(page, placement.Object{Object: o, Cached: u.cached[o.ID.Type], Propagating: propagating})
+		return nil
+	})
+	if errors.Is(err, errPage) {
+		return page, true, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("review bucket %d: %w", b, err)
+	}
+	return page, false, nil
+}
+
+// compare orders ids as the store reviews them: cached types first.
+func (u *Upkeep) compare(a, b *cluster.ObjectID) int {
+	switch x, y := u.cached[a.Type], u.cached[b.Type]; {
+	case x && !y:
+		return -1
+	case y && !x:
+		return 1
+	}
+	return a.Compare(*b)
+}
+
+// lookup asks the managers for the mail maps of owners that have fragments here. What is not known in
+// full is left out: then nothing is moved for Spread.
+func (p *pass) lookup(ctx context.Context, local map[string][]cluster.Fragment) map[string][]cluster.Fragment {
+	known := map[string][]cluster.Fragment{}
+	for _, owner := range slices.Sorted(maps.Keys(local)) {
+		if len(local[owner]) == 0 || ctx.Err() != nil {
+			continue
+		}
+		e, err := p.u.node.Lookup(ctx, owner)
+		if err != nil || e.Knowledge < cluster.Complete {
+			continue // next time
+		}
+		for _, f := range e.Fragments {
+			known[owner] = append(known[owner], f.Fragment)
+		}
+	}
+	return known
+}
+
+// begin carries out a move in a goroutine of its own, when its rate permits. False: ctx ended.
+func (p *pass) begin(ctx context.Context, m *placement.Move) bool {
+	rate, progress := p.u.repairs, &p.u.count.repair
+	if m.Reason == placement.Even || m.Reason == placement.Spread {
+		rate, progress = p.u.rebalances, &p.u.count.rebalance
+	}
+	cost := int64(0)
+	if m.Contents() {
+		cost = m.Object.Size
+	}
+	if !rate.wait(ctx, cost) {
+		return false
+	}
+	select {
+	case p.places <- struct{}{}:
+	case <-ctx.Done():
+		return false
+	}
+	move := *m
+	p.moves.Go(func() {
+		defer func() { <-p.places }()
+		switch err := p.u.carry(ctx, &move); {
+		case err == nil:
+			progress.done.Add(1)
+			progress.bytes.Add(cost)
+		case ctx.Err() == nil:
+			progress.failed.Add(1)
+			p.failed.Add(1)
+			p.u.log.Debug("upkeep: an object could not be moved yet", "object", nameOf(move.Object.ID), "reason", move.Reason, "to", move.Replicas, "err", err)
+		}
+	})
+	return true
+}
