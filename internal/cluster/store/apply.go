@@ -33,35 +33,33 @@ type Result struct {
 	Err error
 }
 
-// Apply makes an update durable before it returns. Five things might happen:
+// Apply makes an update durable before it returns, as replication.Decide decides on it, and with it,
+// in the same commit, its update record. Six things might happen:
 //
-//  1. The store has this or a newer update of the object: nothing changes, Applied is false. What
-//     it has is durable.
+//  1. The store has this or a newer update of the object (Verdict): the copy stays as it is, Applied
+//     is false. What the store has, and its record (Record), is durable.
 //  2. This node is in the new replica set: object and contents, or the tombstone, replace what
 //     was there.
 //  3. It is not (a deletion without trace, a replica that moved away): the copy is removed.
-//     Without a copy nothing changes, Applied is false.
-//  4. The update is refused: KindInvalid (bad names, contents that do not match Size and Sum),
+//     Without a copy only the record is kept, and Applied is false.
+//  4. The contents are needed and did not come (Want): nothing changed.
+//  5. The update is refused: KindInvalid (bad names, contents that do not match Size and Sum),
 //     KindFull (no room; never for deletions), KindLimit (too many waiting callers, or parts of one
-//     owner). Nothing changed.
-//  5. The outcome is unknown: KindUnavailable (ctx ended while the update was under way, or the
+//     owner), KindCorrupt (what is there cannot be read). Nothing changed.
+//  6. The outcome is unknown: KindUnavailable (ctx ended while the update was under way, or the
 //     store failed). Sending the same update again is harmless.
 //
 // Contents are read with body.ReadAt before Apply returns and not kept. A nil body with Size above
-// 0 keeps the contents that are stored, if they have the same Size and Sum (KindInvalid if not):
-// for a change of attributes or replica set; not for cached types.
+// 0 keeps the contents that are stored, if they have the same Size and Sum (Want if not): for a
+// change of attributes or replica set. Those of cached types must always come.
 func (s *Store) Apply(ctx context.Context, u cluster.Update, body cluster.Body) (Result, error) {
 	const name = "store update of object"
 	if err := s.enter(name); err != nil {
 		return Result{}, err
 	}
 	defer s.gate.exit()
-	if err := s.check(&u, body); err != nil {
-		return Result{}, cluster.Errorf(cluster.KindInvalid, opName(name, u.Object.ID), "%w", err)
-	}
-	if !u.Object.Deleted && u.Object.Replicas.Contains(s.format.Node) && !s.space.hasRoom(u.Object.Size) {
-		s.count.refused.Add(1)
-		return Result{}, cluster.Errorf(cluster.KindFull, opName(name, u.Object.ID), "the disk of %s is nearly full", s.cfg.Dir)
+	if err := s.admit(&u, body); err != nil {
+		return Result{}, within(opName(name, u.Object.ID), err)
 	}
 	if err := s.takePlace(ctx, name); err != nil {
 		return Result{}, err
@@ -75,14 +73,33 @@ func (s *Store) Apply(ctx context.Context, u cluster.Update, body cluster.Body) 
 	}
 	var r [1]Result
 	err := s.commit(ctx, p, r[:])
+	if err == nil && r[0].Err != nil {
+		return Result{}, r[0].Err
+	}
 	return r[0], err
 }
 
-// Accept applies deletions, which have no contents, in one commit: all of them or, with an
-// error, none, or with KindUnavailable perhaps all. Results are in their order. At most
-// AcceptMax at once (KindLimit).
+// admit says why an update cannot be stored, whatever else is stored, or not now.
+func (s *Store) admit(u *cluster.Update, body cluster.Body) error {
+	if err := s.check(u, body); err != nil {
+		return cluster.Errorf(cluster.KindInvalid, "check", "%w", err)
+	}
+	o := &u.Object
+	brings := !o.Deleted && (body != nil || o.Size == 0) && o.Replicas.Contains(s.format.Node)
+	if brings && !s.space.hasRoom(o.Size) {
+		s.count.refused.Add(1)
+		return cluster.Errorf(cluster.KindFull, "store", "the disk of %s is nearly full", s.cfg.Dir)
+	}
+	return nil
+}
+
+// Accept applies any number of updates that come without contents, in one commit: deletions,
+// changes of replica sets, offers. Each stands alone, as in Apply: Result.Want where contents are
+// needed, Result.Err where it is refused. Results are in their order; a later update of the same
+// object sees the earlier. With an error, nothing is known of any. At most AcceptMax at once
+// (KindLimit).
 func (s *Store) Accept(ctx context.Context, updates []cluster.Update) ([]Result, error) {
-	const name = "store deletions"
+	const name = "store update of object"
 	if err := s.enter(name); err != nil {
 		return nil, err
 	}
@@ -91,25 +108,19 @@ func (s *Store) Accept(ctx context.Context, updates []cluster.Update) ([]Result,
 		return nil, nil
 	}
 	if len(updates) > AcceptMax {
-		return nil, cluster.Errorf(cluster.KindLimit, name, "%d updates: at most %d at once", len(updates), AcceptMax)
-	}
-	for i := range updates {
-		err := s.check(&updates[i], nil)
-		if err == nil && !updates[i].Object.Deleted {
-			err = fmt.Errorf("it is not a deletion")
-		}
-		if err != nil {
-			return nil, cluster.Errorf(cluster.KindInvalid, opName(name, updates[i].Object.ID), "%w", err)
-		}
+		return nil, cluster.Errorf(cluster.KindLimit, "store updates", "%d updates: at most %d at once", len(updates), AcceptMax)
 	}
 	if err := s.takePlace(ctx, name); err != nil {
 		return nil, err
 	}
 	p := s.newOp(name, len(updates))
 	for i := range updates {
-		if err := s.stage(ctx, &p.updates[i], &updates[i], nil); err != nil {
-			s.leavePlace(p)
-			return nil, within(opName(name, updates[i].Object.ID), err)
+		err := s.admit(&updates[i], nil)
+		if err == nil {
+			err = s.stage(ctx, &p.updates[i], &updates[i], nil)
+		}
+		if err != nil {
+			p.results[i].Err = within(opName(name, updates[i].Object.ID), err)
 		}
 	}
 	results := make([]Result, len(updates))

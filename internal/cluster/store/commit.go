@@ -13,23 +13,29 @@ import (
 // committer owns every change of records and headers. It is one goroutine with no lock:
 //
 //	take an op, and all others that wait
-//	for each op: read what it touches (may fail, then the op fails and changes nothing),
-//	             then change records, headers and state in the batch (cannot fail)
+//	for each update: read what it touches (may fail, then it is refused and changes nothing),
+//	                 decide (replication.Decide),
+//	                 then change objects, update records, headers and state in the batch (cannot fail)
 //	write the headers and the state that changed
-//	commit with one fsync
+//	commit with one fsync, or with none if nobody was promised anything
 //	answer
 //
-// Within a group later ops must see earlier ones, which the engine cannot show before the
-// commit: records holds what the group did to objects, owners what it did to headers.
+// Within a group later updates must see earlier ones, which the engine cannot show before the
+// commit: records and updates hold what the group did to objects and update records, owners what
+// it did to headers.
 type committer struct {
 	s       *Store
 	batch   *pebble.Batch
 	owners  *owners
 	group   []*op
 	records map[cluster.ObjectID]*layout.Record // as after the group so far; nil: absent
+	updates map[cluster.ObjectID]*layout.Update // likewise
 	dirty   []*owner
 	state   layout.State
+	sync    bool           // the group holds what must be durable BEFORE it is answered
+	update  cluster.Update // what Decide is asked about
 	buf     []byte
+	ukey    []byte           // key of an update record
 	it      *pebble.Iterator // what was committed before the group; nil until it is asked for
 }
 
@@ -39,6 +45,7 @@ func newCommitter(s *Store) *committer {
 		batch:   s.db.NewBatch(pebble.WithInitialSizeBytes(groupBytesMax/4), pebble.WithMaxRetainedSizeBytes(2*groupBytesMax)),
 		owners:  newOwners(),
 		records: make(map[cluster.ObjectID]*layout.Record),
+		updates: make(map[cluster.ObjectID]*layout.Update),
 		state:   *s.state.Load(),
 	}
 }
@@ -85,22 +92,39 @@ func (c *committer) add(p *op) {
 	if p.err = c.s.failure(p.name); p.err != nil {
 		return
 	}
-	if p.metaKey != nil {
+	switch {
+	case p.metaKey != nil:
+		c.sync = true
 		p.err = c.batch.Set(p.metaKey, p.meta, nil)
-		return
-	}
-	if p.err = c.prepare(p); p.err != nil {
-		p.err = within(opName(p.name, p.updates[0].object.ID), p.err)
-		for i := range p.updates {
-			c.must(c.discard(&p.updates[i]))
+	case p.retired != nil:
+		p.err = c.retire(p.retired)
+	case p.drops != nil:
+		p.err = c.drop(p.drops)
+	case p.heal:
+		st := &p.updates[0]
+		if p.err = c.heal(st); p.err != nil {
+			p.err = within(opName(p.name, st.object.ID), p.err)
+			c.must(c.discard(st))
 		}
-		c.s.freeStaged(p)
-		return
-	}
-	for i := range p.updates {
-		c.must(c.update(&p.updates[i], &p.results[i]))
+	default:
+		c.apply(p)
 	}
 	c.s.freeStaged(p)
+}
+
+// apply decides on the updates of an op, one after the other: one that is refused does not stop
+// the others.
+func (c *committer) apply(p *op) {
+	for i := range p.updates {
+		st, r := &p.updates[i], &p.results[i]
+		if r.Err != nil {
+			continue // refused before it came here
+		}
+		if r.Err = c.decide(st, r); r.Err != nil {
+			r.Err = within(opName(p.name, st.object.ID), r.Err)
+			c.must(c.discard(st))
+		}
+	}
 }
 
 // writeChunk writes a part of large contents, un-synced, at once: the fsync of the update that
@@ -127,35 +151,6 @@ func (c *committer) must(err error) {
 	}
 }
 
-// prepare reads what the op's updates touch and checks what may still refuse them.
-func (c *committer) prepare(p *op) error {
-	for i := range p.updates {
-		st := &p.updates[i]
-		old, err := c.record(st)
-		if err != nil {
-			return err
-		}
-		o, err := c.owner(st.bucket, st.object.ID.Owner)
-		if err != nil {
-			return err
-		}
-		if st.object.Deleted || !st.mine || !newer(st, old) {
-			continue
-		}
-		if st.keep && (old == nil || !sameContents(&old.Object, &st.object)) {
-			return cluster.Errorf(cluster.KindInvalid, "keep the contents", "this node does not hold the contents that the update leaves out")
-		}
-		added := old == nil
-		if !st.cached {
-			added = !o.header.Has(st.object.ID.Type, st.object.Replicas)
-		}
-		if added && o.header.Parts() >= cluster.HoldingPartsMax {
-			return cluster.Errorf(cluster.KindLimit, "add to the owner's holding", "it has %d fragments and cached objects already", cluster.HoldingPartsMax)
-		}
-	}
-	return nil
-}
-
 // record gives what the store has under an object's key after the group so far, nil for nothing.
 func (c *committer) record(st *staged) (*layout.Record, error) {
 	id := st.object.ID
@@ -168,7 +163,12 @@ func (c *committer) record(st *staged) (*layout.Record, error) {
 		if err != nil {
 			return corrupt("record: %w", err)
 		}
-		r.Object.Attr = nil // points into v
+		r.Object.ID = id
+		if attr := r.Object.Attr; st.vault { // points into v
+			r.Object.Attr = bytes.Clone(attr)
+		} else {
+			r.Object.Attr = nil
+		}
 		rec = &r
 		return nil
 	})
@@ -177,6 +177,34 @@ func (c *committer) record(st *staged) (*layout.Record, error) {
 	}
 	c.records[id] = rec
 	return rec, nil
+}
+
+// logged gives the update record of an object after the group so far, nil for none, and leaves its
+// key in c.ukey. Where there are no records at all, which is so while every object lies on one node,
+// nothing is read.
+func (c *committer) logged(id cluster.ObjectID, objectKey []byte) (*layout.Update, error) {
+	c.ukey = layout.AppendUpdateKey(c.ukey[:0], objectKey)
+	if c.state.Records+c.state.Retired == 0 {
+		return nil, nil
+	}
+	if u, ok := c.updates[id]; ok {
+		return u, nil
+	}
+	var found *layout.Update
+	_, err := c.get(c.ukey, func(v []byte) error {
+		u, err := layout.ParseUpdate(c.ukey, v)
+		if err != nil {
+			return corrupt("update record: %w", err)
+		}
+		u.Record.ID = id
+		found = &u
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.updates[id] = found
+	return found, nil
 }
 
 // get is Store.get on what was committed before the group. Most keys asked for are those of new
@@ -210,12 +238,7 @@ func (c *committer) doneReading() error {
 	return engineError(it.Close())
 }
 
-// newer is the Thomas write rule.
-func newer(st *staged, old *layout.Record) bool {
-	return old == nil || st.object.Timestamp.Compare(old.Object.Timestamp) > 0
-}
-
-// commit makes the group durable. Nothing is written for a group that changed nothing.
+// commit makes the group durable, if it must be. Nothing is written for a group that changed nothing.
 func (c *committer) commit() error {
 	if c.batch.Empty() {
 		return c.s.failure("commit")
@@ -237,10 +260,16 @@ func (c *committer) commit() error {
 	c.must(c.batch.Set(layout.StateKey(), c.buf, nil))
 	c.s.space.wrote(int64(c.batch.Len()))
 	start := c.s.cfg.Now()
-	if err := c.s.write(c.batch, pebble.Sync); err != nil {
-		return err
+	if !c.sync {
+		if err := c.s.write(c.batch, pebble.NoSync); err != nil {
+			return err
+		}
+	} else {
+		if err := c.s.write(c.batch, pebble.Sync); err != nil {
+			return err
+		}
+		c.s.count.committed(c.s.since(start))
 	}
-	c.s.count.committed(c.s.since(start))
 	c.batch.Reset()
 	state := c.state
 	c.s.state.Store(&state)
@@ -260,13 +289,17 @@ func (c *committer) answer(err error) {
 				c.s.count.applied.Add(1)
 			}
 		}
-		c.s.count.updates.Add(1)
+		if p.retired == nil && p.drops == nil {
+			c.s.count.updates.Add(1)
+		}
 		c.s.count.pending.Add(-1)
 		<-c.s.places
 		p.done <- struct{}{} // never blocks; from here on p is the caller's
 	}
 	c.group = c.group[:0]
 	c.dirty = c.dirty[:0]
+	c.sync = false
 	clear(c.records)
+	clear(c.updates)
 	c.owners.trim()
 }

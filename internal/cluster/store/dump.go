@@ -52,11 +52,16 @@ func dumpLine(key, value []byte) (map[string]any, error) {
 	switch layout.Prefix(key[0]) {
 	case layout.PrefixFormat:
 		f, err := layout.ParseFormat(value)
-		return map[string]any{"record": "format", "version": layout.FormatVersion, "cluster": hex.EncodeToString(f.Cluster[:]),
-			"node": f.Node, "types": f.Types}, err
+		types := make([]map[string]any, len(f.Types))
+		for i, t := range f.Types {
+			types[i] = map[string]any{"name": t.Name, "cached": t.Cached}
+		}
+		return map[string]any{"record": "format", "version": f.Version, "cluster": hex.EncodeToString(f.Cluster[:]),
+			"node": f.Node, "types": types}, err
 	case layout.PrefixState:
 		st, err := layout.ParseState(value)
-		return map[string]any{"record": "state", "seq": st.Seq, "time": st.Time, "objects": st.Objects, "bytes": st.Bytes, "sole": st.Sole}, err
+		return map[string]any{"record": "state", "seq": st.Seq, "time": st.Time, "objects": st.Objects, "bytes": st.Bytes, "sole": st.Sole,
+			"updates": st.Records, "retired": st.Retired, "vaulted": st.Vaulted, "vault_bytes": st.VaultBytes}, err
 	case layout.PrefixMeta:
 		m, err := layout.ParseMeta(key, value)
 		return map[string]any{"record": "meta", "name": string(key[1:]), "size": len(m)}, err
@@ -64,6 +69,17 @@ func dumpLine(key, value []byte) (map[string]any, error) {
 		return dumpHeader(key, value)
 	case layout.PrefixCached, layout.PrefixObject:
 		return dumpObject(key, value)
+	case layout.PrefixUpdate:
+		r, err := parseUpdate(key, value)
+		return map[string]any{"record": "update", "owner": r.ID.Owner, "type": r.ID.Type, "id": r.ID.ID, "timestamp": r.Timestamp.String(),
+			"deleted": r.Deleted, "replicas": r.Replicas, "targets": r.Targets, "retired": r.Retired}, err
+	case layout.PrefixVault:
+		r, at, err := parseVaulted(key, value)
+		return map[string]any{"record": "vaulted", "owner": r.Object.ID.Owner, "type": r.Object.ID.Type, "id": r.Object.ID.ID,
+			"deleted": at.String(), "size": r.Object.Size, "number": r.Number, "chunked": r.Chunked}, err
+	case layout.PrefixOldest:
+		vault, err := layout.ParseOldestKey(key)
+		return map[string]any{"record": "oldest", "key": fmt.Sprintf("%q", vault)}, err
 	case layout.PrefixBody, layout.PrefixIntent:
 		p, number, err := layout.ParseNumberKey(key)
 		record := map[layout.Prefix]string{layout.PrefixBody: "contents", layout.PrefixIntent: "intent"}[p]
@@ -96,7 +112,7 @@ func dumpObject(key, value []byte) (map[string]any, error) {
 	r, _, err := layout.ParseRecord(key, value)
 	o := &r.Object
 	return map[string]any{"record": "object", "bucket": b, "owner": id.Owner, "type": id.Type, "id": id.ID,
-		"cached": p == layout.PrefixCached, "timestamp": o.Timestamp.String(), "replicas": o.Replicas, "deleted": o.Deleted,
+		"cached": p == layout.PrefixCached, "timestamp": o.Timestamp.String(), "replicas": o.Replicas, "copies": o.Copies, "deleted": o.Deleted,
 		"size": o.Size, "sha256": hex.EncodeToString(o.Sum[:]), "attributes": len(o.Attr),
 		"number": r.Number, "chunked": r.Chunked, "rewritten": r.Rewritten}, err
 }

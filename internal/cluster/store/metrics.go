@@ -23,6 +23,8 @@ type counters struct {
 	background atomic.Int64
 	stalls     atomic.Int64
 	broken     atomic.Int64
+	healed     atomic.Int64
+	collected  atomic.Int64
 }
 
 // commitMeanShare is the weight of one commit in the moving average: 1/8.
@@ -60,6 +62,12 @@ type Metrics struct {
 
 	Objects    int64 // held of types that are not cached, tombstones not counted (gauge)
 	Contents   int64 // bytes of the contents of all objects, cached ones too (gauge)
+	Records    int64 // update records that propagate: the length of the update log (gauge)
+	Retired    int64 // update records that are over, and remembered for a while (gauge)
+	Vaulted    int64 // deleted objects in the vault (gauge)
+	VaultBytes int64 // of their contents, not part of Contents (gauge)
+	Healed     int64 // objects whose damaged contents were replaced
+	Collected  int64 // records, tombstones and vaulted objects removed since their time was over
 	DiskFree   int64 // bytes (gauge)
 	DiskFull   bool  // new objects are refused (gauge)
 	DiskUsed   int64 // bytes of the engine's files (gauge)
@@ -81,7 +89,8 @@ func (s *Store) Metrics() Metrics {
 		HeaderHits: c.headerHits.Load(), HeaderMiss: c.headerMiss.Load(),
 		Refused: c.refused.Load(), Corrupt: c.corrupt.Load(), Background: c.background.Load(),
 		Stalls: c.stalls.Load(), Broken: c.broken.Load(), Failed: s.failed.Load() != nil,
-		Objects: state.Objects, Contents: state.Bytes,
+		Objects: state.Objects, Contents: state.Bytes, Records: state.Records, Retired: state.Retired,
+		Vaulted: state.Vaulted, VaultBytes: state.VaultBytes, Healed: c.healed.Load(), Collected: c.collected.Load(),
 		DiskFree: s.space.free.Load(), DiskFull: s.space.full.Load(),
 	}
 	if s.enter("read metrics") != nil {

@@ -52,11 +52,13 @@ func newStore(cfg Config) *Store {
 		queue:   make(chan *op, writersMax),
 		stopped: make(chan struct{}),
 		pool:    newRecycled(),
+
+		collecting: make(chan struct{}, 1),
 	}
 	for _, t := range cfg.Types {
 		s.types[t.Name] = t
 	}
-	s.fs = iowatch.New(cfg.FS, s.logFailed)
+	s.fs = iowatch.New(cfg.FS, cfg.Dir, s.logFailed)
 	s.space.s = s
 	return s
 }
@@ -188,7 +190,13 @@ func (s *Store) recoverFormat(b *pebble.Batch) error {
 	if err != nil {
 		return err
 	}
-	if added := s.addTypes(); !added && found {
+	old := found && s.format.Version != layout.FormatVersion
+	if old {
+		s.cfg.Logger.Info("store: the directory is upgraded; older versions of the program cannot read it any more",
+			"dir", s.cfg.Dir, "from", s.format.Version, "to", layout.FormatVersion)
+	}
+	s.format.Version = layout.FormatVersion
+	if added := s.addTypes(); !added && found && !old {
 		return nil
 	}
 	return b.Set(layout.FormatKey(), layout.AppendFormat(nil, &s.format), nil)

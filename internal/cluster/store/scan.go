@@ -23,7 +23,7 @@ func (s *Store) ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (se
 	if b >= cluster.BucketCount {
 		return 0, cluster.Errorf(cluster.KindInvalid, name, "bucket %d: want less than %d", b, cluster.BucketCount)
 	}
-	if seq = s.state.Load().Seq; s.isEmpty(b) {
+	if seq = s.state.Load().Seq; s.isEmpty(b, layout.PrefixHeader) {
 		return seq, nil // most of a small cluster's buckets: a snapshot costs more than that
 	}
 	snap := s.db.NewSnapshot()
@@ -64,9 +64,9 @@ func (s *Store) ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (se
 	return seq, err
 }
 
-// isEmpty reports that a bucket has no owner. An error counts as no: the scan will meet it again.
-func (s *Store) isEmpty(b cluster.Bucket) bool {
-	lower, upper := layout.BucketBounds(layout.PrefixHeader, b)
+// isEmpty reports that a bucket has no record under a prefix. An error counts as no: the scan will meet it again.
+func (s *Store) isEmpty(b cluster.Bucket, p layout.Prefix) bool {
+	lower, upper := layout.BucketBounds(p, b)
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return false

@@ -42,6 +42,15 @@ func (p *space) hasRoom(size int64) bool {
 	return !p.isFull() && (p.unknown.Load() || p.free.Load()-size >= p.s.cfg.MinFree)
 }
 
+// missing gives how much less than want is free: 0 or less if there is enough, or it is unknown.
+func (p *space) missing(want int64) int64 {
+	p.renew()
+	if p.unknown.Load() {
+		return 0
+	}
+	return want - p.free.Load()
+}
+
 // renew reads the free space again if the last reading is stale. One caller does, the others go
 // on with what is known.
 func (p *space) renew() {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/store/internal/layout"
 )
 
@@ -24,8 +24,11 @@ type op struct {
 	name    string // what is being done, for errors
 	updates []staged
 	one     [1]staged // backs updates when there is one
+	heal    bool      // updates[0] brings contents that replace damaged ones
 	metaKey []byte
 	meta    []byte // value of metaKey
+	retired []cluster.Retirement
+	drops   []drop // see Collect
 	results []Result
 	err     error
 	done    chan struct{} // one token once results and err are set
@@ -48,9 +51,12 @@ func (p *op) leave(who int32) bool { return p.left.CompareAndSwap(0, who) }
 // staged is an update in the form that the committer writes: names checked, keys and values
 // coded, contents read and hashed. Nothing in it is the caller's memory but immutable strings.
 type staged struct {
-	object  cluster.Object // Attr is nil: it stands in record
+	object  cluster.Object     // Attr is nil: it stands in record
+	former  cluster.ReplicaSet // Update.Previous
+	attr    []byte             // the attributes, in record
 	bucket  cluster.Bucket
 	cached  bool    // of a cached type
+	vault   bool    // of a type whose deleted objects go to the vault
 	mine    bool    // this node is in the new replica set
 	keep    bool    // no contents came: those stored stay
 	number  uint64  // of the contents; 0: none
@@ -70,6 +76,9 @@ type recycled struct {
 	small sync.Pool
 	large sync.Pool
 }
+
+// keyOverhead is the length of an object's key without its names.
+const keyOverhead = 1 + 2 + 1 + 1
 
 const (
 	smallBuffer = 16 << 10
@@ -123,10 +132,15 @@ func (s *Store) check(u *cluster.Update, body cluster.Body) error {
 	if !ok {
 		return fmt.Errorf("type %q is not declared", o.ID.Type)
 	}
-	if err := checkReplicas(o.Replicas); err != nil {
-		return err
+	if err := checkSet(o.Replicas, cluster.ReplicaSetMax); err != nil {
+		return fmt.Errorf("replica set: %w", err)
+	}
+	if err := checkSet(u.Previous, replication.TargetsMax); err != nil {
+		return fmt.Errorf("former replicas: %w", err)
 	}
 	switch {
+	case o.Copies < 0 || o.Copies > cluster.ReplicaSetMax:
+		return fmt.Errorf("%d copies are wanted: at most %d", o.Copies, cluster.ReplicaSetMax)
 	case o.Timestamp.Time <= 0 || o.Timestamp.Node == cluster.NoNode:
 		return fmt.Errorf("timestamp %v is not one", o.Timestamp)
 	case len(o.Attr) > cluster.AttrSizeMax:
@@ -141,19 +155,17 @@ func (s *Store) check(u *cluster.Update, body cluster.Body) error {
 		return fmt.Errorf("size %d: at most %d for the cached type %q", o.Size, cluster.CachedSizeMax, t.Name)
 	case body != nil && body.Size() != o.Size:
 		return fmt.Errorf("contents have %d bytes, the object says %d", body.Size(), o.Size)
-	case body == nil && o.Size != 0 && t.Cached && o.Replicas.Contains(s.format.Node):
-		return fmt.Errorf("an object of the cached type %q comes without its contents", t.Name)
 	}
 	return nil
 }
 
-func checkReplicas(set cluster.ReplicaSet) error {
-	if len(set) > cluster.ReplicaSetMax {
-		return fmt.Errorf("replica set of %d nodes: at most %d", len(set), cluster.ReplicaSetMax)
+func checkSet(set cluster.ReplicaSet, most int) error {
+	if len(set) > most {
+		return fmt.Errorf("%d nodes: at most %d", len(set), most)
 	}
 	for i, id := range set {
 		if id == cluster.NoNode || i > 0 && id <= set[i-1] {
-			return fmt.Errorf("replica set %v is not ascending", set)
+			return fmt.Errorf("%v is not ascending", set)
 		}
 	}
 	return nil
@@ -166,29 +178,32 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 	st.object = *o
 	st.object.Attr = nil
 	st.object.Replicas = slices.Clone(o.Replicas)
+	st.former = slices.Clone(u.Previous)
 	st.bucket = s.format.Cluster.BucketOf(o.ID.Owner)
-	st.cached = s.types[o.ID.Type].Cached
+	t := s.types[o.ID.Type]
+	st.cached = t.Cached
+	st.vault = t.Vault && s.cfg.VaultFor > 0
 	st.mine = o.Replicas.Contains(s.format.Node)
-	prefix := layout.PrefixObject
-	if st.cached {
-		prefix = layout.PrefixCached
-	}
 	contents := int64(0)
-	if st.mine && body != nil && o.Size <= layout.ChunkSize || st.cached {
+	if st.mine && body != nil && (o.Size <= layout.ChunkSize || st.cached) {
 		contents = o.Size
 	}
-	const keyMax = 1 + 2 + cluster.OwnerLengthMax + 1 + cluster.TypeLengthMax + 1 + cluster.ObjectIDLenMax
 	const recordMax = 256 // without attributes
-	st.refs = s.pool.buffer(keyMax*2 + recordMax + len(o.Attr) + int(contents))
-	buf := layout.AppendObjectKey(*st.refs, prefix, st.bucket, o.ID)
+	need := 2*(keyOverhead+len(o.ID.Owner)+len(o.ID.Type)+len(o.ID.ID)) + recordMax + len(o.Attr) + int(contents)
+	if contents > 0 {
+		st.refs = s.pool.buffer(need)
+	} else {
+		st.refs = buffer(need) // thousands of these may be staged at once
+	}
+	buf := layout.AppendObjectKey(*st.refs, objectPrefix(t), st.bucket, o.ID)
 	st.key = buf[:len(buf):len(buf)]
 	if !st.mine {
 		return nil
 	}
 	switch {
-	case st.cached || o.Size == 0:
-	case body == nil:
+	case body == nil && !o.Deleted && (o.Size != 0 || o.Sum == [32]byte{}):
 		st.keep = true
+	case st.cached || o.Size == 0:
 	case o.Size > layout.ChunkSize:
 		if err := s.writeChunks(ctx, st, body); err != nil {
 			return err
@@ -201,6 +216,8 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 	buf = layout.AppendRecord(buf, st.key, &r)
 	st.sealed = len(buf) - start
 	st.record = buf[start:len(buf):len(buf)]
+	end := st.sealed - layout.RecordTail
+	st.attr = st.record[end-len(o.Attr) : end]
 	if st.keep || st.chunked {
 		return nil
 	}
@@ -280,10 +297,4 @@ func (s *Store) freeOp(p *op) {
 	done := p.done
 	*p = op{done: done}
 	s.pool.ops.Put(p)
-}
-
-// sameContents reports whether a stored object has the contents that an update without
-// contents relies on.
-func sameContents(have, want *cluster.Object) bool {
-	return !have.Deleted && have.Size == want.Size && bytes.Equal(have.Sum[:], want.Sum[:])
 }

@@ -38,6 +38,10 @@ type Store struct {
 	places  chan struct{} // a writer's place: writersMax of them
 	chunked chan struct{} // a large writer's place: chunkWritersMax of them
 	queue   chan *op      // to the committer; never full, since places bound it
+
+	collecting    chan struct{} // the place of the one Collect under way
+	tombstoneNext []byte        // where the next one looks for tombstones; the collecting one's
+
 	stopped chan struct{} // closed when the committer has ended
 }
 

@@ -23,7 +23,7 @@ func (p Problem) String() string { return fmt.Sprintf("%s: %s: %s", p.Kind, p.Ob
 
 // Verify reads everything, as of one moment, and calls report for each fault: every record and
 // checksum, contents against their SHA-256, headers and the state record against a recount,
-// contents that belong to no object. It changes nothing, and the store serves meanwhile. Its
+// contents that belong to no object, update records without their updates, the vault. It changes nothing, and the store serves meanwhile. Its
 // memory does not grow with the store. The error says why it could not go on to the end.
 func (s *Store) Verify(ctx context.Context, report func(Problem)) (err error) {
 	const name = "verify store"
@@ -49,7 +49,7 @@ type verifier struct {
 }
 
 func (v *verifier) run() error {
-	for _, step := range []func() error{v.headers, v.objects, v.bodies, v.chunks, v.metas, v.state} {
+	for _, step := range []func() error{v.headers, v.objects, v.updates, v.vault, v.oldest, v.bodies, v.chunks, v.metas, v.state} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -222,12 +222,19 @@ func (v *verifier) bodies() error {
 			r, _, err = layout.ParseRecord(objectKey, value)
 			return err
 		})
-		switch {
-		case err != nil:
+		if err != nil {
 			return nil //nolint:nilerr // reported by objects
-		case !found || r.Number != number:
-			v.problem(cluster.KindInternal, name, "belong to no object (they name %q)", objectKey)
-			return nil
+		}
+		if !found || r.Number != number {
+			vaulted, err := v.vaulted(objectKey, number)
+			switch {
+			case err != nil:
+				return nil //nolint:nilerr // reported by vault
+			case vaulted == nil:
+				v.problem(cluster.KindInternal, name, "belong to no object (they name %q)", objectKey)
+				return nil
+			}
+			r = *vaulted
 		}
 		name = fmt.Sprintf("%s of object %q", name, objectKey)
 		if r.Chunked {

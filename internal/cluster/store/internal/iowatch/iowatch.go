@@ -19,15 +19,18 @@ type FS struct {
 	Syncs    atomic.Int64 // fsync and fdatasync of files and directories
 	LogSyncs atomic.Int64 // those of write-ahead logs
 
+	dir     string      // see New
 	onError func(error) // see New
 }
 
 var _ vfs.FS = (*FS)(nil)
 
 // New wraps fs. onError is called with each error of writing, syncing, closing or making a
-// write-ahead log, or of syncing a directory, BEFORE the engine sees the error; if onError does
-// not return, the engine never does.
-func New(fs vfs.FS, onError func(error)) *FS { return &FS{FS: fs, onError: onError} }
+// write-ahead log in dir, or of syncing dir, BEFORE the engine sees the error; if onError does
+// not return, the engine never does. Files elsewhere, such as those of a copy, may fail.
+func New(fs vfs.FS, dir string, onError func(error)) *FS {
+	return &FS{FS: fs, dir: dir, onError: onError}
+}
 
 // Unwrap gives the file system underneath.
 func (f *FS) Unwrap() vfs.FS { return f.FS }
@@ -35,35 +38,38 @@ func (f *FS) Unwrap() vfs.FS { return f.FS }
 // Create watches a new file.
 func (f *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	file, err := f.FS.Create(name, category)
-	return f.watch(name, file, isLog(name), err)
+	return f.watch(name, file, f.isLog(name), err)
 }
 
 // OpenReadWrite watches a file opened for writing.
 func (f *FS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
 	file, err := f.FS.OpenReadWrite(name, category, opts...)
-	return f.watch(name, file, isLog(name), err)
+	return f.watch(name, file, f.isLog(name), err)
 }
 
 // ReuseForWrite watches a recycled file under its new name.
 func (f *FS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	file, err := f.FS.ReuseForWrite(oldname, newname, category)
-	return f.watch(newname, file, isLog(newname), err)
+	return f.watch(newname, file, f.isLog(newname), err)
 }
 
 // OpenDir watches a directory.
 func (f *FS) OpenDir(name string) (vfs.File, error) {
 	file, err := f.FS.OpenDir(name)
-	return f.watch(name, file, true, err)
+	return f.watch(name, file, name == f.dir, err)
 }
 
-func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+// isLog reports whether the name is that of a write-ahead log in the directory.
+func (f *FS) isLog(name string) bool {
+	return strings.HasSuffix(name, ".log") && f.PathDir(name) == f.PathDir(f.PathJoin(f.dir, "x"))
+}
 
 // watch wraps a file; critical means that an error of it leaves what is durable unknown.
 func (f *FS) watch(name string, file vfs.File, critical bool, err error) (vfs.File, error) {
 	if err != nil {
-		return nil, f.report(critical && isLog(name), err)
+		return nil, f.report(critical && f.isLog(name), err)
 	}
-	return &watchedFile{File: file, fs: f, critical: critical, log: isLog(name)}, nil
+	return &watchedFile{File: file, fs: f, critical: critical, log: f.isLog(name)}, nil
 }
 
 func (f *FS) report(critical bool, err error) error {

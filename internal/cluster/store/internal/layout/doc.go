@@ -13,12 +13,20 @@ import (
 	"hash/crc32"
 )
 
-// FormatVersion is the version of everything described in docs/format.md. A store refuses a
-// directory of any other version.
-const FormatVersion = 1
+// FormatVersion is the version of everything described in docs/format.md. A directory of
+// FormatOldest or later is read and upgraded; any other version is refused.
+const (
+	FormatVersion = 2
+	FormatOldest  = 1
+)
 
-// valueVersion is the first byte of the values of records, headers and the state.
-const valueVersion = 1
+// The first byte of most values. Those of object records and of the state were 1 in format version
+// 1 and are 2 since; these are the only values that changed.
+const (
+	valueVersion  = 1
+	recordVersion = 2
+	stateVersion  = 2
+)
 
 const crcSize = 4
 
@@ -103,10 +111,15 @@ func (r *reader) count(what string) int64 {
 	return int64(v)
 }
 
-func (r *reader) version() {
-	if v := r.u8(); r.err == nil && v != valueVersion {
-		r.fail("value version %d, want %d", v, valueVersion)
+func (r *reader) version() { r.versionTo(valueVersion) }
+
+// versionTo reads the version of a value of which all versions up to newest are known.
+func (r *reader) versionTo(newest uint8) uint8 {
+	v := r.u8()
+	if r.err == nil && (v == 0 || v > newest) {
+		r.fail("value version %d, want 1 to %d", v, newest)
 	}
+	return v
 }
 
 func (r *reader) fail(format string, args ...any) {

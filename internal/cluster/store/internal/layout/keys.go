@@ -23,6 +23,9 @@ const (
 	PrefixMeta   Prefix = 'M' // small named values
 	PrefixObject Prefix = 'O' // objects of the other types
 	PrefixState  Prefix = 'S' // the state record
+	PrefixUpdate Prefix = 'U' // update records, of objects of all types
+	PrefixVault  Prefix = 'V' // deleted objects whose contents are kept, by object
+	PrefixOldest Prefix = 'W' // the same by time of deletion
 	PrefixBody   Prefix = 'b' // contents, or the head of chunked contents
 	PrefixChunk  Prefix = 'c' // chunks of large contents
 )
@@ -102,7 +105,8 @@ func ParseHeaderKey(key []byte) (cluster.Bucket, string, error) {
 	return b, owner, nil
 }
 
-// AppendObjectKey appends an object's key, under PrefixCached or PrefixObject.
+// AppendObjectKey appends an object's key, under PrefixCached or PrefixObject, or the key of its
+// update record, under PrefixUpdate.
 func AppendObjectKey(dst []byte, p Prefix, b cluster.Bucket, id cluster.ObjectID) []byte {
 	dst = binary.BigEndian.AppendUint16(append(dst, byte(p)), uint16(b))
 	dst = append(append(dst, id.Owner...), separator)
@@ -110,11 +114,17 @@ func AppendObjectKey(dst []byte, p Prefix, b cluster.Bucket, id cluster.ObjectID
 	return append(dst, id.ID...)
 }
 
-// ParseObjectKey takes an object's key apart.
+// AppendUpdateKey appends the key of an object's update record; objectKey is the object's, under
+// any prefix.
+func AppendUpdateKey(dst, objectKey []byte) []byte {
+	return append(append(dst, byte(PrefixUpdate)), objectKey[1:]...)
+}
+
+// ParseObjectKey takes the key of an object or of an update record apart.
 func ParseObjectKey(key []byte) (Prefix, cluster.Bucket, cluster.ObjectID, error) {
 	var id cluster.ObjectID
-	if len(key) < 1+bucketSize || Prefix(key[0]) != PrefixCached && Prefix(key[0]) != PrefixObject {
-		return 0, 0, id, fmt.Errorf("object key %q: want prefix %q or %q and a bucket", key, PrefixCached, PrefixObject)
+	if len(key) < 1+bucketSize || Prefix(key[0]) != PrefixCached && Prefix(key[0]) != PrefixObject && Prefix(key[0]) != PrefixUpdate {
+		return 0, 0, id, fmt.Errorf("object key %q: want prefix %q, %q or %q and a bucket", key, PrefixCached, PrefixObject, PrefixUpdate)
 	}
 	b := cluster.Bucket(binary.BigEndian.Uint16(key[1:]))
 	owner, rest, ok1 := bytes.Cut(key[1+bucketSize:], []byte{separator})

@@ -18,6 +18,7 @@ func someRecord() Record {
 		Object: cluster.Object{
 			Timestamp: cluster.Timestamp{Time: 1_700_000_000_000_000_000, Node: 7},
 			Replicas:  cluster.NewReplicaSet(1, 7, 1<<63),
+			Copies:    3,
 			Attr:      []byte("folder=INBOX"),
 			Size:      5, Sum: [32]byte{1, 2, 31: 9},
 		},
@@ -66,7 +67,8 @@ func TestD5_DamagedValues(t *testing.T) {
 		{"header", AppendHeader(nil, someKey, &h), func(k, v []byte) error { _, err := ParseHeader(k, v); return err }},
 		{"chunk", chunk, func(k, v []byte) error { _, err := ParseChunk(k, v); return err }},
 		{"meta", AppendMeta(nil, someKey, []byte("value")), func(k, v []byte) error { _, err := ParseMeta(k, v); return err }},
-		{"state", AppendState(nil, &State{Seq: 1, Time: 2, Objects: 3, Bytes: 4, Sole: 5}), func(_, v []byte) error { _, err := ParseState(v); return err }},
+		{"update", AppendUpdate(nil, someKey, &updateCases[0].in), func(k, v []byte) error { _, err := ParseUpdate(k, v); return err }},
+		{"state", AppendState(nil, &State{Seq: 1, Time: 2, Objects: 3, Bytes: 4, Sole: 5, Records: 6, Retired: 7, Vaulted: 8, VaultBytes: 9}), func(_, v []byte) error { _, err := ParseState(v); return err }},
 		{"format", AppendFormat(nil, &Format{Node: 7, Types: []cluster.TypeSpec{{Name: "user", Cached: true}}}), func(_, v []byte) error { _, err := ParseFormat(v); return err }},
 	}
 	for _, k := range kinds {
@@ -172,11 +174,13 @@ func TestHeaderAdd(t *testing.T) {
 
 func TestFormatVersion(t *testing.T) {
 	value := AppendFormat(nil, &Format{Node: 1})
-	value[len(magic)+3]++
-	_, err := ParseFormat(value)
-	var v *VersionError
-	if !errors.As(err, &v) || v.Found != FormatVersion+1 {
-		t.Errorf("ParseFormat of version %d = %v, want a VersionError", FormatVersion+1, err)
+	for _, found := range []byte{0, FormatVersion + 1} {
+		value[len(magic)+3] = found
+		_, err := ParseFormat(value)
+		var v *VersionError
+		if !errors.As(err, &v) || v.Found != uint32(found) {
+			t.Errorf("ParseFormat of version %d = %v, want a VersionError", found, err)
+		}
 	}
 }
 
@@ -189,7 +193,7 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got := append(AppendRecord(nil, someKey, &r), rest...); !bytes.Equal(got, value) {
+		if got := append(AppendRecord(nil, someKey, &r), rest...); value[0] == recordVersion && !bytes.Equal(got, value) {
 			t.Errorf("parsed and written again: %q, want %q", got, value)
 		}
 	})
@@ -204,7 +208,7 @@ func FuzzRecordSealed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, value []byte) {
 		value = appendCRC(bytes.Clone(value), someKey, 0)
 		r, rest, err := ParseRecord(someKey, value)
-		if err == nil && !bytes.Equal(append(AppendRecord(nil, someKey, &r), rest...), value) {
+		if err == nil && value[0] == recordVersion && !bytes.Equal(append(AppendRecord(nil, someKey, &r), rest...), value) {
 			t.Errorf("%q is not written again as it was read", value)
 		}
 	})
@@ -230,12 +234,126 @@ func FuzzStateAndFormatSealed(f *testing.F) {
 	f.Add(v[:len(v)-crcSize])
 	f.Fuzz(func(t *testing.T, value []byte) {
 		as := appendCRC(bytes.Clone(value), FormatKey(), 0)
-		if x, err := ParseFormat(as); err == nil && !bytes.Equal(AppendFormat(nil, &x), as) {
+		if x, err := ParseFormat(as); err == nil && x.Version == FormatVersion && !bytes.Equal(AppendFormat(nil, &x), as) {
 			t.Errorf("format %q is not written again as it was read", as)
 		}
 		as = appendCRC(bytes.Clone(value), StateKey(), 0)
-		if x, err := ParseState(as); err == nil && !bytes.Equal(AppendState(nil, &x), as) {
+		if x, err := ParseState(as); err == nil && as[0] == stateVersion && !bytes.Equal(AppendState(nil, &x), as) {
 			t.Errorf("state %q is not written again as it was read", as)
+		}
+	})
+}
+
+var updateCases = []struct {
+	name string
+	in   Update
+}{
+	{"full", Update{Record: cluster.Record{Timestamp: cluster.Timestamp{Time: 5, Node: 7}, Deleted: true, Retired: 99,
+		Replicas: cluster.NewReplicaSet(1), Targets: cluster.NewReplicaSet(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)}, Rewritten: true}},
+	{"usual", Update{Record: cluster.Record{Timestamp: cluster.Timestamp{Time: 5, Node: 7}, Replicas: cluster.NewReplicaSet(1, 2), Targets: cluster.NewReplicaSet(1, 2)}}},
+	{"deletion", Update{Record: cluster.Record{Timestamp: cluster.Timestamp{Time: 5, Node: 7}, Deleted: true, Targets: cluster.NewReplicaSet(1, 2)}}},
+	{"empty", Update{}},
+}
+
+func TestUpdate(t *testing.T) {
+	for _, c := range updateCases {
+		got, err := ParseUpdate(someKey, AppendUpdate(nil, someKey, &c.in))
+		if err != nil || !reflect.DeepEqual(got, c.in) {
+			t.Errorf("%s: ParseUpdate = %+v, %v, want %+v", c.name, got, err, c.in)
+		}
+	}
+	if n := len(AppendUpdate(nil, someKey, &updateCases[1].in)); n != 39 {
+		t.Errorf("the record of a new object on two nodes has %d bytes, want 39", n)
+	}
+}
+
+func TestVaultKeys(t *testing.T) {
+	object := AppendObjectKey(nil, PrefixObject, 1, cluster.ObjectID{Type: "message", Owner: "a@b", ID: "id"})
+	at := cluster.Timestamp{Time: 1000, Node: 7}
+	key := AppendVaultKey(nil, object, at)
+	b, id, deletion, err := ParseVaultKey(key)
+	if err != nil || b != 1 || id.ID != "id" || deletion != at {
+		t.Errorf("ParseVaultKey(%q) = %d, %v, %v, %v", key, b, id, deletion, err)
+	}
+	oldest := AppendOldestKey(nil, key)
+	if got, err := ParseOldestKey(oldest); err != nil || !bytes.Equal(got, key) {
+		t.Errorf("ParseOldestKey(%q) = %q, %v, want %q", oldest, got, err, key)
+	}
+	lower, upper := VaultBounds(object, 1000, 1000)
+	if bytes.Compare(key, lower) < 0 || bytes.Compare(key, upper) >= 0 {
+		t.Errorf("VaultBounds = %q, %q without %q", lower, upper, key)
+	}
+	later := AppendOldestKey(nil, AppendVaultKey(nil, []byte("O\x00\x00a\x00m\x00i"), cluster.Timestamp{Time: 1001, Node: 1}))
+	if bytes.Compare(oldest, later) >= 0 {
+		t.Error("the keys are not in order of time")
+	}
+	for _, bad := range []string{"", "V", "W", string(key[:len(key)-1]), string(oldest[:20]), "W" + string(make([]byte, 8)) + string(key[1:])} {
+		if _, _, id, err := ParseVaultKey([]byte(bad)); err == nil && bad != string(key[:len(key)-1]) {
+			t.Errorf("ParseVaultKey(%q) = %v, want an error", bad, id)
+		}
+		if got, err := ParseOldestKey([]byte(bad)); err == nil {
+			t.Errorf("ParseOldestKey(%q) = %q, want an error", bad, got)
+		}
+	}
+}
+
+// Values of format version 1, written by hand, are read.
+func TestVersion1Values(t *testing.T) {
+	record := []byte{1, flagRewritten}
+	record = append(record, 0, 0, 0, 0, 0, 0, 0, 10) // time
+	record = append(record, 0, 0, 0, 0, 0, 0, 0, 7)  // node
+	record = append(record, 0, 0, 0, 0, 0, 0, 0, 42) // number
+	record = append(record, 0, 0, 0, 0, 0, 0, 0, 5)  // size
+	record = append(record, make([]byte, 32)...)
+	record = append(record, 1, 0, 0, 0, 0, 0, 0, 0, 7) // replicas
+	record = append(record, 0, 2, 'h', 'i')
+	record = appendCRC(record, someKey, 0)
+	want := Record{Object: cluster.Object{Timestamp: cluster.Timestamp{Time: 10, Node: 7}, Replicas: cluster.NewReplicaSet(7), Attr: []byte("hi"), Size: 5},
+		Number: 42, Rewritten: true}
+	if got, rest, err := ParseRecord(someKey, record); err != nil || len(rest) != 0 || !reflect.DeepEqual(got, want) {
+		t.Errorf("ParseRecord = %+v, %q, %v, want %+v", got, rest, err, want)
+	}
+	state := append([]byte{1}, make([]byte, 40)...)
+	state[8], state[16], state[24], state[32], state[40] = 1, 2, 3, 4, 5
+	state = appendCRC(state, StateKey(), 0)
+	if got, err := ParseState(state); err != nil || got != (State{Seq: 1, Time: 2, Objects: 3, Bytes: 4, Sole: 5}) {
+		t.Errorf("ParseState = %+v, %v", got, err)
+	}
+	format := AppendFormat(nil, &Format{Node: 7})
+	format[len(magic)+3] = 1
+	format = appendCRC(format[:len(format)-crcSize], FormatKey(), 0)
+	if got, err := ParseFormat(format); err != nil || got.Version != 1 || got.Node != 7 {
+		t.Errorf("ParseFormat = %+v, %v", got, err)
+	}
+}
+
+func FuzzUpdateSealed(f *testing.F) {
+	for _, c := range updateCases {
+		v := AppendUpdate(nil, someKey, &c.in)
+		f.Add(v[:len(v)-crcSize])
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		value = appendCRC(bytes.Clone(value), someKey, 0)
+		u, err := ParseUpdate(someKey, value)
+		if err == nil && !bytes.Equal(AppendUpdate(nil, someKey, &u), value) {
+			t.Errorf("%q is not written again as it was read", value)
+		}
+	})
+}
+
+func FuzzVaultKeys(f *testing.F) {
+	key := AppendVaultKey(nil, someKey, cluster.Timestamp{Time: 1000, Node: 7})
+	f.Add(key)
+	f.Add(AppendOldestKey(nil, key))
+	f.Fuzz(func(t *testing.T, key []byte) {
+		if b, id, at, err := ParseVaultKey(key); err == nil {
+			object := AppendObjectKey(nil, PrefixObject, b, id)
+			if !bytes.Equal(AppendVaultKey(nil, object, at), key) {
+				t.Errorf("vault key %q is not written again as it was read", key)
+			}
+		}
+		if vault, err := ParseOldestKey(key); err == nil && !bytes.Equal(AppendOldestKey(nil, vault), key) {
+			t.Errorf("key %q is not written again as it was read", key)
 		}
 	})
 }

@@ -34,17 +34,21 @@ const (
 
 const flagsOffset = 1
 
+// RecordTail is the length of what follows the attributes in an appended record.
+const RecordTail = crcSize
+
 // AppendRecord appends the value of an object's key, but for the contents of a cached type.
 func AppendRecord(dst, key []byte, r *Record) []byte {
 	start := len(dst)
 	o := &r.Object
-	dst = append(dst, valueVersion, r.flags())
+	dst = append(dst, recordVersion, r.flags())
 	dst = binary.BigEndian.AppendUint64(dst, uint64(o.Timestamp.Time))
 	dst = binary.BigEndian.AppendUint64(dst, uint64(o.Timestamp.Node))
 	dst = binary.BigEndian.AppendUint64(dst, r.Number)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(o.Size))
 	dst = append(dst, o.Sum[:]...)
 	dst = appendReplicas(dst, o.Replicas)
+	dst = append(dst, byte(o.Copies))
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(o.Attr)))
 	dst = append(dst, o.Attr...)
 	return appendCRC(dst, key, start)
@@ -71,12 +75,12 @@ func MarkRewritten(key, record []byte) {
 	binary.BigEndian.PutUint32(record[len(body):], checksum(key, body))
 }
 
-// ParseRecord reads the value of an object's key. rest is what follows the record: the contents
+// ParseRecord reads the value of an object's key, as any format version wrote it. rest is what follows the record: the contents
 // of a cached type, nothing for the others. Attr and rest point into the value; the object's ID
 // is left empty.
 func ParseRecord(key, value []byte) (r Record, rest []byte, err error) {
 	in := reader{b: value}
-	in.version()
+	version := in.versionTo(recordVersion)
 	flags := in.u8()
 	o := &r.Object
 	o.Timestamp.Time = int64(in.u64())
@@ -85,6 +89,9 @@ func ParseRecord(key, value []byte) (r Record, rest []byte, err error) {
 	o.Size = in.count("size")
 	copy(o.Sum[:], in.bytes(len(o.Sum)))
 	o.Replicas = in.replicas()
+	if version > 1 {
+		o.Copies = int(in.u8())
+	}
 	o.Attr = in.bytes(int(in.u16()))
 	in.bytes(crcSize)
 	if in.err != nil {
@@ -95,6 +102,9 @@ func ParseRecord(key, value []byte) (r Record, rest []byte, err error) {
 	}
 	if flags&^flagsKnown != 0 {
 		in.fail("unknown flags %08b", flags)
+	}
+	if o.Copies > cluster.ReplicaSetMax {
+		in.fail("%d copies are wanted: at most %d", o.Copies, cluster.ReplicaSetMax)
 	}
 	if len(o.Attr) > cluster.AttrSizeMax {
 		in.fail("attributes of %d bytes: at most %d", len(o.Attr), cluster.AttrSizeMax)
@@ -117,10 +127,16 @@ func appendReplicas(dst []byte, s cluster.ReplicaSet) []byte {
 }
 
 func (r *reader) replicas() cluster.ReplicaSet {
-	n := int(r.u8())
-	if n > cluster.ReplicaSetMax {
-		r.fail("replica set of %d nodes: at most %d", n, cluster.ReplicaSetMax)
+	s := r.nodes()
+	if len(s) > cluster.ReplicaSetMax {
+		r.fail("replica set of %d nodes: at most %d", len(s), cluster.ReplicaSetMax)
 	}
+	return s
+}
+
+// nodes reads a set of at most 255 nodes.
+func (r *reader) nodes() cluster.ReplicaSet {
+	n := int(r.u8())
 	if r.err != nil || n == 0 {
 		return nil
 	}
@@ -128,7 +144,7 @@ func (r *reader) replicas() cluster.ReplicaSet {
 	for i := range s {
 		s[i] = cluster.NodeID(r.u64())
 		if i > 0 && s[i] <= s[i-1] || s[i] == cluster.NoNode {
-			r.fail("replica set is not ascending")
+			r.fail("set of nodes is not ascending")
 		}
 	}
 	return s

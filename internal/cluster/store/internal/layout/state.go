@@ -14,45 +14,56 @@ type State struct {
 	Objects int64  // objects held of types that are not cached, tombstones not counted
 	Bytes   int64  // of the contents of all objects, cached ones too
 	Sole    int64  // cached objects, tombstones not counted, that lie on this node alone
+
+	Records    int64 // update records that propagate
+	Retired    int64 // update records that are retired
+	Vaulted    int64 // deleted objects in the vault
+	VaultBytes int64 // of their contents, not part of Bytes
 }
 
 // AppendState appends the value of StateKey.
 func AppendState(dst []byte, s *State) []byte {
 	start := len(dst)
-	dst = append(dst, valueVersion)
-	for _, v := range [...]uint64{s.Seq, uint64(s.Time), uint64(s.Objects), uint64(s.Bytes), uint64(s.Sole)} {
+	dst = append(dst, stateVersion)
+	for _, v := range [...]uint64{s.Seq, uint64(s.Time), uint64(s.Objects), uint64(s.Bytes), uint64(s.Sole),
+		uint64(s.Records), uint64(s.Retired), uint64(s.Vaulted), uint64(s.VaultBytes)} {
 		dst = binary.BigEndian.AppendUint64(dst, v)
 	}
 	return appendCRC(dst, StateKey(), start)
 }
 
-// ParseState reads the value of StateKey.
+// ParseState reads the value of StateKey, as any format version wrote it.
 func ParseState(value []byte) (State, error) {
 	body, err := openCRC(StateKey(), value)
 	if err != nil {
 		return State{}, err
 	}
 	in := reader{b: body}
-	in.version()
+	version := in.versionTo(stateVersion)
 	s := State{Seq: in.u64(), Time: int64(in.u64()), Objects: in.count("objects"), Bytes: in.count("bytes"), Sole: in.count("sole")}
+	if version > 1 {
+		s.Records, s.Retired = in.count("records"), in.count("retired records")
+		s.Vaulted, s.VaultBytes = in.count("vaulted objects"), in.count("vault bytes")
+	}
 	return s, in.end()
 }
 
 const magic = "PORCUPINE"
 
 // Format is the value of FormatKey: whose directory this is. It is written when the store is
-// made, and again when a type is added.
+// made, and again when a type is added or the format is upgraded.
 type Format struct {
+	Version uint32 // that was read; FormatVersion is what is written
 	Cluster cluster.ID
 	Node    cluster.NodeID
 	Types   []cluster.TypeSpec // every type ever declared, ascending by name
 }
 
-// VersionError says that a directory has another format version than this program.
+// VersionError says that a directory has a format version that this program does not read.
 type VersionError struct{ Found uint32 }
 
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("format version %d, this program reads version %d", e.Found, FormatVersion)
+	return fmt.Sprintf("format version %d, this program reads versions %d to %d", e.Found, FormatOldest, FormatVersion)
 }
 
 // AppendFormat appends the value of FormatKey.
@@ -85,13 +96,14 @@ func ParseFormat(value []byte) (Format, error) {
 		return f, head.err
 	case string(m) != magic:
 		return f, fmt.Errorf("format record starts with %q, want %q", m, magic)
-	case version != FormatVersion:
+	case version < FormatOldest || version > FormatVersion:
 		return f, &VersionError{Found: version}
 	}
 	body, err := openCRC(FormatKey(), value)
 	if err != nil {
 		return f, err
 	}
+	f.Version = version
 	in := reader{b: body[len(magic)+4:]}
 	copy(f.Cluster[:], in.bytes(len(f.Cluster)))
 	f.Node = cluster.NodeID(in.u64())
