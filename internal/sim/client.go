@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"porcupine/internal/cluster"
-	"porcupine/internal/cluster/balance"
+	"porcupine/internal/sim/ledger"
 )
 
 // profileID is the id of the one profile of a user.
@@ -15,12 +15,11 @@ const profileID = "p"
 
 // Limits of one operation of a client.
 const (
-	lookupLimit   = 8 * time.Second // a proxy waits this long for soft state to be complete
-	lookupRetry   = 250 * time.Millisecond
-	storeTriesMax = 3
-	copiesWanted  = 3 // of a profile
-	burstMax      = 6 // operations
-	burstTime     = 300 * time.Millisecond
+	lookupLimit = 8 * time.Second // a proxy waits this long for soft state to be complete
+	lookupRetry = 250 * time.Millisecond
+	opLimit     = 40 * time.Second // a client that has heard nothing by then gives up
+	burstMax    = 6                // operations
+	burstTime   = 300 * time.Millisecond
 )
 
 type opKind int
@@ -29,22 +28,21 @@ const (
 	opDeliver opKind = iota
 	opRetrieve
 	opCreate
+	opPassword
 	opDelete
 	opKinds
 )
 
-func (k opKind) String() string {
-	return [...]string{"deliver", "retrieve", "create", "delete"}[k]
-}
-
-// clients are the outside world: they talk to any node that has a process, one operation at a
-// time for each user's profile, many for its mail.
+// clients are the outside world: they talk to any node that has a process, seldom two at a time
+// for one user's profile, many for its mail.
 type clients struct {
 	w        *World
 	rng      *rand.Rand
 	users    []*user
-	messages map[string]*sent // acknowledged
-	removed  map[string]bool  // a deletion was tried
+	byName   map[string]*user
+	messages map[cluster.ObjectID]*sent // acknowledged
+	removed  map[cluster.ObjectID]bool  // a deletion was tried
+	ledger   *ledger.Ledger
 	number   int
 	pause    time.Duration // mean time between two operations
 	until    int64         // none begin after this
@@ -53,30 +51,37 @@ type clients struct {
 // user is what the outside world knows of one user: the oracle of V1.
 type user struct {
 	name    string
-	busy    bool  // a create or delete is under way
+	busy    bool  // a change is under way
 	created int64 // when the last create succeeded
 	version cluster.Timestamp
 	exists  bool              // a create succeeded, and no delete has been tried that could beat it
 	doubt   cluster.Timestamp // the newest delete tried
-	homes   []cluster.NodeID  // nodes that hold the version
+	writes  map[cluster.Timestamp]string
+}
+
+func (u *user) profile() cluster.ObjectID {
+	return cluster.ObjectID{Type: typeProfile, Owner: u.name, ID: profileID}
 }
 
 // sent is a message that was accepted: the oracle of D1, D9 and V2.
 type sent struct {
-	id    string
-	user  *user
-	home  *node
-	acked int64
+	id       cluster.ObjectID
+	user     *user
+	contents string
+	acked    int64
 }
 
 func (c *clients) init(w *World) {
 	c.w, c.rng = w, w.stream("clients")
-	c.messages = make(map[string]*sent)
-	c.removed = make(map[string]bool)
+	c.messages = make(map[cluster.ObjectID]*sent)
+	c.removed = make(map[cluster.ObjectID]bool)
+	c.byName = make(map[string]*user)
+	c.ledger = ledger.New()
 	c.pause = time.Second
 	for i := range 12 {
-		u := &user{name: fmt.Sprintf("u%d@example.test", i)}
+		u := &user{name: fmt.Sprintf("u%d@example.test", i), writes: make(map[cluster.Timestamp]string)}
 		c.users = append(c.users, u)
+		c.byName[u.name] = u
 		c.w.check.buckets[c.w.id.BucketOf(u.name)] = true
 	}
 }
@@ -112,20 +117,27 @@ func (c *clients) operateAt(n *node) {
 		kind = opRetrieve
 	case x < 30:
 		kind = opCreate
-	case x < 33:
+	case x < 37:
+		kind = opPassword
+	case x < 40:
 		kind = opDelete
 	}
 	c.w.stats.Ops[kind]++
+	if kind == opDeliver {
+		c.number++
+		c.submit(n, u, fmt.Sprintf("m%d", c.number), 1)
+		return
+	}
 	n.after(0, func() { // a stopped process takes it up when it goes on
 		switch kind {
-		case opDeliver:
-			c.deliver(n, u)
 		case opRetrieve:
-			c.retrieve(n, u, c.rng.IntN(2) == 0)
+			c.retrieve(n, u, c.rng.IntN(2) == 0, nil)
 		case opCreate:
-			c.create(n, u)
+			c.change(n, u, changeAdd)
+		case opPassword:
+			c.change(n, u, changeReplace)
 		case opDelete:
-			c.delete(n, u)
+			c.change(n, u, changeRemove)
 		}
 	})
 }
@@ -151,22 +163,6 @@ func (n *node) lookup(owner string, need cluster.Knowledge, then func(cluster.En
 	ask()
 }
 
-// deliver is SMTP: 250 once the message is durable and its fragment registered.
-func (c *clients) deliver(n *node, u *user) {
-	begun := c.w.now
-	n.lookup(u.name, cluster.Conclusive, func(e cluster.Entry, _ *cluster.View, err error) {
-		if err != nil {
-			return // 451
-		}
-		if _, ok := e.Find(typeProfile, profileID); !ok {
-			c.unknown(n, u, &e, begun)
-			return
-		}
-		c.number++
-		c.store(n, u, &e, fmt.Sprintf("m%d", c.number), nil)
-	})
-}
-
 // unknown ends an operation on a user without a profile: 550 if that is proven, else 451.
 func (c *clients) unknown(n *node, u *user, e *cluster.Entry, begun int64) {
 	if e.Knowledge == cluster.Conclusive {
@@ -175,29 +171,9 @@ func (c *clients) unknown(n *node, u *user, e *cluster.Entry, begun int64) {
 	}
 }
 
-// store stores a message at the best node, and at another if that one does not take it.
-func (c *clients) store(n *node, u *user, e *cluster.Entry, id string, failed []cluster.NodeID) {
-	q := balance.Request{Members: n.view().IDs(), Exclude: failed}
-	for _, f := range e.Fragments {
-		q.Holders = append(q.Holders, f.Holders...)
-	}
-	homes := balance.Choose(q, n.loads, c.w.time(), n.rng)
-	if len(homes) == 0 || len(failed) == storeTriesMax {
-		return // 451
-	}
-	home := homes[0]
-	n.call(home, &request{method: methodStore, owner: u.name, ids: []string{id}}, func(a *answer) {
-		if a.err != nil {
-			c.store(n, u, e, id, append(slices.Clone(failed), home))
-			return
-		}
-		c.w.stats.Acked++
-		c.messages[id] = &sent{id: id, user: u, home: c.w.byID[home], acked: c.w.now}
-	})
-}
-
-// retrieve is POP3: it shows all of the mailbox or nothing, and may delete what it showed.
-func (c *clients) retrieve(n *node, u *user, remove bool) {
+// retrieve is POP3: it shows all of the mailbox or nothing, and may delete what it showed. then,
+// if it is given, gets what was shown.
+func (c *clients) retrieve(n *node, u *user, remove bool, then func([]listed)) {
 	begun := c.w.now
 	n.lookup(u.name, cluster.Complete, func(e cluster.Entry, view *cluster.View, err error) {
 		if err != nil || e.Knowledge < cluster.Complete {
@@ -207,44 +183,156 @@ func (c *clients) retrieve(n *node, u *user, remove bool) {
 			c.unknown(n, u, &e, begun)
 			return
 		}
-		shown, waiting, ok := make(map[cluster.NodeID][]string), 0, true
-		finish := func() {
-			if waiting > 0 || !ok {
-				return
-			}
-			c.w.check.shown(n, u, view, shown, begun)
-			if remove {
-				c.remove(n, u, shown)
-			}
-		}
+		var open []cluster.Placed
 		for _, f := range e.Fragments {
-			if f.Type != typeMessage {
-				continue
+			if f.Type == typeMessage {
+				open = append(open, f)
 			}
-			home := f.Holders[0]
-			waiting++
-			n.call(home, &request{method: methodList, owner: u.name}, func(a *answer) {
-				waiting--
-				ok = ok && a.err == nil
-				shown[home] = a.ids
-				finish()
-			})
 		}
-		finish()
+		n.listAll(u, open, nil, nil, func(list []listed) {
+			c.w.check.shown(n, u, view, list, begun)
+			c.read(n, u, list)
+			if remove {
+				c.remove(n, u, list)
+			}
+			if then != nil {
+				then(list)
+			}
+		})
 	})
 }
 
-// remove deletes what was shown.
-func (c *clients) remove(n *node, u *user, shown map[cluster.NodeID][]string) {
-	homes := make([]cluster.NodeID, 0, len(shown))
-	for home := range shown {
-		homes = append(homes, home)
+// listed is one message as a node showed it.
+type listed struct {
+	object cluster.Object
+	on     []cluster.NodeID // that showed it
+}
+
+// listAll lists all fragments: a cover of nodes at once, and for what a node that failed was asked
+// for, another cover of the rest. It fails, and then is not called, if a fragment has no holder left.
+func (n *node) listAll(u *user, open []cluster.Placed, failed []cluster.NodeID, list []listed, then func([]listed)) {
+	nodes, ok := cover(open, failed, n.id)
+	if !ok {
+		return
 	}
-	slices.Sort(homes)
-	for _, home := range homes {
-		for _, id := range shown[home] {
-			c.removed[id] = true // from now on it may be gone, acknowledged already or not
+	if len(nodes) == 0 {
+		then(list)
+		return
+	}
+	waiting := len(nodes)
+	for _, home := range nodes {
+		n.callAgain(home, &request{method: methodList, owner: u.name}, func(a *answer) {
+			if a.err != nil {
+				failed = append(failed, home)
+			} else {
+				open = slices.DeleteFunc(open, func(f cluster.Placed) bool { return slices.Contains(f.Holders, home) })
+				for _, o := range a.objects {
+					list = merge(list, o, home)
+				}
+			}
+			if waiting--; waiting == 0 {
+				n.listAll(u, open, failed, list, then)
+			}
+		})
+	}
+}
+
+// merge adds what a node showed to the list: a message that lies on several nodes is shown once.
+func merge(list []listed, o cluster.Object, home cluster.NodeID) []listed {
+	for i := range list {
+		if list[i].object.ID == o.ID {
+			if list[i].object.Timestamp.Compare(o.Timestamp) < 0 {
+				list[i].object = o
+			}
+			list[i].on = append(list[i].on, home)
+			return list
 		}
-		n.call(home, &request{method: methodDelete, owner: u.name, ids: shown[home]}, func(*answer) {})
 	}
+	return append(list, listed{o, []cluster.NodeID{home}})
+}
+
+// cover picks few nodes that hold all the fragments between them.
+func cover(fragments []cluster.Placed, exclude []cluster.NodeID, self cluster.NodeID) (nodes []cluster.NodeID, ok bool) {
+	open := slices.Clone(fragments)
+	for len(open) > 0 {
+		best, most := cluster.NoNode, 0
+		for _, f := range open {
+			for _, id := range f.Holders {
+				count := 0
+				for _, g := range open {
+					if slices.Contains(g.Holders, id) {
+						count++
+					}
+				}
+				if !slices.Contains(exclude, id) && (count > most || count == most && (id == self || best != self && id < best)) {
+					best, most = id, count
+				}
+			}
+		}
+		if most == 0 {
+			return nil, false
+		}
+		nodes = append(nodes, best)
+		open = slices.DeleteFunc(open, func(f cluster.Placed) bool { return slices.Contains(f.Holders, best) })
+	}
+	return nodes, true
+}
+
+// read reads one of the messages shown, at one node after the other until one has it in order.
+func (c *clients) read(n *node, u *user, list []listed) {
+	if len(list) == 0 {
+		return
+	}
+	m := list[c.rng.IntN(len(list))]
+	homes := slices.Clone(m.on)
+	for _, r := range m.object.Replicas {
+		if !slices.Contains(homes, r) {
+			homes = append(homes, r)
+		}
+	}
+	var try func()
+	try = func() {
+		if len(homes) == 0 {
+			return
+		}
+		home := homes[0]
+		homes = homes[1:]
+		n.callAgain(home, &request{method: methodRead, object: m.object.ID}, func(a *answer) {
+			if a.err != nil {
+				try()
+				return
+			}
+			c.w.stats.Reads++
+			if sumOf(a.contents) != m.object.Sum {
+				c.w.check.that("D5", fmt.Sprintf("%v gives other contents of %s of %s than were delivered", c.w.byID[home], m.object.ID.ID, u.name))
+			}
+		})
+	}
+	try()
+}
+
+// remove deletes what was shown, on all that may hold it.
+func (c *clients) remove(n *node, u *user, list []listed) {
+	var us []cluster.Update
+	for _, m := range list {
+		c.removed[m.object.ID] = true // from now on it may be gone, acknowledged already or not
+		c.ledger.Removing(m.object.ID.ID)
+		us = append(us, deletion(m.object.ID, m.object.Replicas.Union(cluster.NewReplicaSet(m.on...))))
+	}
+	if len(us) == 0 {
+		return
+	}
+	n.updateAll(us, "", false, func(us []cluster.Update, errs []error) {
+		for i := range us {
+			if errs[i] == nil {
+				c.w.stats.Removed++
+				c.w.oracle.keep(us[i].Object.ID, us[i].Object.Timestamp)
+			}
+		}
+	})
+}
+
+// deletion is a deletion without trace.
+func deletion(id cluster.ObjectID, on cluster.ReplicaSet) cluster.Update {
+	return cluster.Update{Object: cluster.Object{ID: id, Deleted: true}, Previous: on}
 }

@@ -1,10 +1,13 @@
 package sim
 
 import (
+	"hash/fnv"
 	"slices"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/replication"
 )
 
 // The object types of the simulated service.
@@ -13,85 +16,262 @@ const (
 	typeProfile cluster.ObjectType = "profile"
 )
 
-// disk is a node's hard state: what survives a crash of its process. It keeps the semantics of
-// the store: an update is applied whole if it is newer, and each commit has a larger Seq.
+// isCached is TypeSpec.Cached.
+func isCached(t cluster.ObjectType) bool { return t != typeMessage }
+
+// disk is a node's hard state: what survives a crash of its process. It keeps the semantics of the
+// store: what is written becomes visible at once and durable with the next fsync that begins after
+// it; each write is one batch, which a crash keeps whole or not at all; and a crash keeps of the
+// batches not yet synced any number from the oldest on (a log with checksums: the first torn
+// batch ends it).
 type disk struct {
-	node     cluster.NodeID
-	id       cluster.ID
-	started  bool
-	persist  membership.Persistent
-	owners   map[string]*stored
-	buckets  map[cluster.Bucket][]string // owners, ascending
-	seq      uint64
-	lastTime int64
-	sole     int // live profiles that lie here alone
+	node    cluster.NodeID
+	id      cluster.ID
+	persist membership.Persistent
+	clock   int64 // end of the stretch of the clock that timestamps may be given of
+
+	objects map[cluster.ObjectID]*stored
+	records map[cluster.ObjectID]*cluster.Record
+	owners  map[string]*owned
+	buckets map[cluster.Bucket][]string // owners, ascending
+	seq     uint64                      // of commits; never goes back
+	sole    int                         // live profiles that lie here alone
+
+	log     []batch // not yet synced, oldest first
+	written uint64  // batches so far
+
+	destroyed bool // nothing can be read any more, ever
 }
 
-// stored is what a disk holds of one owner.
+// stored is a copy or a tombstone. It is replaced, never changed.
 type stored struct {
-	messages []string // ids, in order of arrival
-	profile  *cluster.CachedObject
-	seq      uint64 // of the last commit
+	object   cluster.Object
+	contents string
+	damaged  bool   // bit rot: the contents do not match their sum
+	batch    uint64 // that wrote it
+	since    int64  // when it was written
+}
+
+// owned is what a disk holds of one owner.
+type owned struct {
+	messages []*stored // in order of arrival
+	cached   []*stored // by type, then id
+	seq      uint64    // of the last commit
+}
+
+// batch is one write that is not yet synced: what was there before.
+type batch struct {
+	number uint64
+	undo   []change
+}
+
+// change is the state of one object before and after a batch.
+type change struct {
+	id        cluster.ObjectID
+	object    *stored
+	record    *cluster.Record
+	newObject *stored
+	newRecord *cluster.Record
 }
 
 func newDisk(node cluster.NodeID, id cluster.ID) *disk {
-	return &disk{node: node, id: id, owners: make(map[string]*stored), buckets: make(map[cluster.Bucket][]string)}
+	return &disk{
+		node: node, id: id,
+		objects: make(map[cluster.ObjectID]*stored),
+		records: make(map[cluster.ObjectID]*cluster.Record),
+		owners:  make(map[string]*owned),
+		buckets: make(map[cluster.Bucket][]string),
+	}
 }
 
-// owner gives what is stored of an owner, ready to be changed by the commit that it begins.
-func (d *disk) owner(name string) *stored {
+// sumOf stands for SHA-256: what the cores do with a sum is to compare it.
+func sumOf(contents string) (sum [32]byte) {
+	h := fnv.New64a()
+	h.Write([]byte(contents)) // never fails (hash.Hash)
+	copy(sum[:], h.Sum(nil))
+	return sum
+}
+
+// begin begins a batch.
+func (d *disk) begin() *batch {
+	d.written++
+	d.seq++
+	d.log = append(d.log, batch{number: d.written})
+	return &d.log[len(d.log)-1]
+}
+
+// set changes the state of one object as part of a batch.
+func (d *disk) set(b *batch, id cluster.ObjectID, o *stored, r *cluster.Record) {
+	b.undo = append(b.undo, change{id, d.objects[id], d.records[id], o, r})
+	if o != nil && o != d.objects[id] {
+		o.batch = b.number
+	}
+	d.put(id, o, r)
+}
+
+// put makes o and r the state of an object.
+func (d *disk) put(id cluster.ObjectID, o *stored, r *cluster.Record) {
+	if r == nil {
+		delete(d.records, id)
+	} else {
+		d.records[id] = r
+	}
+	old := d.objects[id]
+	if old == o {
+		return
+	}
+	own := d.owner(id.Owner)
+	d.sole += soleCount(o) - soleCount(old)
+	if o == nil {
+		delete(d.objects, id)
+	} else {
+		d.objects[id] = o
+	}
+	if isCached(id.Type) {
+		own.cached = replace(own.cached, old, o)
+		slices.SortFunc(own.cached, func(a, b *stored) int { return a.object.ID.Compare(b.object.ID) })
+	} else {
+		own.messages = replace(own.messages, old, o)
+	}
+}
+
+// replace puts o in the place of old; nil is nothing.
+func replace(list []*stored, old, o *stored) []*stored {
+	i := slices.Index(list, old)
+	switch {
+	case o == nil && i >= 0:
+		return slices.Delete(list, i, i+1)
+	case o == nil:
+		return list
+	case old == nil || i < 0:
+		return append(list, o)
+	}
+	list[i] = o
+	return list
+}
+
+func soleCount(s *stored) int {
+	if s != nil && isCached(s.object.ID.Type) && !s.object.Deleted && len(s.object.Replicas) == 1 {
+		return 1
+	}
+	return 0
+}
+
+// owner gives what is stored of an owner, in the commit that changes it.
+func (d *disk) owner(name string) *owned {
 	s, ok := d.owners[name]
 	if !ok {
-		s = &stored{}
+		s = &owned{}
 		d.owners[name] = s
 		b := d.id.BucketOf(name)
 		i, _ := slices.BinarySearch(d.buckets[b], name)
 		d.buckets[b] = slices.Insert(d.buckets[b], i, name)
 	}
-	d.seq++
 	s.seq = d.seq
 	return s
 }
 
-// putMessage stores a message. announce: the manager must hear of it.
-func (d *disk) putMessage(owner, id string) (announce bool) {
-	if s, ok := d.owners[owner]; ok && slices.Contains(s.messages, id) {
-		return false
+// synced makes all batches up to number durable, and tells of each change that became so.
+func (d *disk) synced(number uint64, durable func(change)) {
+	n := 0
+	for n < len(d.log) && d.log[n].number <= number {
+		for _, c := range d.log[n].undo {
+			durable(c)
+		}
+		n++
 	}
-	s := d.owner(owner)
-	s.messages = append(s.messages, id)
-	return len(s.messages) == 1
+	d.log = slices.Delete(d.log, 0, n)
 }
 
-// deleteMessages removes messages.
-func (d *disk) deleteMessages(owner string, ids []string) (announce bool) {
-	s, ok := d.owners[owner]
-	if !ok || len(s.messages) == 0 {
-		return false
-	}
-	s = d.owner(owner)
-	s.messages = slices.DeleteFunc(s.messages, func(m string) bool { return slices.Contains(ids, m) })
-	return len(s.messages) == 0
+// isDurable reports whether a copy would survive a crash now.
+func (d *disk) isDurable(s *stored) bool {
+	return len(d.log) == 0 || s.batch < d.log[0].number
 }
 
-// putProfile applies an update of a profile: the newest wins (Thomas write rule).
-func (d *disk) putProfile(p cluster.CachedObject) (applied bool) {
-	if s, ok := d.owners[p.Object.ID.Owner]; ok && s.profile != nil && p.Object.Timestamp.Compare(s.profile.Object.Timestamp) <= 0 {
-		return false
+// crash loses all batches not yet synced but the first keep, which become durable.
+func (d *disk) crash(keep int, durable func(change)) {
+	for len(d.log) > keep {
+		last := &d.log[len(d.log)-1]
+		for i := len(last.undo) - 1; i >= 0; i-- {
+			c := last.undo[i]
+			d.seq++
+			d.put(c.id, c.object, c.record)
+		}
+		d.log = d.log[:len(d.log)-1]
 	}
-	s := d.owner(p.Object.ID.Owner)
-	d.sole -= d.soleCount(s.profile)
-	s.profile = &p
-	d.sole += d.soleCount(s.profile)
-	d.lastTime = max(d.lastTime, p.Object.Timestamp.Time)
-	return true
+	d.synced(d.written, durable)
 }
 
-func (d *disk) soleCount(p *cluster.CachedObject) int {
-	if p != nil && !p.Object.Deleted && len(p.Object.Replicas) == 1 {
-		return 1
+// state gives what Decide wants to know.
+func (d *disk) state(id cluster.ObjectID) replication.State {
+	s := replication.State{Record: d.records[id]}
+	if o := d.objects[id]; o != nil {
+		s.Object = &o.object
 	}
-	return 0
+	return s
+}
+
+// update gives what is to be offered for a record; false when it is no longer of that timestamp.
+func (d *disk) update(id cluster.ObjectID, ts cluster.Timestamp) (cluster.Update, bool) {
+	r := d.records[id]
+	if r == nil || r.Timestamp != ts {
+		return cluster.Update{}, false
+	}
+	if o := d.objects[id]; o != nil && o.object.Timestamp == ts {
+		return cluster.Update{Object: o.object, Previous: r.Targets}, true
+	}
+	return replication.Notice(r), true
+}
+
+// retire drops a record, un-synced, or keeps it, retired.
+func (d *disk) retire(r cluster.Retirement, now int64) {
+	after, changed := replication.AfterRetirement(d.node, d.records[r.ID], r, now)
+	if changed {
+		d.set(d.begin(), r.ID, d.objects[r.ID], after)
+	}
+}
+
+// collect drops the retired records that need not be remembered, and tombstones after grace.
+func (d *disk) collect(now, together int64, grace time.Duration) {
+	var gone []cluster.ObjectID
+	for id, r := range d.records {
+		if replication.Forget(r, together, now) {
+			gone = append(gone, id)
+		}
+	}
+	for id, o := range d.objects {
+		if o.object.Deleted && d.records[id] == nil && now-o.object.Timestamp.Time > int64(grace) {
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	slices.SortFunc(gone, cluster.ObjectID.Compare)
+	b := d.begin()
+	for _, id := range gone {
+		if o := d.objects[id]; o != nil && !o.object.Deleted {
+			d.set(b, id, o, nil)
+		} else {
+			d.set(b, id, nil, nil)
+		}
+	}
+}
+
+// fragments groups an owner's messages by replica set, ordered.
+func (d *disk) fragments(own *owned) []cluster.Fragment {
+	var out []cluster.Fragment
+	for _, m := range own.messages {
+		i := slices.IndexFunc(out, func(f cluster.Fragment) bool { return f.Replicas.Equal(m.object.Replicas) })
+		if i < 0 {
+			i = len(out)
+			out = append(out, cluster.Fragment{Type: typeMessage, Replicas: m.object.Replicas})
+		}
+		out[i].Count++
+		out[i].Bytes += m.object.Size
+	}
+	slices.SortFunc(out, func(a, b cluster.Fragment) int { return slices.Compare(a.Replicas, b.Replicas) })
+	return out
 }
 
 // holding gives all that lies here of an owner.
@@ -102,11 +282,9 @@ func (d *disk) holding(owner string) cluster.Holding {
 		return h
 	}
 	h.Seq = s.seq
-	if n := int64(len(s.messages)); n > 0 {
-		h.Fragments = []cluster.Fragment{{Type: typeMessage, Replicas: cluster.ReplicaSet{d.node}, Count: n, Bytes: 1000 * n}}
-	}
-	if s.profile != nil {
-		h.Cached = []cluster.CachedObject{*s.profile}
+	h.Fragments = d.fragments(s)
+	for _, c := range s.cached {
+		h.Cached = append(h.Cached, cluster.CachedObject{Object: c.object, Contents: []byte(c.contents)})
 	}
 	return h
 }
@@ -120,4 +298,29 @@ func (d *disk) scan(b cluster.Bucket) []cluster.Holding {
 		}
 	}
 	return out
+}
+
+// ids lists all objects that lie here, ordered.
+func (d *disk) ids() []cluster.ObjectID {
+	ids := make([]cluster.ObjectID, 0, len(d.objects))
+	for id := range d.objects {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, cluster.ObjectID.Compare)
+	return ids
+}
+
+// hasFragment reports whether an owner's messages with that replica set lie here.
+func (own *owned) hasFragment(set cluster.ReplicaSet) bool {
+	return own != nil && slices.ContainsFunc(own.messages, func(m *stored) bool { return m.object.Replicas.Equal(set) })
+}
+
+// recordIDs lists the objects that have a record, ordered.
+func (d *disk) recordIDs() []cluster.ObjectID {
+	ids := make([]cluster.ObjectID, 0, len(d.records))
+	for id := range d.records {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, cluster.ObjectID.Compare)
+	return ids
 }

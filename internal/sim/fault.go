@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"porcupine/internal/cluster/membership"
 )
 
 // faults throws faults at the cluster: a random one every now and then, of the classes that this
@@ -19,6 +21,7 @@ type faults struct {
 	until  int64         // none begins after this
 	joins  int           // still allowed
 	window int64         // none begins before this
+	ahead  time.Duration // the most that a clock was
 }
 
 // fault is one class: it begins a fault and gives what ends it, or nil if it could not begin now.
@@ -42,7 +45,7 @@ var classes = []fault{
 	{"jitter", (*faults).jitter},
 	{"pause", (*faults).pause},
 	{"crash", (*faults).crash},
-	{"crash at a durable write", (*faults).crashAtWrite},
+	{"crash at an effect", (*faults).crashAtEffect},
 	{"slow node", (*faults).slowNode},
 	{"clock jump", (*faults).clockJump},
 	{"join", (*faults).join},
@@ -130,7 +133,8 @@ func (f *faults) heal() {
 	f.mend = nil
 	f.w.net.loss, f.w.net.dup, f.w.net.jitter = 0, 0, 0
 	for _, n := range f.w.nodes {
-		n.slow, n.skew, n.dying = 0, 0, false
+		n.slow, n.skew, n.drift, n.dying = 0, 0, 0, 0
+		n.slowDisk, n.stalled, n.syncFails, n.full = 0, 0, false, false
 		if n.paused {
 			n.resume()
 		}
@@ -285,15 +289,16 @@ func (f *faults) restart(n *node) {
 	}
 }
 
-// crashAtWrite lets a process die between a durable write and what was to follow it.
-func (f *faults) crashAtWrite() func() {
+// crashAtEffect lets a process die between two effects: before or after something is durable,
+// before an answer, before a retirement (row 30).
+func (f *faults) crashAtEffect() func() {
 	n := f.any()
 	if n == nil {
 		return nil
 	}
-	n.dying = true
+	n.dying = 1 + f.rng.IntN(12)
 	return func() {
-		n.dying = false
+		n.dying = 0
 		f.restart(n)
 	}
 }
@@ -318,6 +323,7 @@ func (f *faults) clockJump() func() {
 		jump = -jump
 	}
 	n.skew += jump
+	f.ahead = max(f.ahead, jump)
 	return func() { n.skew -= jump }
 }
 
@@ -333,7 +339,7 @@ func (f *faults) join() func() {
 		return nil
 	}
 	for _, n := range f.w.nodes {
-		if !n.up() || n.paused || n.dying || n.slow > 0 || n.view() != sponsor.view() {
+		if !n.up() || n.paused || n.dying > 0 || n.slow > 0 || n.view() != sponsor.view() {
 			return nil
 		}
 	}
@@ -363,4 +369,54 @@ func (f *faults) leave() func() {
 		}
 		f.restart(n)
 	}
+}
+
+// survivors draws how many of the writes not yet synced a crash keeps: none, all, or some.
+func (f *faults) survivors(count int) int {
+	switch f.rng.IntN(3) {
+	case 0:
+		return 0
+	case 1:
+		return count
+	}
+	return f.rng.IntN(count + 1)
+}
+
+// refused is the end of a process that may not take part. If its hard state is not what the others
+// know, it is set aside, and the machine joins empty, as a new node.
+func (w *World) refused(n *node, why membership.Refusal) {
+	w.record("is refused: "+why.String(), n)
+	w.stats.Refusals++
+	if why == membership.RefusalTwin {
+		return
+	}
+	w.lose(n)
+}
+
+// lose takes a disk away for good. A new machine comes in its place.
+func (w *World) lose(n *node) {
+	n.gone = true
+	w.oracle.destroyed(n)
+	w.after(newMachineTime, w.replace)
+}
+
+// newMachineTime is how long it takes to put a new machine in the place of one that is lost.
+const newMachineTime = 2 * time.Second
+
+// replace adds an empty machine. It knows those that its sponsor knows.
+func (w *World) replace() {
+	var sponsor *node
+	for _, n := range w.nodes {
+		if n.up() && !n.paused && (sponsor == nil || len(n.view().Members) > len(sponsor.view().Members)) {
+			sponsor = n
+		}
+	}
+	if sponsor == nil {
+		w.after(newMachineTime, w.replace)
+		return
+	}
+	n := w.addNode()
+	n.disk.persist.Contacts = contacts(sponsor)
+	w.record(fmt.Sprintf("%v comes in place of another", n), nil)
+	n.start()
 }

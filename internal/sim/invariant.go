@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -21,6 +20,7 @@ type check struct {
 	showings int                       // of mailboxes, whole
 	told     map[telling]cluster.Epoch // S2: markers taken, for the buckets of users
 	buckets  [cluster.BucketCount]bool // those of users
+	clocks   map[cluster.NodeID]int64  // R3: the last timestamp that each node gave
 }
 
 // telling names a marker: who told whom all of which bucket.
@@ -35,6 +35,7 @@ func (c *check) init(w *World) {
 	c.highest = make(map[cluster.NodeID]cluster.Epoch)
 	c.previous = make(map[cluster.NodeID]*cluster.View)
 	c.told = make(map[telling]cluster.Epoch)
+	c.clocks = make(map[cluster.NodeID]int64)
 }
 
 // that fails the run if text is not empty. The first failure counts.
@@ -244,7 +245,7 @@ func (c *check) lookup(n *node, owner string, e *cluster.Entry) {
 	c.that("S2", c.untold(n, c.w.id.BucketOf(owner)))
 	for _, m := range v.Members {
 		x := c.w.byID[m.ID]
-		if x.up() && x.view().Epoch == v.Epoch && !x.reporter.Owes(owner) {
+		if x.up() && x.view().Epoch == v.Epoch && !x.reporter.Owes(owner) && x.open[owner] == 0 {
 			c.that("S2", covers(n, e, x, x.disk.holding(owner)))
 		}
 	}
@@ -278,36 +279,70 @@ func covers(n *node, e *cluster.Entry, x *node, h cluster.Holding) string {
 
 // refused is V1: never 550 for a user that exists.
 func (c *check) refused(n *node, u *user, begun int64) {
-	if !u.exists || u.created >= begun {
+	if !u.exists || u.created >= begun || c.w.oracle.lost[u.profile()] {
 		return
 	}
-	for _, id := range u.homes {
-		if !c.w.byID[id].gone {
-			c.that("V1", fmt.Sprintf("%v says that %s does not exist; it was created at %v on %v",
-				n, u.name, time.Duration(u.created), u.homes))
+	o := c.w.oracle.newest[u.profile()]
+	c.that("V1", fmt.Sprintf("%v says that %s does not exist; it was created at %v and lies on %v",
+		n, u.name, time.Duration(u.created), c.w.names(o.Replicas)))
+}
+
+// shown is V2: a mailbox is shown whole, as far as the nodes that hold it are members. A message
+// is expected if all members among its replicas had it on disk when the listing began; one
+// that was moved since may be missed.
+func (c *check) shown(n *node, u *user, v *cluster.View, list []listed, begun int64) {
+	c.showings++
+	if n.view() != v {
+		return
+	}
+	there := make(map[cluster.ObjectID]bool, len(list))
+	for _, m := range list {
+		there[m.object.ID] = true
+		if m.object.ID.Owner != u.name {
+			c.that("D8", fmt.Sprintf("%v shows %s of %s to %s", n, m.object.ID.ID, m.object.ID.Owner, u.name))
 		}
+	}
+	var missed []cluster.ObjectID
+	for id, m := range c.w.client.messages {
+		if m.user == u && m.acked < begun && !there[id] && !c.w.client.removed[id] && !c.w.oracle.lost[id] && c.visible(id, v, begun) {
+			missed = append(missed, id)
+		}
+	}
+	if len(missed) > 0 {
+		id := slices.MinFunc(missed, cluster.ObjectID.Compare)
+		c.that("V2", fmt.Sprintf("%v shows the mailbox of %s without %s, which lies on %v", n, u.name, id.ID,
+			c.w.names(c.w.oracle.newest[id].Replicas)))
 	}
 }
 
-// shown is V2: a mailbox is shown whole, as far as the nodes that hold it are members.
-func (c *check) shown(n *node, u *user, v *cluster.View, shown map[cluster.NodeID][]string, begun int64) {
-	c.showings++
-	ids := make([]string, 0, len(c.w.client.messages))
-	for id, m := range c.w.client.messages {
-		if m.user == u && !c.w.client.removed[id] && m.acked < begun {
-			ids = append(ids, id)
-		}
+// visible reports whether whoever lists in that view must have seen a message.
+func (c *check) visible(id cluster.ObjectID, v *cluster.View, begun int64) bool {
+	o := c.w.oracle.newest[id]
+	if o.Timestamp.Time > start.UnixNano()+begun {
+		return false // it was moved meanwhile
 	}
-	slices.SortFunc(ids, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) })
-	for _, id := range ids {
-		m := c.w.client.messages[id]
-		home := m.home
-		if !home.up() || home.view().Epoch != v.Epoch || n.view() != v {
+	any := false
+	for _, r := range o.Replicas {
+		if !v.Contains(r) {
 			continue
 		}
-		if !slices.Contains(shown[home.id], id) {
-			c.that("V2", fmt.Sprintf("%v shows the mailbox of %s without %s, which %v holds since %v",
-				n, u.name, id, home, time.Duration(m.acked)))
+		x := c.w.byID[r]
+		if !x.up() || x.view().Epoch != v.Epoch || x.disk.destroyed {
+			return false
 		}
+		s := x.disk.objects[id]
+		if s == nil || s.object.Timestamp != o.Timestamp || s.since >= begun {
+			return false
+		}
+		any = true
 	}
+	return any
+}
+
+// stamped is R3: the timestamps that a node gives grow, across its restarts too.
+func (c *check) stamped(n *node, t cluster.Timestamp) {
+	if last := c.clocks[n.id]; t.Time <= last {
+		c.that("R3", fmt.Sprintf("%v gives timestamp %v after %v", n, t.Time, last))
+	}
+	c.clocks[n.id] = t.Time
 }

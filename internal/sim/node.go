@@ -8,15 +8,18 @@ import (
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/balance"
 	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/softstate"
 	"porcupine/internal/cluster/usermap"
 )
 
 const (
-	commitTime    = 2 * time.Millisecond  // of one durable commit
 	scanTime      = 10 * time.Millisecond // a scan starts and ends within this
 	registerLimit = 4 * time.Second       // a commit waits this long for its registration
 	inboxMax      = 20_000                // packets held for a stopped process
+	collectPeriod = time.Minute           // between two rounds of collecting what is over
+	messageSize   = 1000                  // bytes
+	diskSize      = 1 << 30
 )
 
 // node is a machine: a disk that stays, and a process that comes and goes around it.
@@ -28,25 +31,41 @@ type node struct {
 	disk  *disk
 
 	// Faults that lie on the machine.
-	slow   time.Duration // more for every packet in and out
-	skew   time.Duration // of the wall clock
-	paused bool
-	dying  bool // dies right after the next thing it makes durable
-	gone   bool // left for good, or not yet joined
+	slow      time.Duration // more for every packet in and out
+	slowDisk  time.Duration // more for every fsync
+	stalled   int64         // no fsync ends before
+	syncFails bool          // the next fsync fails
+	full      bool          // the disk takes no new contents
+	skew      time.Duration // of the wall clock
+	drift     float64       // and how it grows
+	driftFrom int64
+	paused    bool
+	draining  bool
+	dying     int  // dies at the so-manieth boundary between two effects; 0: does not
+	gone      bool // left for good
 
-	life  int       // counts processes
-	inbox []*packet // came while the process was stopped
-	held  []event   // fell due while the process was stopped
+	life int     // counts processes
+	held []event // fell due while the process was stopped
 
 	// The process; core is nil when there is none.
 	core     *membership.Core
 	manager  *softstate.Manager
 	reporter *softstate.Reporter
+	log      *replication.Log
 	loads    *balance.Table
 	clock    *cluster.Clock
 	calls    map[uint64]call
 	waiters  []waiter
-	pending  int // commits
+	struck   cluster.ReplicaSet
+	together int64 // wall time since when no known node has been away; 0: one is
+	reserved int64 // timestamps up to it may be given
+	queue    []op  // for the next group
+	syncing  bool
+	pending  int            // commits
+	open     map[string]int // owners with commits of which the reporter has not heard
+	retiring map[cluster.NodeID][]cluster.Retirement
+	locks    map[string]bool // names whose profile is being changed
+	upkeep   upkeep
 	leaving  bool
 	next     time.Time // when the membership core wants a tick
 	wake     int64     // the earliest wake scheduled
@@ -54,9 +73,9 @@ type node struct {
 
 // waiter is a commit that waits for its registration.
 type waiter struct {
-	owner string
-	until int64
-	then  func(error)
+	owners []string
+	until  int64
+	then   func(late []string)
 }
 
 func (n *node) String() string { return fmt.Sprintf("n%d", n.index) }
@@ -72,7 +91,9 @@ func (n *node) view() *cluster.View {
 }
 
 // wall reads the node's wall clock.
-func (n *node) wall() time.Time { return n.w.time().Add(n.skew) }
+func (n *node) wall() time.Time {
+	return n.w.time().Add(n.skew + time.Duration(n.drift*float64(n.w.now-n.driftFrom)))
+}
 
 // after runs do in this process after a while, unless it is dead by then.
 func (n *node) after(d time.Duration, do func()) {
@@ -85,10 +106,13 @@ func (n *node) start() {
 	n.life++
 	n.calls = make(map[uint64]call)
 	n.loads = balance.NewTable()
-	n.clock = cluster.NewClock(n.id, n.disk.lastTime)
+	n.clock = cluster.NewClock(n.id, n.disk.clock)
+	n.reserved = n.disk.clock
+	n.queue, n.syncing, n.open, n.retiring = nil, false, make(map[string]int), nil
+	n.locks, n.together = make(map[string]bool), 0
 	n.manager = softstate.NewManager(n.id, w.id)
 	n.reporter = softstate.NewReporter(n.id, w.id)
-	n.waiters, n.pending, n.leaving, n.dying = nil, 0, false, false
+	n.waiters, n.pending, n.leaving, n.dying = nil, 0, false, 0
 	n.wake = 0
 	cfg := w.opt.timing.config()
 	cfg.Self, cfg.Assign = n.endpoint(), usermap.Assign
@@ -97,17 +121,40 @@ func (n *node) start() {
 		panic(fmt.Sprintf("start %v: %v", n, err)) // invariant: the configuration is ours, and valid
 	}
 	n.core = core
-	n.disk.started = true
+	n.log = replication.NewLog(n.id, core.Struck())
+	n.struck = cluster.NewReplicaSet(core.Struck()...)
 	w.record("start", n)
+	for _, id := range n.disk.recordIDs() {
+		n.log.Load(*n.disk.records[id], w.time())
+	}
 	n.obey(out)
 	for _, peer := range w.nodes {
 		if n.up() && peer != n && !peer.gone && peer.index < w.opt.seeds() {
 			n.obey(n.core.AddPeer(w.time(), peer.addr()))
 		}
 	}
+	if !n.up() {
+		return
+	}
 	n.tellSole()
+	n.collect()
+	n.upkeep = upkeep{}
+	n.keepUp()
 	n.schedule()
 	w.client.burst(n)
+}
+
+// collect drops what is over, now and then.
+func (n *node) collect() {
+	now := n.wall().UnixNano()
+	switch away := len(n.core.Absent(n.w.time())) > 0; {
+	case away:
+		n.together = 0
+	case n.together == 0:
+		n.together = now
+	}
+	n.disk.collect(now, n.together, n.w.grace)
+	n.after(collectPeriod, n.collect)
 }
 
 // crash ends the process. The disk stays.
@@ -117,8 +164,13 @@ func (n *node) crash() {
 	}
 	n.w.record("crash", n)
 	n.life++
-	n.core, n.manager, n.reporter, n.calls = nil, nil, nil, nil
-	n.waiters, n.inbox, n.held, n.paused = nil, nil, nil, false
+	if lost := len(n.disk.log); lost > 0 {
+		keep := n.w.faults.survivors(lost)
+		n.w.stats.Unsynced += int64(lost - keep)
+		n.disk.crash(keep, func(c change) { n.w.oracle.durable(n, c) })
+	}
+	n.core, n.manager, n.reporter, n.calls, n.log = nil, nil, nil, nil, nil
+	n.waiters, n.held, n.paused = nil, nil, false
 }
 
 // obey carries out what the membership core wants, in the order it asks for.
@@ -128,9 +180,11 @@ func (n *node) obey(out membership.Output) {
 	}
 	w := n.w
 	if out.Persist != nil {
+		if n.boundary("before membership is durable") {
+			return
+		}
 		n.disk.persist = *out.Persist
-		if n.dying {
-			n.crash()
+		if n.boundary("after membership is durable") {
 			return
 		}
 	}
@@ -159,9 +213,24 @@ func (n *node) obey(out membership.Output) {
 		}
 	}
 	n.next = out.Next
+	if out.Persist != nil && n.up() {
+		n.strike()
+	}
 	if out.Left {
 		n.crash()
+		if out.Refused != membership.RefusalNone {
+			w.refused(n, out.Refused)
+		}
 	}
+}
+
+// strike takes nodes that were removed for good out of the log.
+func (n *node) strike() {
+	now := cluster.NewReplicaSet(n.core.Struck()...)
+	for _, id := range now.Without(n.struck) {
+		n.replicate(n.log.Strike(id, n.w.time()))
+	}
+	n.struck = now
 }
 
 // install makes a view current, in the manager BEFORE the reporter.
@@ -174,6 +243,9 @@ func (n *node) install(v *cluster.View) {
 	n.loads.Retain(v.IDs())
 	w.check.installed(n, v, done, before)
 	n.report(out)
+	if n.up() {
+		n.replicate(n.log.Install(v.IDs(), w.time()))
+	}
 }
 
 // report carries out what the reporter wants.
@@ -199,38 +271,51 @@ func (n *node) report(out softstate.Output) {
 	n.settle()
 }
 
+// register tells the managers of owners whose holdings a commit has changed; then is called when
+// they have heard, or with those that have not in time. The reporter goes on for them.
+func (n *node) register(owners []string, then func(late []string)) {
+	if len(owners) == 0 {
+		then(nil)
+		return
+	}
+	n.tellSole() // BEFORE a commit is acknowledged that makes this node the only one
+	for _, owner := range owners {
+		if !n.up() {
+			return
+		}
+		if n.open[owner]--; n.open[owner] == 0 {
+			delete(n.open, owner)
+		}
+		n.report(n.reporter.Register(n.disk.holding(owner), n.w.time()))
+	}
+	if !n.up() {
+		return
+	}
+	n.waiters = append(n.waiters, waiter{owners, n.w.now + int64(registerLimit), then})
+	n.settle()
+	n.after(registerLimit, n.settle)
+}
+
 // settle answers the commits whose registration is through, or overdue.
 func (n *node) settle() {
 	for i := 0; i < len(n.waiters); {
 		wt := n.waiters[i]
-		var err error
-		switch {
-		case !n.reporter.Owes(wt.owner):
-		case n.w.now >= wt.until:
-			err = cluster.Errorf(cluster.KindUnavailable, "store", "manager does not answer")
-		default:
+		var late []string
+		for _, owner := range wt.owners {
+			if n.reporter.Owes(owner) {
+				late = append(late, owner)
+			}
+		}
+		if len(late) > 0 && n.w.now < wt.until {
 			i++
 			continue
 		}
 		n.waiters = append(n.waiters[:i], n.waiters[i+1:]...)
-		wt.then(err)
-	}
-}
-
-// commit makes a change durable and registers it if it must be announced; then is called when
-// the manager has heard of it.
-func (n *node) commit(owner string, change func() bool, then func(error)) {
-	n.pending++
-	n.after(commitTime+n.slow, func() {
-		n.pending--
-		if change() {
-			n.report(n.reporter.Register(n.disk.holding(owner), n.w.time()))
+		wt.then(late)
+		if !n.up() {
+			return
 		}
-		n.waiters = append(n.waiters, waiter{owner, n.w.now + int64(registerLimit), then})
-		n.settle()
-		n.after(registerLimit, n.settle)
-		n.tellSole()
-	})
+	}
 }
 
 // tellSole tells the membership core whether this node has the only copy of a profile.
@@ -267,6 +352,9 @@ func (n *node) tick() {
 	if due(n.manager.Deadline(), now) {
 		n.manager.Tick(now)
 	}
+	if n.up() && due(n.log.Deadline(), now) {
+		n.replicate(n.log.Tick(now))
+	}
 }
 
 func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
@@ -277,7 +365,7 @@ func (n *node) schedule() {
 		return
 	}
 	at := n.next
-	for _, d := range [...]time.Time{n.reporter.Deadline(), n.manager.Deadline()} {
+	for _, d := range [...]time.Time{n.reporter.Deadline(), n.manager.Deadline(), n.log.Deadline()} {
 		if !d.IsZero() && (at.IsZero() || d.Before(at)) {
 			at = d
 		}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/softstate"
 )
 
@@ -14,33 +15,47 @@ const (
 	methodPush    method = iota + 1
 	methodLookup         // what do you know of owner, whose manager you are
 	methodConfirm        // are you in this epoch still
-	methodStore          // store a message
-	methodProfile        // store a profile or its tombstone
+	methodApply          // apply updates; without contents: an offer, or deletions
+	methodRetire         // drop records
 	methodList           // list the messages of owner
-	methodDelete         // delete messages of owner
+	methodRead           // give the contents of one message
+	methodChange         // change the profile of owner, whose manager you are
 )
 
-// callTimeout is how long a caller waits.
-const callTimeout = 2 * time.Second
+// callTimeout is how long a caller waits; a change at a manager takes several calls.
+const (
+	callTimeout   = 2 * time.Second
+	changeTimeout = 12 * time.Second
+)
 
 // request is a call. Requests and answers are immutable once sent: they may arrive twice.
 type request struct {
-	id      uint64
-	method  method
-	epoch   cluster.Epoch
-	owner   string
-	push    *softstate.Push
-	ids     []string // of messages
-	profile cluster.CachedObject
+	id     uint64
+	method method
+	epoch  cluster.Epoch
+	clock  cluster.Timestamp // the caller's, when it was sent
+	owner  string
+	push   *softstate.Push
+
+	updates     []*cluster.Update
+	contents    string
+	has         bool // contents came
+	retirements []cluster.Retirement
+
+	object cluster.ObjectID
+	profileChange
 }
 
 // answer is an answer to a call.
 type answer struct {
-	id    uint64
-	err   error
-	entry cluster.Entry
-	ids   []string
-	load  cluster.Load
+	id       uint64
+	err      error
+	clock    cluster.Timestamp
+	entry    cluster.Entry
+	replies  []replication.Reply
+	objects  []cluster.Object
+	contents string
+	load     cluster.Load
 }
 
 // call is a call under way at its caller.
@@ -53,15 +68,15 @@ type call struct {
 // or with KindUnavailable after callTimeout. It is not called if the caller dies first.
 func (n *node) call(to cluster.NodeID, r *request, then func(*answer)) {
 	w := n.w
-	w.calls++
-	r.id, r.epoch = w.calls, n.core.View().Epoch
 	target := w.byID[to]
+	n.post(target, r)
 	n.calls[r.id] = call{target, then}
-	p := w.net.packet()
-	p.from, p.to, p.request = n, target, r
-	w.send(p)
 	id := r.id
-	n.after(callTimeout, func() {
+	timeout := callTimeout
+	if r.method == methodChange {
+		timeout = changeTimeout
+	}
+	n.after(timeout, func() {
 		c, ok := n.calls[id]
 		if !ok {
 			return
@@ -74,6 +89,18 @@ func (n *node) call(to cluster.NodeID, r *request, then func(*answer)) {
 	})
 }
 
+// tell sends a request that has no answer.
+func (n *node) tell(to cluster.NodeID, r *request) { n.post(n.w.byID[to], r) }
+
+func (n *node) post(target *node, r *request) {
+	w := n.w
+	w.calls++
+	r.id, r.epoch, r.clock = w.calls, n.core.View().Epoch, n.clock.Now(n.wall())
+	p := w.net.packet()
+	p.from, p.to, p.request = n, target, r
+	w.send(p)
+}
+
 // answered hands an answer to the call it belongs to.
 func (n *node) answered(from *node, a *answer) {
 	c, ok := n.calls[a.id]
@@ -82,20 +109,51 @@ func (n *node) answered(from *node, a *answer) {
 	}
 	delete(n.calls, a.id)
 	n.loads.Observe(from.id, a.load, n.w.time())
+	n.seesClock(a.clock)
 	c.then(a)
+}
+
+// seesClock moves the clock past that of another node, unless it is too far ahead: then only
+// updates stamped with it are refused.
+func (n *node) seesClock(t cluster.Timestamp) {
+	if err := n.clock.Observe(t, n.wall()); err != nil {
+		n.w.stats.Skewed++
+	}
 }
 
 // reply sends the answer to a request.
 func (n *node) reply(to *node, id uint64, a *answer) {
+	if n.boundary("before an answer") {
+		return
+	}
 	a.id = id
-	a.load = cluster.Load{Pending: n.pending, Commit: commitTime + n.slow}
+	a.clock = n.clock.Now(n.wall())
+	a.load = n.load()
 	p := n.w.net.packet()
 	p.from, p.to, p.answer = n, to, a
 	n.w.send(p)
 }
 
-// fence refuses a request of another epoch (M4).
+// load is what travels with every answer.
+func (n *node) load() cluster.Load {
+	return cluster.Load{
+		Pending:  n.pending,
+		Commit:   commitTime + n.slow + n.slowDisk,
+		DiskFull: n.full,
+		DiskFree: diskSize - int64(len(n.disk.objects))*messageSize,
+		Draining: n.leaving || n.draining,
+		Objects:  int64(len(n.disk.objects)),
+		Sole:     n.disk.sole > 0,
+	}
+}
+
+// fence refuses a request of another epoch (M4), and one that was sent so long ago that what it
+// would have met may be forgotten (R5).
 func (n *node) fence(r *request) error {
+	if age := n.wall().UnixNano() - r.clock.Time; age > int64(cluster.LateWindow-cluster.ClockSkewMax) {
+		n.w.stats.Late++
+		return cluster.Errorf(cluster.KindUnavailable, "serve", "sent %v ago", time.Duration(age))
+	}
 	switch c := r.epoch.Compare(n.core.View().Epoch); {
 	case c < 0:
 		return cluster.Errorf(cluster.KindStale, "serve", "stale epoch")
@@ -107,6 +165,7 @@ func (n *node) fence(r *request) error {
 
 // serve executes a request.
 func (n *node) serve(from *node, r *request) {
+	n.seesClock(r.clock)
 	if r.method == methodPush { // has its own fence, in the core
 		err := n.manager.Receive(r.push, n.w.time())
 		n.w.check.acceptedPush(n, r.push, err)
@@ -114,73 +173,90 @@ func (n *node) serve(from *node, r *request) {
 		return
 	}
 	if err := n.fence(r); err != nil {
-		n.reply(from, r.id, &answer{err: err})
+		if r.method != methodRetire {
+			n.reply(from, r.id, &answer{err: err})
+		}
 		return
 	}
 	switch r.method {
 	case methodConfirm:
 		n.reply(from, r.id, &answer{})
 	case methodLookup:
-		n.serveLookup(from, r)
-	case methodStore:
-		n.commit(r.owner, func() bool { return n.disk.putMessage(r.owner, r.ids[0]) }, func(err error) {
-			n.reply(from, r.id, &answer{err: err})
-		})
-	case methodProfile:
-		n.serveProfile(from, r)
+		n.serveLookup(r.owner, func(e cluster.Entry, err error) { n.reply(from, r.id, &answer{entry: e, err: err}) })
+	case methodApply:
+		n.serveApply(from, r)
+	case methodRetire:
+		n.retired(r.retirements)
 	case methodList:
-		var ids []string
-		if s, ok := n.disk.owners[r.owner]; ok {
-			ids = append(ids, s.messages...)
-		}
-		n.reply(from, r.id, &answer{ids: ids})
-	case methodDelete:
-		n.commit(r.owner, func() bool { return n.disk.deleteMessages(r.owner, r.ids) }, func(err error) {
-			n.reply(from, r.id, &answer{err: err})
-		})
+		n.serveList(from, r)
+	case methodRead:
+		n.serveRead(from, r)
+	case methodChange:
+		n.serveChange(r, func(a *answer) { n.reply(from, r.id, a) })
 	}
 }
 
-// serveProfile stores a profile. It is refused if what the disk has is newer.
-func (n *node) serveProfile(from *node, r *request) {
-	if err := n.clock.Observe(r.profile.Object.Timestamp, n.wall()); err != nil {
-		n.reply(from, r.id, &answer{err: err})
-		return
+func (n *node) serveApply(from *node, r *request) {
+	items := make([]item, len(r.updates))
+	for i, u := range r.updates {
+		items[i] = item{update: u, contents: r.contents, has: r.has || u.Object.Deleted}
 	}
-	applied := false
-	n.commit(r.owner, func() bool {
-		applied = n.disk.putProfile(r.profile)
-		return applied
-	}, func(err error) {
-		if err == nil && !applied {
-			err = cluster.Errorf(cluster.KindExists, "store profile", "there is a newer one")
+	n.accept(items, func(items []item) {
+		replies := make([]replication.Reply, len(items))
+		for i := range items {
+			replies[i] = items[i].reply
 		}
-		n.reply(from, r.id, &answer{err: err})
+		n.reply(from, r.id, &answer{replies: replies})
 	})
+}
+
+func (n *node) serveList(from *node, r *request) {
+	var list []cluster.Object
+	if own, ok := n.disk.owners[r.owner]; ok {
+		for _, m := range own.messages {
+			list = append(list, m.object)
+		}
+	}
+	n.reply(from, r.id, &answer{objects: list})
+}
+
+// serveRead gives contents, if they match their sum (D5).
+func (n *node) serveRead(from *node, r *request) {
+	switch m := n.disk.objects[r.object]; {
+	case m == nil:
+		n.reply(from, r.id, &answer{err: cluster.Errorf(cluster.KindNotFound, "read", "not here")})
+	case m.damaged:
+		n.heal(m)
+		n.reply(from, r.id, &answer{err: cluster.Errorf(cluster.KindCorrupt, "read", "contents do not match their sum")})
+	default:
+		n.reply(from, r.id, &answer{contents: m.contents, objects: []cluster.Object{m.object}})
+	}
 }
 
 // serveLookup answers from soft state. "There is no profile" is confirmed by every member
 // before it is given as final.
-func (n *node) serveLookup(from *node, r *request) {
-	e, err := n.manager.Lookup(r.owner)
+func (n *node) serveLookup(owner string, then func(cluster.Entry, error)) {
+	e, err := n.manager.Lookup(owner)
 	if err != nil {
-		n.reply(from, r.id, &answer{err: err})
+		then(e, cluster.Errorf(cluster.KindStale, "look up", "%w", err))
 		return
 	}
-	n.w.check.lookup(n, r.owner, &e)
+	n.w.check.lookup(n, owner, &e)
 	if _, ok := e.Find(typeProfile, profileID); ok || e.Knowledge != cluster.Conclusive {
-		n.reply(from, r.id, &answer{entry: e})
+		then(e, nil)
 		return
 	}
-	waiting, failed := 0, false
+	waiting, failed, epoch := 0, false, n.view().Epoch
 	finish := func() {
 		if waiting > 0 {
 			return
 		}
-		if failed {
-			e.Knowledge = cluster.Complete
+		// Asked again: what was written before the confirmation was told before it.
+		again, err := n.manager.Lookup(owner)
+		if failed || n.view().Epoch != epoch {
+			again.Knowledge = min(again.Knowledge, cluster.Complete)
 		}
-		n.reply(from, r.id, &answer{entry: e})
+		then(again, err)
 	}
 	for _, m := range n.core.View().Members {
 		if m.ID == n.id {

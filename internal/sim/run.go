@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -122,6 +123,7 @@ func (n *node) endpoint() cluster.Endpoint {
 
 // heal is the second phase: no faults, and the cluster must converge.
 func (w *World) heal() {
+	w.healing = true
 	w.faults.heal()
 	begun := w.now
 	for w.now < begun+int64(settleMax) && w.check.failure == nil {
@@ -138,9 +140,30 @@ func (w *World) heal() {
 		w.check.that("M5", fmt.Sprintf("%d more epochs in a cluster at rest", w.stats.Epochs-epochs))
 	}
 	w.check.that("M6", w.overlapping())
+	w.await("R4", drainMax, w.undrained)
+	w.await("R6", repairMax, w.thin)
+	w.await("R7", repairMax, w.scattered)
+	w.await("R4", drainMax, w.undrained)
 	w.check.that("S1", w.softStateDiffers())
-	w.check.that("D1", w.mailLost())
+	w.check.that(w.diverging())
+	w.check.that("D4", w.changesLost())
 	w.listAll()
+}
+
+// Limits of the second phase for hard state.
+const (
+	drainMax  = 3 * time.Minute // RetryMax of the log, and the way
+	repairMax = 5 * time.Minute // a few turns of the holders of an object
+)
+
+// await gives the cluster time to do what is still to be done. Clocks that were wrong need as long
+// as they were ahead.
+func (w *World) await(invariant string, limit time.Duration, undone func() string) {
+	end := w.now + int64(limit+w.faults.ahead)
+	for w.now < end && w.check.failure == nil && undone() != "" {
+		w.run(time.Duration(w.now) + settleStep)
+	}
+	w.check.that(invariant, undone())
 }
 
 // unsettled is M5 and the liveness half of S2: it says what is not at rest yet among the nodes
@@ -203,14 +226,14 @@ func (w *World) softStateDiffers() string {
 			return fmt.Sprintf("%v on %s: %v, %v", manager, u.name, e.Knowledge, err)
 		}
 		var newest *cluster.CachedObject
-		var holders []cluster.NodeID
+		var holders []string
 		for _, n := range w.nodes {
 			if !v.Contains(n.id) {
 				continue
 			}
 			h := n.disk.holding(u.name)
-			if len(h.Fragments) > 0 {
-				holders = append(holders, n.id)
+			for _, f := range h.Fragments {
+				holders = append(holders, n.id.String()+f.Replicas.String())
 			}
 			for i := range h.Cached {
 				if newest == nil || newest.Object.Timestamp.Compare(h.Cached[i].Object.Timestamp) < 0 {
@@ -218,9 +241,11 @@ func (w *World) softStateDiffers() string {
 				}
 			}
 		}
-		var told []cluster.NodeID
+		var told []string
 		for _, f := range e.Fragments {
-			told = append(told, f.Holders...)
+			for _, h := range f.Holders {
+				told = append(told, h.String()+f.Replicas.String())
+			}
 		}
 		slices.Sort(holders)
 		slices.Sort(told)
@@ -243,32 +268,56 @@ func (w *World) firstView() *cluster.View {
 	return nil
 }
 
-// mailLost is D1, with one copy of a message: what was acknowledged lies on its disk.
-func (w *World) mailLost() string {
-	for i := 1; i <= w.client.number; i++ {
-		m := w.client.messages[fmt.Sprintf("m%d", i)]
-		if m == nil || w.client.removed[m.id] {
-			continue
+// changesLost is D4: the profile that is there at the end is not older than what a client was
+// promised, and it is one that a client asked for.
+func (w *World) changesLost() string {
+	for _, u := range w.client.users {
+		id := u.profile()
+		o, any := w.oracle.newest[id]
+		if p, ok := w.oracle.acked[id]; ok && o.Timestamp.Compare(p.ts) < 0 {
+			return fmt.Sprintf("the profile of %s is of %v, but a change of %v was promised", u.name, o.Timestamp, p.ts)
 		}
-		s := m.home.disk.owners[m.user.name]
-		if s == nil || !slices.Contains(s.messages, m.id) {
-			return fmt.Sprintf("%s for %s is not on %v", m.id, m.user.name, m.home)
+		if u.exists && (!any || o.Deleted) && !w.oracle.lost[id] {
+			return fmt.Sprintf("the profile of %s is gone", u.name)
 		}
 	}
 	return ""
 }
 
-// listAll is D9: every acknowledged message can be seen from any node. check.shown compares.
+// listAll is D1, D6, D8 and D9: every mailbox is listed, at one node or another, and the ledger
+// compares. check.shown compares too, with the disks.
 func (w *World) listAll() {
+	mailboxes := make(map[string][]string)
 	for i, u := range w.client.users {
 		n := w.nodes[i%len(w.nodes)]
-		if n.up() && u.exists && w.check.failure == nil {
-			done := w.check.showings
-			w.client.retrieve(n, u, false)
-			w.run(time.Duration(w.now) + time.Second)
-			if w.check.showings == done && w.check.failure == nil {
-				w.check.that("D9", fmt.Sprintf("%v does not show the mailbox of %s in a cluster at rest", n, u.name))
-			}
+		if !n.up() || !u.exists || w.oracle.lost[u.profile()] || w.check.failure != nil {
+			continue
 		}
+		w.client.retrieve(n, u, false, func(list []listed) {
+			ids := []string{}
+			for _, m := range list {
+				ids = append(ids, m.object.ID.ID)
+			}
+			mailboxes[u.name] = ids
+		})
+		w.run(time.Duration(w.now) + time.Second)
+		if mailboxes[u.name] == nil {
+			w.check.that("D9", fmt.Sprintf("%v does not show the mailbox of %s in a cluster at rest", n, u.name))
+		}
+	}
+	if w.check.failure != nil {
+		return
+	}
+	lost := make(map[string]bool)
+	for id := range w.oracle.lost {
+		tag, _, _ := strings.Cut(id.ID, ".")
+		lost[tag] = true
+		if id.Type == typeMessage {
+			w.stats.Lost++
+		}
+	}
+	for _, text := range w.client.ledger.Check(mailboxes, func(tag string) bool { return lost[tag] }) {
+		invariant, story, _ := strings.Cut(text, ": ")
+		w.check.that(invariant, story+" (found by the ledger)")
 	}
 }

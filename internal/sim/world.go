@@ -29,9 +29,18 @@ type World struct {
 	faults faults
 	client clients
 	check  check
+	oracle oracle
 	trace  trace
 	stats  Stats
+	second int64
 	burst  int // events in this second
+
+	copies      int // replicas wanted of a message
+	copiesMin   int // replicas that suffice when there are no others
+	spread      int
+	grace       time.Duration
+	repairAfter time.Duration // see placement.World
+	healing     bool          // the second phase
 }
 
 // stormMax is how many events a node may cause in one second.
@@ -82,6 +91,19 @@ type Stats struct {
 	Ops        [opKinds]int64 // by clients
 	Acked      int64          // messages
 	Refused    int64          // users refused for good
+	Reads      int64          // of messages
+	Removed    int64          // messages, acknowledged
+	Changes    int64          // of profiles, acknowledged
+	Offers     int64          // of update records
+	Offered    int64          // update records in them
+	Refusals   int64          // processes that were refused for good
+	Moves      int64          // of objects, for repair and balance
+	Healed     int64          // damaged copies brought in order
+	Skewed     int64          // stamps too far in the future
+	Late       int64          // requests too old to be executed
+	Boundaries int64          // crashes between two effects
+	Unsynced   int64          // writes lost in crashes
+	Lost       int64          // messages whose last disk was destroyed
 	Simulated  time.Duration
 	Default    time.Duration // of it with the periods of production
 	Converged  time.Duration // after the heal
@@ -97,6 +119,19 @@ func (s *Stats) add(o *Stats) {
 	s.Faults += o.Faults
 	s.Acked += o.Acked
 	s.Refused += o.Refused
+	s.Reads += o.Reads
+	s.Removed += o.Removed
+	s.Changes += o.Changes
+	s.Offers += o.Offers
+	s.Offered += o.Offered
+	s.Refusals += o.Refusals
+	s.Moves += o.Moves
+	s.Healed += o.Healed
+	s.Skewed += o.Skewed
+	s.Late += o.Late
+	s.Boundaries += o.Boundaries
+	s.Unsynced += o.Unsynced
+	s.Lost += o.Lost
 	s.Simulated += o.Simulated
 	s.Default += o.Default
 	s.Converged = max(s.Converged, o.Converged)
@@ -106,8 +141,8 @@ func (s *Stats) add(o *Stats) {
 }
 
 func (s *Stats) String() string {
-	return fmt.Sprintf("%.1f h simulated (%.1f with the periods of production), %d events, %d messages (%d of membership), %d pushes, %d epochs, %d faults, operations %v, %d acknowledged, %d refused for good, slowest to converge %v",
-		s.Simulated.Hours(), s.Default.Hours(), s.Events, s.Messages, s.Membership, s.Pushes, s.Epochs, s.Faults, s.Ops, s.Acked, s.Refused, s.Converged)
+	return fmt.Sprintf("%.1f h simulated (%.1f with the periods of production), %d events, %d messages (%d of membership), %d pushes, %d epochs, %d faults, operations %v, %d messages accepted, %d read, %d deleted, %d profiles changed, %d refused for good, %d offers, %d crashes between effects, %d un-synced writes lost, %d messages lost with all their disks, slowest to converge %v",
+		s.Simulated.Hours(), s.Default.Hours(), s.Events, s.Messages, s.Membership, s.Pushes, s.Epochs, s.Faults, s.Ops, s.Acked, s.Reads, s.Removed, s.Changes, s.Refused, s.Offers, s.Boundaries, s.Unsynced, s.Lost, s.Converged)
 }
 
 // Result is the outcome of a run.
@@ -146,6 +181,9 @@ func newWorld(opt Options) *World {
 	w := &World{opt: opt, given: opt.Break, byID: make(map[cluster.NodeID]*node), byAddr: make(map[string]*node)}
 	w.trace.hash = opt.Seed
 	w.check.init(w)
+	w.oracle.init(w)
+	w.copies, w.copiesMin, w.spread, w.grace = 2, 1, 2, 7*24*time.Hour
+	w.repairAfter = 30 * time.Second
 	w.faults.w, w.faults.rng = w, w.stream("faults")
 	w.net.rng = w.stream("network")
 	w.net.latency = 200 * time.Microsecond
@@ -191,8 +229,8 @@ func (w *World) run(until time.Duration) {
 			break
 		}
 		e := w.queue.pop()
-		if e.at/int64(time.Second) != w.now/int64(time.Second) {
-			w.burst = 0
+		if s := e.at / int64(time.Second); s != w.second {
+			w.second, w.burst = s, 0
 		}
 		w.now = e.at
 		w.stats.Events++

@@ -1,0 +1,299 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
+)
+
+// oracle sees all disks at once. It knows what is durable where, and so what the cluster owes its
+// clients, however the nodes may fail.
+type oracle struct {
+	w      *World
+	newest map[cluster.ObjectID]cluster.Object // of all updates durable on a disk that is not lost
+	acked  map[cluster.ObjectID]promise
+	lost   map[cluster.ObjectID]bool // all that had it are destroyed: nothing is owed
+}
+
+// promise is what a client was told of an object: a version, and who had it on disk then, or
+// later, when it had been copied to others.
+type promise struct {
+	ts      cluster.Timestamp
+	keepers cluster.ReplicaSet
+}
+
+func (o *oracle) init(w *World) {
+	o.w = w
+	o.newest = make(map[cluster.ObjectID]cluster.Object)
+	o.acked = make(map[cluster.ObjectID]promise)
+	o.lost = make(map[cluster.ObjectID]bool)
+}
+
+// begun is called when an initiator sends an update.
+func (o *oracle) begun(n *node, u *cluster.Update, contents string) {
+	if u.Object.ID.Type == typeProfile {
+		o.w.client.profileWrite(n, u, contents)
+	}
+}
+
+// durable is called when a change on a disk has become durable.
+func (o *oracle) durable(n *node, c change) {
+	before := newest(replication.State{Object: objectOf(c.object), Record: c.record})
+	now := cluster.Object{ID: c.id}
+	switch {
+	case c.newObject != nil:
+		now = c.newObject.object
+	case c.newRecord != nil:
+		now.Timestamp, now.Replicas, now.Deleted = c.newRecord.Timestamp, c.newRecord.Replicas, c.newRecord.Deleted
+	default:
+		return
+	}
+	if now.Timestamp.Compare(before) < 0 {
+		o.w.check.that("R2", fmt.Sprintf("%v overwrites %v of %s, of %v, with that of %v", n, c.id.ID, c.id.Owner, before, now.Timestamp))
+	}
+	if o.newest[c.id].Timestamp.Compare(now.Timestamp) < 0 {
+		o.newest[c.id] = now
+	}
+	if p, ok := o.acked[c.id]; ok && p.ts.Compare(now.Timestamp) <= 0 && o.everywhere(now) {
+		o.acked[c.id] = promise{now.Timestamp, now.Replicas}
+	}
+}
+
+func objectOf(s *stored) *cluster.Object {
+	if s == nil {
+		return nil
+	}
+	return &s.object
+}
+
+// everywhere reports whether all of an object's replica set have this version or a newer one.
+func (o *oracle) everywhere(x cluster.Object) bool {
+	for _, id := range x.Replicas {
+		if !o.has(id, x.ID, x.Timestamp) {
+			return false
+		}
+	}
+	return len(x.Replicas) > 0
+}
+
+// has reports whether a node has that version of an object or a newer one on its disk, durable and
+// undamaged.
+func (o *oracle) has(node cluster.NodeID, id cluster.ObjectID, ts cluster.Timestamp) bool {
+	n := o.w.byID[node]
+	if n == nil || n.disk.destroyed {
+		return false
+	}
+	if s := n.disk.objects[id]; s != nil && s.object.Timestamp.Compare(ts) >= 0 {
+		return !s.damaged && n.disk.isDurable(s)
+	}
+	r := n.disk.records[id]
+	return r != nil && r.Timestamp.Compare(ts) >= 0
+}
+
+// promised is D2 (D4 for other changes than deliveries): when a client is told that an update is
+// durable on some nodes, it is.
+func (o *oracle) promised(invariant string, n *node, id cluster.ObjectID, ts cluster.Timestamp, on cluster.ReplicaSet) {
+	for _, x := range on {
+		if m := o.w.byID[x]; m != nil && !m.disk.destroyed && !o.has(x, id, ts) && o.newest[id].Timestamp.Compare(ts) <= 0 {
+			o.w.check.that(invariant, fmt.Sprintf("%v promises %s of %s at %v on %v, but %v has not made it durable", n, id.ID, id.Owner, ts, on, m))
+		}
+	}
+	if p := o.acked[id]; p.ts.Compare(ts) < 0 {
+		o.acked[id] = promise{ts, on}
+		delete(o.lost, id)
+	}
+}
+
+// keep notes who has a deletion on disk that a client was told of.
+func (o *oracle) keep(id cluster.ObjectID, ts cluster.Timestamp) {
+	var keepers []cluster.NodeID
+	for _, n := range o.w.nodes {
+		if o.has(n.id, id, ts) {
+			keepers = append(keepers, n.id)
+		}
+	}
+	if len(keepers) == 0 && o.newest[id].Timestamp.Compare(ts) < 0 {
+		o.w.check.that("D4", fmt.Sprintf("the deletion of %s of %s at %v was promised and is on no disk", id.ID, id.Owner, ts))
+	}
+	o.acked[id] = promise{ts, cluster.NewReplicaSet(keepers...)}
+}
+
+// destroyed is called when a disk is lost for good. What was promised must survive on another one,
+// unless all that had it when it was promised are lost (D1, D4).
+func (o *oracle) destroyed(n *node) {
+	ids := n.disk.ids()
+	for id := range n.disk.records {
+		if n.disk.objects[id] == nil {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, cluster.ObjectID.Compare)
+	n.disk.destroyed = true
+	for _, id := range ids {
+		o.forget(id, n)
+	}
+}
+
+// forget finds what is still owed of an object after a copy of it was lost at n.
+func (o *oracle) forget(id cluster.ObjectID, n *node) {
+	rest, any := cluster.Object{ID: id}, false
+	for _, x := range o.w.nodes {
+		if x.disk.destroyed {
+			continue
+		}
+		if s := x.disk.objects[id]; s != nil && !s.damaged && x.disk.isDurable(s) {
+			any = true
+			if rest.Timestamp.Compare(s.object.Timestamp) < 0 {
+				rest = s.object
+			}
+		}
+		if r := x.disk.records[id]; r != nil && rest.Timestamp.Compare(r.Timestamp) < 0 {
+			any = true
+			rest.Timestamp, rest.Replicas, rest.Deleted = r.Timestamp, r.Replicas, r.Deleted
+		}
+	}
+	if o.newest[id].Timestamp.Compare(rest.Timestamp) <= 0 {
+		return
+	}
+	if o.newest[id].Deleted && !any {
+		return // complete: nothing can come back
+	}
+	p, ok := o.acked[id]
+	if ok && rest.Timestamp.Compare(p.ts) < 0 {
+		for _, k := range p.keepers {
+			if x := o.w.byID[k]; x == nil || x.disk.destroyed {
+				continue
+			}
+			if x := o.w.byID[k]; x.disk.objects[id] != nil && x.disk.objects[id].damaged {
+				continue
+			}
+			o.w.check.that("D1", fmt.Sprintf("the last copy of %s of %s at %v is lost with %v; it was durable on %v, of which not all are lost",
+				id.ID, id.Owner, p.ts, n, p.keepers))
+		}
+		o.lost[id] = true
+		delete(o.acked, id)
+	}
+	o.newest[id] = rest
+	if !any {
+		delete(o.newest, id)
+	}
+}
+
+// diverging is R1 and R2: every replica of every object has the newest of its updates, and nobody
+// else has a copy. It is R5 too: an object deleted without trace is nowhere.
+func (w *World) diverging() (invariant, text string) {
+	for _, n := range w.nodes {
+		if n.disk.destroyed {
+			continue
+		}
+		for _, id := range n.disk.ids() {
+			s, want := n.disk.objects[id], w.oracle.newest[id]
+			switch {
+			case want.Deleted && !s.object.Deleted:
+				return "R5", fmt.Sprintf("%v has %s of %s, of %v, which was deleted at %v", n, id.ID, id.Owner, s.object.Timestamp, want.Timestamp)
+			case s.object.Timestamp != want.Timestamp:
+				return "R2", fmt.Sprintf("%v has %s of %s of %v, the newest is of %v", n, id.ID, id.Owner, s.object.Timestamp, want.Timestamp)
+			case !want.Replicas.Contains(n.id):
+				return "R1", fmt.Sprintf("%v has a copy of %s of %s, which lies on %v", n, id.ID, id.Owner, want.Replicas)
+			case s.object.Sum != want.Sum || !s.object.Replicas.Equal(want.Replicas) || sumOf(s.contents) != s.object.Sum && !s.object.Deleted:
+				return "R1", fmt.Sprintf("%v has other contents or replicas of %s of %s than others", n, id.ID, id.Owner)
+			}
+			for _, r := range want.Replicas {
+				x := w.byID[r]
+				if x == nil || x.disk.destroyed {
+					continue
+				}
+				if x.disk.objects[id] == nil {
+					return "R1", fmt.Sprintf("%v lacks its copy of %s of %s of %v", x, id.ID, id.Owner, want.Timestamp)
+				}
+			}
+		}
+	}
+	return "", ""
+}
+
+// undrained is R4: what is left in the logs.
+func (w *World) undrained() string {
+	for _, n := range w.nodes {
+		if !n.up() {
+			continue
+		}
+		if k := n.log.Len(); k > 0 {
+			for _, id := range n.disk.recordIDs() {
+				if r := n.disk.records[id]; r.Retired == 0 {
+					return fmt.Sprintf("%v has %d records left, the first: %s of %s of %v, targets %v, replicas %v", n, k, id.ID, id.Owner, r.Timestamp, w.names(r.Targets), w.names(r.Replicas))
+				}
+			}
+			return fmt.Sprintf("%v has %d records in memory that are not on its disk", n, k)
+		}
+		for _, id := range n.disk.recordIDs() {
+			if r := n.disk.records[id]; r.Retired == 0 {
+				return fmt.Sprintf("%v has a record of %s of %s of %v on its disk, but not in its log", n, id.ID, id.Owner, r.Timestamp)
+			}
+		}
+	}
+	return ""
+}
+
+func (w *World) names(set cluster.ReplicaSet) []string {
+	var out []string
+	for _, id := range set {
+		if n := w.byID[id]; n != nil {
+			out = append(out, n.String())
+		} else {
+			out = append(out, id.String())
+		}
+	}
+	return out
+}
+
+// thin is R6: an object with fewer replicas than wanted, or more.
+func (w *World) thin() string {
+	live := 0
+	for _, n := range w.nodes {
+		if n.up() {
+			live++
+		}
+	}
+	for _, n := range w.nodes {
+		if !n.up() {
+			continue
+		}
+		for _, id := range n.disk.ids() {
+			o := n.disk.objects[id].object
+			want := o.Copies
+			if want == 0 {
+				want = len(o.Replicas)
+			}
+			want = min(want, live)
+			if len(o.Replicas) != want && !(o.Deleted && len(o.Replicas) > 0) {
+				return fmt.Sprintf("%s of %s lies on %v, wanted are %d copies among %d nodes", id.ID, id.Owner, w.names(o.Replicas), want, live)
+			}
+			for _, r := range o.Replicas {
+				if x := w.byID[r]; x == nil || x.disk.destroyed {
+					return fmt.Sprintf("%s of %s lies on %v, of which %v is lost", id.ID, id.Owner, w.names(o.Replicas), r)
+				}
+			}
+		}
+	}
+	return ""
+}
+
+// scattered is R7: a user's mail lies on more nodes than it should.
+func (w *World) scattered() string {
+	limit := w.spread + w.copies - 1
+	for _, u := range w.client.users {
+		var on cluster.ReplicaSet
+		for _, n := range w.nodes {
+			if own := n.disk.owners[u.name]; !n.disk.destroyed && own != nil && len(own.messages) > 0 {
+				on = on.Union(cluster.ReplicaSet{n.id})
+			}
+		}
+		if len(on) > limit {
+			return fmt.Sprintf("the mail of %s lies on %v, the limit are %d nodes", u.name, w.names(on), limit)
+		}
+	}
+	return ""
+}

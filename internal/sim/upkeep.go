@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/placement"
+)
+
+// movesMax is how many moves of one pass are under way at once.
+const movesMax = 8
+
+// upkeep is what a node does beside serving, as the room of that name: it carries out what the
+// placement decides, and brings damaged copies in order.
+type upkeep struct {
+	circumstance string
+	since        time.Time
+	running      bool
+	moves        []placement.Move
+	flying       int
+}
+
+// passPeriod is the time between two passes.
+func (w *World) passPeriod() time.Duration {
+	if w.healing {
+		return 5 * time.Second
+	}
+	return 15 * time.Second << w.opt.timing
+}
+
+// keepUp makes a pass now and then.
+func (n *node) keepUp() {
+	n.after(n.w.passPeriod(), n.keepUp)
+	if !n.upkeep.running {
+		n.pass()
+	}
+}
+
+// world is what a node knows of the cluster.
+func (n *node) world() placement.World {
+	v := n.view()
+	w := placement.World{
+		Self: n.id, Struck: n.struck, Now: n.wall(), Absent: make(map[cluster.NodeID]time.Time),
+		RepairAfter: n.w.repairAfter, Grace: n.w.grace,
+	}
+	key := fmt.Sprint(v.Epoch, n.struck, n.w.healing)
+	for _, m := range v.Members {
+		l := n.load()
+		if m.ID != n.id {
+			known, _ := n.loads.Get(m.ID)
+			l = known.Load
+		}
+		if l.DiskFree == 0 {
+			l.DiskFree = diskSize
+		}
+		w.Members = append(w.Members, placement.Member{ID: m.ID, Load: l})
+		key += fmt.Sprint(l.Draining, l.DiskFull)
+	}
+	for _, a := range n.core.Absent(n.w.time()) {
+		w.Absent[a.ID] = n.wall().Add(-a.For)
+	}
+	if u := &n.upkeep; u.circumstance != key {
+		u.circumstance, u.since = key, n.wall()
+	}
+	w.Since = n.upkeep.since
+	if n.w.healing {
+		w.Rebalance, w.Spread = true, n.w.spread+n.w.copies-1
+	}
+	return w
+}
+
+// pass plans one walk over this node's objects and begins it.
+func (n *node) pass() {
+	u := &n.upkeep
+	planner := placement.NewPlanner(n.world())
+	for _, user := range n.w.client.users {
+		own := n.disk.owners[user.name]
+		if own == nil {
+			continue
+		}
+		var objects []placement.Object
+		for _, list := range [...][]*stored{own.messages, own.cached} {
+			for _, s := range list {
+				if s.damaged {
+					n.heal(s)
+				}
+				objects = append(objects, placement.Object{
+					Object: s.object, Cached: isCached(s.object.ID.Type), Propagating: n.log.Has(s.object.ID),
+				})
+			}
+		}
+		if len(objects) == 0 {
+			continue
+		}
+		slices.SortFunc(objects, func(a, b placement.Object) int { return a.ID.Compare(b.ID) })
+		var maps map[string][]cluster.Fragment
+		if n.w.healing {
+			maps = n.mailMap(user.name)
+		}
+		moves, _ := planner.Bucket(objects, maps)
+		u.moves = append(u.moves, moves...)
+	}
+	for u.flying < movesMax && len(u.moves) > 0 {
+		n.nextMove()
+	}
+}
+
+// mailMap asks the owner's manager, in passing: a pass that does not know moves nothing for spread.
+func (n *node) mailMap(owner string) map[string][]cluster.Fragment {
+	m := n.w.byID[n.view().Manager(n.w.id.BucketOf(owner))]
+	if m == nil || !m.up() || m.view().Epoch != n.view().Epoch {
+		return nil
+	}
+	e, err := m.manager.Lookup(owner)
+	if err != nil || e.Knowledge == cluster.Partial {
+		return nil
+	}
+	var fragments []cluster.Fragment
+	for _, f := range e.Fragments {
+		fragments = append(fragments, f.Fragment)
+	}
+	return map[string][]cluster.Fragment{owner: fragments}
+}
+
+func (n *node) nextMove() {
+	u := &n.upkeep
+	if len(u.moves) == 0 {
+		u.running = u.flying > 0
+		return
+	}
+	m := u.moves[0]
+	u.moves = u.moves[1:]
+	u.flying++
+	u.running = true
+	n.w.stats.Moves++
+	updates := m.Updates(n.id)
+	n.carry(&m, updates, 0, func() {
+		u.flying--
+		n.nextMove()
+	})
+}
+
+// carry carries out one step of a move after the other: the next one only when the last is durable
+// everywhere.
+func (n *node) carry(m *placement.Move, updates []cluster.Update, step int, end func()) {
+	if step == len(updates) {
+		end()
+		return
+	}
+	up, contents, has := updates[step], "", m.Object.Deleted
+	if m.Contents() && step == 0 || isCached(m.Object.ID.Type) && !m.Object.Deleted {
+		s := n.disk.objects[m.Object.ID]
+		if s == nil || s.damaged || s.object.Timestamp != m.Object.Timestamp && step == 0 || s.object.Sum != m.Object.Sum {
+			end() // it has changed meanwhile
+			return
+		}
+		contents, has = s.contents, true
+	}
+	n.updateAll([]cluster.Update{up}, contents, has, func(_ []cluster.Update, errs []error) {
+		var short *cluster.Shortfall
+		if errs[0] != nil && !(errors.As(errs[0], &short) && step == len(updates)-1) {
+			end()
+			return
+		}
+		n.carry(m, updates, step+1, end)
+	})
+}
+
+// heal brings a damaged copy in order, from another replica of the same version (D5).
+func (n *node) heal(s *stored) {
+	id := s.object.ID
+	homes := s.object.Replicas.Without(cluster.ReplicaSet{n.id})
+	var try func(i int)
+	try = func(i int) {
+		if i == len(homes) {
+			return
+		}
+		n.callAgain(homes[i], &request{method: methodRead, object: id}, func(a *answer) {
+			if a.err != nil || a.objects[0].Sum != s.object.Sum {
+				try(i + 1)
+				return
+			}
+			n.commit(op{
+				apply: func() {
+					have := n.disk.objects[id]
+					if have == nil || !have.damaged || have.object.Sum != sumOf(a.contents) {
+						return
+					}
+					whole := *have
+					whole.contents, whole.damaged = a.contents, false
+					n.disk.set(n.disk.begin(), id, &whole, n.disk.records[id])
+					n.w.stats.Healed++
+				},
+				done: func(error) {},
+			})
+		})
+	}
+	try(0)
+}
