@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
@@ -17,27 +18,37 @@ type listing struct {
 	objects []cluster.Object
 }
 
+// answer is what the nodes said to a question.
+type answer struct {
+	question question
+	lists    []listing
+}
+
 var errNoHolder = errors.New("no member holds it any more")
 
 // listAll lists all fragments of the user: a cover of nodes at once, and for what a node that
 // failed was asked for, another cover of the rest. It fails if a fragment has no holder left (V2).
-func (p *Retrieval) listAll(ctx context.Context, u mail.User, e *cluster.Entry) ([]listing, error) {
+// A witness that does not answer is missed by nobody.
+func (p *Retrieval) listAll(ctx context.Context, u mail.User, e *cluster.Entry) (answer, error) {
 	op := "list mail of " + string(u)
-	var open []cluster.Placed
-	for _, f := range e.Fragments {
-		// A fragment without holders lies on nodes that are away: it is left out (Porcupine §3.6).
-		if f.Type == mail.TypeMessage && len(f.Holders) > 0 {
-			open = append(open, f)
-		}
-	}
+	view := p.cluster.View()
+	q := ask(e, view, p.tenure.newcomers(view, time.Now()))
+	open := slices.Clone(q.fragments)
 	var done []listing
 	var failed []cluster.NodeID
+	witnesses := q.witnesses
 	lastErr := errNoHolder
 	for len(open) > 0 {
 		nodes := cover(open, failed, p.cluster.ID(), p.cluster.Pending)
 		if nodes == nil {
-			return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", lastErr)
+			return answer{}, cluster.Errorf(cluster.KindUnavailable, op, "%w", lastErr)
 		}
+		for _, id := range witnesses {
+			if !slices.Contains(nodes, id) {
+				nodes = append(nodes, id)
+			}
+		}
+		witnesses = nil
 		lists, errs := p.listEach(ctx, u, nodes)
 		for i, err := range errs {
 			if err != nil {
@@ -48,7 +59,7 @@ func (p *Retrieval) listAll(ctx context.Context, u mail.User, e *cluster.Entry) 
 			open = slices.DeleteFunc(open, func(f cluster.Placed) bool { return slices.Contains(f.Holders, nodes[i]) })
 		}
 	}
-	return done, nil
+	return answer{q, done}, nil
 }
 
 // listEach asks the nodes, ListsMax at once.

@@ -2,13 +2,15 @@
 // fragments that a user's mail lies in, for one session on any node.
 //
 // Open takes the maildrop's lock, asks the user's manager for the mail map, asks one live node of
-// each fragment for its messages, and merges the answers. What it shows is all that lies on the
+// each fragment for its messages, rather not one that has just come back, and merges the answers. What it shows is all that lies on the
 // members of the view. While the manager's bucket is incomplete it waits, and a member that does
 // not answer is an error: a maildrop is shown whole or not at all (V2). Only what lies on nodes
 // that are away is left out; it is there again when they are.
 //
 // A message that was stored twice, because a delivery could not know that it had succeeded, has
-// one id in both places: it is shown once and deleted in both (D6).
+// one id in both places: it is shown once and deleted in both (D6). A copy that is damaged or gone is
+// passed over for another replica's (D5); a deletion stands when one node has it durable, and its
+// record takes it to the others (D4).
 package retrieval
 
 import (
@@ -25,6 +27,7 @@ import (
 // substrate is what the proxy needs of the node.
 type substrate interface {
 	ID() cluster.NodeID
+	View() *cluster.View
 	// Pending gives the durable commits that a node has to do, as last heard.
 	Pending(id cluster.NodeID) int
 	Lookup(ctx context.Context, owner string) (cluster.Entry, error)
@@ -62,6 +65,7 @@ type Config struct {
 type Retrieval struct {
 	cluster substrate
 	cfg     Config
+	tenure  tenure
 	acquire func(ctx context.Context, u mail.User) (Lock, error)
 }
 
@@ -114,20 +118,20 @@ const (
 // collect looks the user up and lists all fragments. While the bucket is incomplete, or a node
 // that should hold a fragment does not answer, it begins again, up to CompleteWait: either the
 // node answers again, or the next view is without it (V2).
-func (p *Retrieval) collect(ctx context.Context, u mail.User) (cluster.Entry, []listing, error) {
+func (p *Retrieval) collect(ctx context.Context, u mail.User) (cluster.Entry, answer, error) {
 	op := "open mailbox " + string(u)
 	deadline := time.Now().Add(p.cfg.CompleteWait)
 	for pause := pauseFirst; ; pause = min(2*pause, pauseMax) {
 		e, err := p.lookup(ctx, u, deadline)
 		if err != nil {
-			return e, nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
+			return e, answer{}, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
 		}
 		if e.Knowledge == cluster.Partial {
 			err = cluster.Errorf(cluster.KindUnavailable, op, "its manager is still hearing from the nodes: try again in a moment")
 		} else {
-			var lists []listing
-			if lists, err = p.listAll(ctx, u, &e); err == nil {
-				return e, lists, nil
+			var a answer
+			if a, err = p.listAll(ctx, u, &e); err == nil {
+				return e, a, nil
 			}
 		}
 		timer := time.NewTimer(pause)
@@ -137,7 +141,7 @@ func (p *Retrieval) collect(ctx context.Context, u mail.User) (cluster.Entry, []
 		}
 		timer.Stop()
 		if ctx.Err() != nil || !time.Now().Before(deadline) {
-			return e, nil, err
+			return e, answer{}, err
 		}
 	}
 }
