@@ -162,6 +162,21 @@ func (l *loop) obey(o membership.Output) {
 	if o.Left {
 		l.release()
 	}
+	if o.Refused != membership.RefusalNone {
+		l.refused(o.Refused)
+	}
+}
+
+// refused ends this node's part in the cluster: the others take nothing from it any more.
+func (l *loop) refused(why membership.Refusal) {
+	l.failed = cluster.Errorf(cluster.KindUnavailable, "take part in the cluster", "the other nodes refuse this one: %v", why)
+	l.n.failed.Store(true)
+	l.release()
+	if l.n.cfg.OnStruck != nil {
+		l.n.cfg.OnStruck(why)
+	} else {
+		l.n.cfg.OnFatal(l.failed)
+	}
 }
 
 // persist makes the core's state durable. It goes on when the node is stopping: who has begun
@@ -189,7 +204,7 @@ func (l *loop) known() {
 	l.n.stats.known.Store(&known)
 	struck := cluster.NewReplicaSet(l.members.Struck()...)
 	l.n.stats.struck.Store(&struck)
-	l.absent(known, l.n.View())
+	l.absent()
 	counted := known
 	if l.met = l.met || len(known) > 1; !l.met {
 		counted = append(slices.Clone(known), cluster.Known{Sole: true}) // NoNode is never a member
@@ -200,20 +215,13 @@ func (l *loop) known() {
 }
 
 // absent notes which known nodes are not members, and since when.
-func (l *loop) absent(known []cluster.Known, v *cluster.View) {
-	before, now := l.n.Absent(), l.now()
-	after := map[cluster.NodeID]time.Time{}
-	for _, k := range known {
-		if v.Contains(k.ID) || k.ID == l.n.cfg.Self.ID {
-			continue
-		}
-		since, ok := before[k.ID]
-		if !ok {
-			since = now
-		}
-		after[k.ID] = since
+func (l *loop) absent() {
+	now := l.now()
+	since := map[cluster.NodeID]time.Time{}
+	for _, a := range l.members.Absent(now) {
+		since[a.ID] = now.Add(-a.For)
 	}
-	l.n.stats.absent.Store(&after)
+	l.n.stats.absent.Store(&since)
 }
 
 // install makes v the current view: in the manager, then for all who ask, then in the reporter. A
@@ -229,7 +237,6 @@ func (l *loop) install(v *cluster.View) {
 	n.view.Store(after)
 	n.soft.mu.Unlock()
 	n.senses.retain(v)
-	l.absent(n.Known(), v)
 	n.log.Info("view installed", "epoch", v.Epoch, "members", len(v.Members),
 		"buckets_kept", did.Kept, "buckets_fresh", did.Fresh, "buckets_dropped", did.Dropped)
 	l.carry(l.reporter.Install(v, l.now()))
@@ -265,7 +272,7 @@ func (l *loop) event(e membership.Event) {
 	if e.Kind == membership.EventInstalled {
 		return // install has said more
 	}
-	attrs := make([]slog.Attr, 0, 4)
+	attrs := make([]slog.Attr, 0, 5)
 	if !e.Epoch.IsZero() {
 		attrs = append(attrs, slog.Any("epoch", e.Epoch))
 	}
@@ -277,6 +284,9 @@ func (l *loop) event(e membership.Event) {
 	}
 	if e.Count != 0 {
 		attrs = append(attrs, slog.Int("count", e.Count))
+	}
+	if e.Why != membership.RefusalNone {
+		attrs = append(attrs, slog.String("why", e.Why.String()))
 	}
 	l.n.log.LogAttrs(l.n.ctx, levelOf(e.Kind), "membership "+e.Kind.String(), attrs...)
 }
@@ -325,9 +335,9 @@ func (l *loop) release() {
 	l.left = nil
 }
 
-// Forget removes an absent node from the known ones, at all members: its disk will not come back.
-// Until then, what may lie on it alone counts as existing. KindInvalid for a member, KindNotFound
-// for a node that is not known. A node that comes back all the same is known again.
+// Forget strikes an absent node, at all members: its disk will not come back. Until then, what may lie
+// on it alone counts as existing. KindInvalid for a member, KindNotFound for a node that is not
+// known. A node that comes back all the same is refused under that id, for ever.
 func (n *Node) Forget(ctx context.Context, id cluster.NodeID) error {
 	var result error // read only after the loop has written it
 	err := n.ask(ctx, func(l *loop) {

@@ -70,11 +70,11 @@ type Config struct {
 	// (its membership state cannot be made durable). From then on it refuses everything; the
 	// process must end. OnFatal may not wait for the node.
 	OnFatal func(error)
-	// OnStruck is called at most once, from the loop, when this node learns that it was removed for
-	// good: the others take it in no more, and what its disk holds must be set aside before it joins
-	// again, as a new node. From then on the node refuses everything. OnStruck may not wait for the
-	// node; nil: only the log tells.
-	OnStruck func()
+	// OnStruck is called at most once, from the loop, when this node learns that the others refuse it
+	// for good: it was struck, or its data directory is a copy. What its disk holds must be set
+	// aside before it joins again, as a new node (but see membership.Output). From then on the node
+	// refuses everything. OnStruck may not wait for the node; nil: OnFatal is called.
+	OnStruck func(why membership.Refusal)
 	// OnDamaged is called when contents on this node's disk turn out not to match their checksum,
 	// from the goroutine that read them: it may not wait. nil: nobody repairs them.
 	OnDamaged func(cluster.ObjectID)

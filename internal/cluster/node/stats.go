@@ -35,11 +35,13 @@ func (c *counters) event(k membership.EventKind) {
 // levelOf says how loud an event of membership is.
 func levelOf(k membership.EventKind) slog.Level {
 	switch k {
-	case membership.EventFound, membership.EventLeft:
+	case membership.EventFound, membership.EventLeft, membership.EventWaiting:
 		return slog.LevelInfo
-	case membership.EventAlone, membership.EventLost, membership.EventSilent, membership.EventPaused, membership.EventInvalid:
+	case membership.EventAlone, membership.EventLost, membership.EventSilent, membership.EventPaused, membership.EventInvalid,
+		membership.EventRemoved:
 		return slog.LevelWarn
-	case membership.EventRegressed, membership.EventDuplicate:
+	case membership.EventRegressed, membership.EventDuplicate, membership.EventStruck, membership.EventRolledBack, membership.EventTwin,
+		membership.EventExpelled:
 		return slog.LevelError
 	}
 	return slog.LevelDebug
@@ -90,8 +92,8 @@ func (n *Node) Known() []cluster.Known {
 	return nil
 }
 
-// Absent gives the known nodes that are not members, and since when they are not: at the earliest
-// since this process began. The map is shared and must not be changed.
+// Absent gives the known nodes that are not members, and since when they are not. Time in which this
+// node did not run itself is left out. The map is shared and must not be changed.
 func (n *Node) Absent() map[cluster.NodeID]time.Time {
 	if a := n.stats.absent.Load(); a != nil {
 		return *a
