@@ -275,7 +275,7 @@ func (k *kept) forget(owner string) {
 // copyOn is one line of a node's dump.
 type copyOn struct {
 	Record, Owner, Type, ID, SHA256, Timestamp string
-	Cached, Deleted                            bool
+	Deleted                                    bool
 	Replicas                                   []string
 }
 

@@ -33,6 +33,8 @@ type cli struct {
 	Domain  domainCmd  `cmd:"" help:"Domains that the cluster takes mail for."`
 	Alias   aliasCmd   `cmd:"" help:"Addresses that stand for users."`
 	Store   storeCmd   `cmd:"" help:"A node's disk."`
+	Backup  backupCmd  `cmd:"" help:"Backups. Replication is none: what is deleted by mistake is deleted everywhere."`
+	Restore restoreCmd `cmd:"" help:"Give the cluster what a backup has and the cluster lacks. Nothing that is there is overwritten. Mail that was deleted since the backup comes back: try --dry-run first."`
 	Config  configCmd  `cmd:"" help:"Print an example configuration file with every field explained."`
 	Bench   benchCmd   `cmd:"" help:"Load a cluster with SMTP and POP3 sessions and account for every message it acknowledged."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -39,7 +39,9 @@ func TestGrammar(t *testing.T) {
 		"domain add x.example", "domain add x.example --postmaster a@x.example --catch-all a@x.example",
 		"domain set x.example", "domain list", "domain remove x.example",
 		"alias add i@x.example a@x.example b@x.example", "alias list", "alias remove i@x.example",
-		"store verify", "store dump", "config", "version", "bench --smtp 127.0.0.1:25 --pop3 127.0.0.1:110 -c 4 -d 1s",
+		"backup --to d", "backup --to d --keep 3 --config x.toml", "backup verify d",
+		"restore --from d", "restore --from d --user a@x.example --dry-run --before 2026-01-31T12:00:00Z --other-cluster --rate 1MiB --work w",
+		"store reinject d --dry-run", "store verify", "store dump", "config", "version", "bench --smtp 127.0.0.1:25 --pop3 127.0.0.1:110 -c 4 -d 1s",
 	}
 	seen := map[string]bool{}
 	for _, line := range lines {

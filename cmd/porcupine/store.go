@@ -19,6 +19,8 @@ import (
 type storeCmd struct {
 	Verify storeVerifyCmd `cmd:"" help:"Read everything that the node holds and report every fault. The node may run or not. Exit status 1 if there are faults."`
 	Dump   storeDumpCmd   `cmd:"" help:"Print every record that the node holds, one JSON object a line, without contents."`
+
+	Reinject storeReinjectCmd `cmd:"" help:"Give the cluster what a data directory that was set aside has and no node of the cluster. Try --dry-run first."`
 }
 
 type storeVerifyCmd struct{ configFlag }

@@ -52,7 +52,12 @@ func (c *Client) do(ctx context.Context, method, path string, body any) (*http.R
 		}
 		r = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, r)
+	return c.send(ctx, method, path, r)
+}
+
+// send makes a request with that body and gives the answer, whatever it says.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("admin request %s: %w", path, err)
 	}

@@ -22,6 +22,7 @@ type Server struct {
 	Directory Directory
 	Cluster   Cluster
 	Store     Store
+	Archive   Archive
 	Logger    *slog.Logger
 	// Timeout bounds one command other than verify and dump.
 	Timeout time.Duration
@@ -78,6 +79,9 @@ func (s *Server) Handler() http.Handler {
 	}
 	mux.HandleFunc("GET /store/verify", s.verify)
 	mux.HandleFunc("GET /store/dump", s.dump)
+	mux.HandleFunc("GET /store/checkpoint", s.checkpoint)
+	get("/archive/has", s.has)
+	mux.HandleFunc("POST /archive/put", s.answer(s.putObject))
 	// Profiles of the running node, for those who may open the socket:
 	// curl --unix-socket admin.sock http://node/debug/pprof/profile?seconds=10
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

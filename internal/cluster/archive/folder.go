@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"porcupine/internal/cluster"
 )
@@ -120,9 +121,9 @@ func readAtMost(path string, most int64) (text []byte, err error) {
 	return text, err
 }
 
-// Newest gives the newest generation of a node that can be read. KindNotFound if there is none; a
-// damaged manifest is passed over and told to warn.
-func Newest(dir string, node cluster.NodeID, warn func(error)) (*Manifest, error) {
+// Newest gives the newest generation of a node that can be read and was taken before a time, if that
+// is not zero. KindNotFound if there is none; a damaged manifest is passed over and told to warn.
+func Newest(dir string, node cluster.NodeID, before time.Time, warn func(error)) (*Manifest, error) {
 	f := folderOf(dir, node)
 	names, err := f.manifests()
 	if err != nil {
@@ -130,12 +131,14 @@ func Newest(dir string, node cluster.NodeID, warn func(error)) (*Manifest, error
 	}
 	for _, name := range slices.Backward(names) {
 		m, err := f.read(name)
-		if err == nil {
+		switch {
+		case err != nil:
+			warn(err)
+		case before.IsZero() || m.Taken.Before(before):
 			return m, nil
 		}
-		warn(err)
 	}
-	return nil, cluster.Errorf(cluster.KindNotFound, "backup of node "+node.String(), "%s holds no whole backup of it", dir)
+	return nil, cluster.Errorf(cluster.KindNotFound, "backup of node "+node.String(), "%s holds no whole backup of it, or none so old", dir)
 }
 
 // sweep removes what interrupted backups have left, and the files that no manifest names. A manifest

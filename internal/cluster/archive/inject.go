@@ -287,3 +287,15 @@ func (in *Injector) done(o *cluster.Object) {
 		in.Report(*o)
 	}
 }
+
+// Add adds the counts of another run.
+func (n *Injected) Add(m Injected) {
+	n.Owners += m.Owners
+	n.Objects += m.Objects
+	n.Present += m.Present
+	n.Put += m.Put
+	n.Bytes += m.Bytes
+	n.StayGone += m.StayGone
+	n.Ownerless += m.Ownerless
+	n.Failed += m.Failed
+}
