@@ -30,6 +30,7 @@ type op struct {
 	retired []cluster.Retirement
 	drops   []drop // see Collect
 	results []Result
+	first   [1]Result // backs results when there is one
 	err     error
 	done    chan struct{} // one token once results and err are set
 
@@ -276,11 +277,10 @@ func (s *Store) newOp(name string, n int) *op {
 	p := s.pool.ops.Get().(*op)
 	p.name = name
 	if n == 1 {
-		p.updates = p.one[:]
+		p.updates, p.results = p.one[:], p.first[:]
 	} else {
-		p.updates = make([]staged, n)
+		p.updates, p.results = make([]staged, n), make([]Result, n)
 	}
-	p.results = make([]Result, n)
 	return p
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/store/internal/layout"
 )
 
@@ -133,8 +134,8 @@ func TestApplyRefuses(t *testing.T) {
 		{"cached too large", func(u *cluster.Update, body *cluster.Body) {
 			*u, *body = put("user", "a@b", "1", 10, make([]byte, cluster.CachedSizeMax+1), self)
 		}},
-		{"cached without contents", func(u *cluster.Update, body *cluster.Body) { u.Object.ID.Type, *body = "user", nil }},
-		{"contents are not stored", func(_ *cluster.Update, body *cluster.Body) { *body = nil }},
+		{"too many copies", func(u *cluster.Update, _ *cluster.Body) { u.Object.Copies = cluster.ReplicaSetMax + 1 }},
+		{"former replicas out of order", func(u *cluster.Update, _ *cluster.Body) { u.Previous = cluster.ReplicaSet{8, 7} }},
 		{"deletion with contents", func(u *cluster.Update, _ *cluster.Body) { u.Object.Deleted = true }},
 		{"large, checksum does not match", func(u *cluster.Update, body *cluster.Body) {
 			*u, *body = put("message", "a@b", "1", 10, make([]byte, 3*layout.ChunkSize), self)
@@ -150,12 +151,46 @@ func TestApplyRefuses(t *testing.T) {
 		t.Errorf("Objects = %d, want 0", n)
 	}
 	mustVerify(t, s) // no chunks are left behind
-	u, _ := good()
-	if _, err := s.Accept(context.Background(), []cluster.Update{u}); !cluster.IsKind(err, cluster.KindInvalid) {
-		t.Errorf("Accept of contents = %v, want KindInvalid", err)
-	}
 	_, err := s.Accept(context.Background(), make([]cluster.Update, AcceptMax+1))
 	wantKind(t, "Accept of too many", err, cluster.KindLimit)
+}
+
+// What comes without contents that are not here changes nothing: they are wanted. One that is refused
+// does not stop the others.
+func TestAcceptWants(t *testing.T) {
+	s := openMem(t)
+	offer, body := put("message", "a@b", "1", 10, []byte("text"), self, other)
+	profile, _ := put("user", "a@b", "", 10, []byte("text"), self, other)
+	bad := remove("queue", "a@b", "1", 10)
+	gone := remove("message", "a@b", "2", 10)
+	gone.Previous = cluster.NewReplicaSet(self, other)
+	r, err := s.Accept(context.Background(), []cluster.Update{offer, profile, bad, gone})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r[0].Want || r[0].Applied || r[0].Record != nil || !r[1].Want {
+		t.Errorf("offers = %+v, %+v, want Want", r[0], r[1])
+	}
+	wantKind(t, "a bad one", r[2].Err, cluster.KindInvalid)
+	if r[3].Err != nil || r[3].Record == nil || r[3].Applied {
+		t.Errorf("deletion of nothing = %+v, want its record", r[3])
+	}
+	if _, err := s.Get(offer.Object.ID); !cluster.IsKind(err, cluster.KindNotFound) {
+		t.Errorf("Get of what was offered = %v", err)
+	}
+	mustApply(t, s, offer, body)
+	moved := offer
+	moved.Object.Timestamp.Time, moved.Object.Replicas = 11, cluster.NewReplicaSet(self, third)
+	notice := replication.Notice(&cluster.Record{ID: profile.Object.ID, Timestamp: profile.Object.Timestamp,
+		Replicas: profile.Object.Replicas, Targets: profile.Object.Replicas})
+	r, err = s.Accept(context.Background(), []cluster.Update{offer, moved, notice})
+	if err != nil || r[0].Verdict != replication.Same || !r[1].Applied || !r[1].Record.Targets.Equal(cluster.NewReplicaSet(self, other, third)) || !r[2].Want {
+		t.Errorf("offered again, moved, a notice = %+v, %v", r, err)
+	}
+	if string(readBody(t, s, offer.Object.ID)) != "text" {
+		t.Error("contents changed")
+	}
+	mustVerify(t, s)
 }
 
 // A change of attributes or replicas need not bring the contents that are there already.
