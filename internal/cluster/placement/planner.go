@@ -190,7 +190,7 @@ func (p *Planner) restore(o *Object, s parts, copies int, h *home) (Move, bool) 
 	m := Move{Reason: Repair}
 	// A node on its way out keeps its replica until there are as many others, alive, as the cluster
 	// can have without it.
-	if len(s.sound)+len(added) >= min(copies, p.settled) {
+	if len(s.sound)+len(added) >= max(1, min(copies, p.settled)) {
 		m.leaving = s.draining
 	} else if room := cluster.ReplicaSetMax - len(set); len(s.draining) <= room {
 		set = set.Union(s.draining)

@@ -12,6 +12,7 @@ type home struct {
 	weight map[cluster.NodeID]int64 // live nodes that hold some, and how many
 	core   cluster.ReplicaSet       // those that they should lie on; nil: not known, or few enough
 	wide   bool                     // no further node should hold some
+	vague  bool                     // there is a limit, and the mail map is not known
 }
 
 // homeOf computes where an owner's objects lie, from the mail map or, without one, from the objects.
@@ -36,7 +37,7 @@ func (p *Planner) homeOf(objects []Object, maps map[string][]cluster.Fragment) *
 	if p.w.Spread <= 0 {
 		return h
 	}
-	h.wide = len(h.weight) >= p.w.Spread
+	h.wide, h.vague = len(h.weight) >= p.w.Spread, !known
 	if !known || len(h.weight) <= p.w.Spread {
 		return h
 	}
@@ -89,7 +90,7 @@ func (p *Planner) even(o *Object, h *home) (Move, bool) {
 	if least != self || most == cluster.NoNode || o.Replicas.Contains(most) || o.Size == 0 {
 		return Move{}, false
 	}
-	if h.wide && h.weight[most] == 0 {
+	if h.vague || h.wide && h.weight[most] == 0 || h.core != nil && !h.core.Contains(most) {
 		return Move{}, false // it would come back for Spread
 	}
 	// The difference that calls for it is twice the one at which it stops.
