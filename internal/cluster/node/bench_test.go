@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/wire/call"
 )
 
 // Nothing of a node outlives it, in real time too: not after a kill, not after a stop.
@@ -65,26 +68,49 @@ func BenchmarkLookupAbsent(b *testing.B) {
 	}
 }
 
+// BenchmarkUpdate stores messages by way of one node of three: R = 1 and R = 2, with this node among the
+// replicas and without. calls/op are all calls of the cluster, retirements and reports included.
 func BenchmarkUpdate(b *testing.B) {
-	w := boot(b, 2)
+	w := boot(b, 3)
+	for _, c := range []struct {
+		name string
+		on   []int
+	}{{"R1/local", []int{0}}, {"R1/remote", []int{1}}, {"R2/local", []int{0, 1}}, {"R2/remote", []int{1, 2}}} {
+		var on []cluster.NodeID
+		for _, i := range c.on {
+			on = append(on, w.machines[i].id)
+		}
+		b.Run(c.name, func(b *testing.B) { benchmarkUpdate(b, w, on) })
+	}
+}
+
+func benchmarkUpdate(b *testing.B, w *world, on []cluster.NodeID) {
 	contents := strings.Repeat("m", 5<<10)
-	var number atomic.Int64
+	var number, calls atomic.Int64
 	for _, m := range w.machines {
-		b.Run(place(w, m), func(b *testing.B) {
-			b.ReportAllocs()
-			b.SetBytes(int64(len(contents)))
-			b.RunParallel(func(p *testing.PB) {
-				for p.Next() {
-					i := number.Add(1)
-					u, body := newObject(typeNote, fmt.Sprintf("owner-%d", i%1000), fmt.Sprint(i), contents, m.id)
-					if err := w.machines[0].node.Update(context.Background(), u, body); err != nil {
-						b.Errorf("Update = %v", err)
-						return
-					}
-				}
-			})
+		m.failCalls(func(method string, _ cluster.NodeID) error {
+			if method != call.MethodMembership {
+				calls.Add(1)
+			}
+			return nil
 		})
 	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(contents)))
+	b.SetParallelism(16)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			i := number.Add(1)
+			u, body := newObject(typeNote, fmt.Sprintf("owner-%d", i%100), fmt.Sprintf("%s-%d-%d", b.Name(), b.N, i), contents, on...)
+			if err := w.machines[0].node.Update(context.Background(), u, body); err != nil {
+				b.Errorf("Update = %v", err)
+				return
+			}
+		}
+	})
+	b.StopTimer()
+	w.awaitQuiet(w.machines...)
+	b.ReportMetric(float64(calls.Load())/float64(b.N), "calls/op")
 }
 
 func place(w *world, m *machine) string {

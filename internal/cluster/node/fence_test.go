@@ -126,14 +126,24 @@ func TestHandle_Malformed(t *testing.T) {
 			{"body longer than the object", transport.Incoming{Method: call.MethodApply, Payload: apply(u), Body: strings.NewReader("contents!"), BodySize: 9}, cluster.KindInvalid},
 			{"body other than the object's", transport.Incoming{Method: call.MethodApply, Payload: apply(u), Body: strings.NewReader("CONTENTS"), BodySize: 8}, cluster.KindInvalid},
 			{"body that breaks off", transport.Incoming{Method: call.MethodApply, Payload: apply(u), Body: strings.NewReader("cont"), BodySize: 8}, cluster.KindUnavailable},
-			{"no body", transport.Incoming{Method: call.MethodApply, Payload: apply(u)}, cluster.KindInvalid},
 			{"two updates with one body", transport.Incoming{Method: call.MethodApply, Payload: apply(u, u), Body: strings.NewReader("contents"), BodySize: 8}, cluster.KindInvalid},
-			{"two updates without contents", transport.Incoming{Method: call.MethodApply, Payload: apply(u, u)}, cluster.KindInvalid},
 			{"update for another node", transport.Incoming{Method: call.MethodApply, Payload: apply(elsewhere), Body: strings.NewReader("")}, cluster.KindInvalid},
 		}
 		for _, tt := range tests {
 			if _, err := m.node.Handle(context.Background(), 0x99, &tt.r); !cluster.IsKind(err, tt.want) {
 				t.Errorf("%s: %v, want kind %v", tt.name, err, tt.want)
+			}
+		}
+		for _, us := range [][]cluster.Update{{u}, {u, u}} { // of another target: contents are to come later
+			for _, method := range []string{call.MethodApply, call.MethodOffer} {
+				resp, err := m.node.Handle(context.Background(), 0x99, &transport.Incoming{Method: method, Payload: apply(us...)})
+				var answer call.ApplyAnswer
+				if err == nil {
+					err = answer.Unmarshal(resp.Payload)
+				}
+				if err != nil || len(answer.Replies) != len(us) || !answer.Replies[0].Want {
+					t.Errorf("%s of %d updates without contents: %+v, %v; want them wanted", method, len(us), answer, err)
+				}
 			}
 		}
 		if l := m.store.Load(); l.Objects != 0 {
@@ -177,27 +187,27 @@ func TestFullDisk(t *testing.T) {
 }
 
 // A node on its way out takes no new objects, says so, and still deletes.
-func TestDraining(t *testing.T) {
+func TestStopping_TakesNothingNew(t *testing.T) {
 	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 2)
 		a, b := w.machines[0], w.machines[1]
 		a.put(typeNote, "o", "old", "contents", b.id)
-		b.node.draining.Store(true) // what Stop does first
+		b.node.stopping.Store(true) // what Stop does first
 		for _, m := range w.machines {
 			if err := m.tryPut(typeNote, "o", "x", "contents", b.id); !cluster.IsKind(err, cluster.KindFull) {
-				t.Errorf("node %v: Update on a draining node = %v, want kind full", m.id, err)
+				t.Errorf("node %v: Update on a node that stops = %v, want kind full", m.id, err)
 			}
 			if got, err := m.node.Choose(cluster.Entry{Owner: "o"}, typeNote, 2, 2, nil); err != nil || got.Contains(b.id) {
 				t.Errorf("node %v: Choose = %v, %v; want the node that stays", m.id, got, err)
 			}
 		}
 		if b.node.Ready() == nil {
-			t.Error("Ready() = nil on a draining node")
+			t.Error("Ready() = nil on a node that stops")
 		}
 		deletion := cluster.Update{Object: cluster.Object{ID: cluster.ObjectID{Type: typeNote, Owner: "o", ID: "old"}, Deleted: true}, Previous: ids(b)}
 		if errs := a.node.UpdateAll(context.Background(), []cluster.Update{deletion}); errs[0] != nil {
-			t.Errorf("deletion on a draining node: %v", errs[0])
+			t.Errorf("deletion on a node that stops: %v", errs[0])
 		}
 	})
 }

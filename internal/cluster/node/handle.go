@@ -27,6 +27,10 @@ func (n *Node) Handle(ctx context.Context, from cluster.NodeID, r *transport.Inc
 		return n.handleLookup(ctx, r)
 	case call.MethodApply:
 		return n.handleApply(ctx, r)
+	case call.MethodOffer:
+		return n.handleOffer(ctx, r)
+	case call.MethodRetire:
+		return n.handleRetire(r)
 	case call.MethodList:
 		return n.handleList(r)
 	case call.MethodOpen:

@@ -71,6 +71,10 @@ type machine struct {
 type hooks struct {
 	send    atomic.Pointer[func(method string, to cluster.NodeID) error] // may fail a call
 	putMeta atomic.Pointer[func(name string) error]                      // may fail a durable write
+	applied atomic.Pointer[func(u *cluster.Update) error]                // may hide that an update was applied
+	open    atomic.Pointer[func(id cluster.ObjectID) error]              // may fail a read
+	damaged atomic.Int64                                                 // contents reported as damaged
+	struck  atomic.Int64                                                 // times the node was told that it is struck
 }
 
 // failCalls has f decide which calls of the machine fail; nil: none.
@@ -203,6 +207,8 @@ func (m *machine) tryStart() (err error) {
 		Peers: m.peers, Logger: m.w.log.With("node", m.id), Now: m.now,
 		Membership: membership.Config{PingMissesDoubt: 2},
 		OnFatal:    func(error) { m.w.onFatal.Add(1) },
+		OnStruck:   func(membership.Refusal) { m.hooks.struck.Add(1) },
+		OnDamaged:  func(cluster.ObjectID) { m.hooks.damaged.Add(1) },
 	})
 	if err == nil {
 		if m.w.register != nil {
@@ -437,6 +443,25 @@ func (s hookedStore) PutMeta(ctx context.Context, name string, value []byte) err
 		}
 	}
 	return s.Store.PutMeta(ctx, name, value)
+}
+
+func (s hookedStore) Apply(ctx context.Context, u cluster.Update, body cluster.Body) (store.Result, error) {
+	r, err := s.Store.Apply(ctx, u, body)
+	if f := s.m.hooks.applied.Load(); err == nil && f != nil && *f != nil {
+		if err := (*f)(&u); err != nil {
+			return store.Result{}, err
+		}
+	}
+	return r, err
+}
+
+func (s hookedStore) OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {
+	if f := s.m.hooks.open.Load(); f != nil && *f != nil {
+		if err := (*f)(id); err != nil {
+			return cluster.Object{}, nil, err
+		}
+	}
+	return s.Store.OpenBody(id)
 }
 
 // hookedLink is a link with the machine's faults.

@@ -11,6 +11,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/softstate"
 	"porcupine/internal/cluster/transport"
 	"porcupine/internal/cluster/usermap"
@@ -25,6 +26,9 @@ type loop struct {
 	members  *membership.Core
 	first    membership.Output // of the core's birth, obeyed by begin
 	reporter *softstate.Reporter
+	log      *replication.Log
+	owedAt   time.Time            // when Owed was last counted
+	struck   cluster.ReplicaSet   // that the log knows of
 	next     time.Time            // when the membership core wants its Tick
 	waiters  map[string][]*waiter // owner -> commits that wait for the manager to have heard
 	sending  chan struct{}        // bounds membership messages in flight
@@ -54,6 +58,8 @@ func newLoop(n *Node) (*loop, error) {
 		members:  core,
 		first:    first,
 		reporter: softstate.NewReporter(n.cfg.Self.ID, n.cfg.Cluster),
+		log:      replication.NewLog(n.cfg.Self.ID, core.Struck()),
+		struck:   core.Struck(),
 		waiters:  map[string][]*waiter{},
 		sending:  make(chan struct{}, MessagesInFlight),
 		calling:  make(chan struct{}, CallsInFlight),
@@ -64,6 +70,9 @@ func newLoop(n *Node) (*loop, error) {
 // begin obeys the core's first output. When it returns the view of one is durable and installed,
 // the link serves, and the peers are being looked for. It runs before run does.
 func (l *loop) begin() error {
+	if err := l.loadRecords(); err != nil {
+		return err
+	}
 	l.obey(l.first)
 	l.tellSole()
 	if l.failed != nil {
@@ -89,6 +98,8 @@ func (l *loop) run(ctx context.Context) {
 			return
 		case f := <-l.events:
 			f(l)
+		case f := <-l.n.facts:
+			l.learn(f)
 		case <-l.n.notices.wake:
 			l.notice()
 		case <-timer.C:
@@ -106,7 +117,7 @@ func (l *loop) deadline() time.Time {
 	l.n.soft.mu.Lock()
 	manager := l.n.soft.manager.Deadline()
 	l.n.soft.mu.Unlock()
-	for _, t := range []time.Time{l.next, l.reporter.Deadline(), manager} {
+	for _, t := range [...]time.Time{l.next, l.reporter.Deadline(), manager, l.log.Deadline(), l.n.retirer.deadline()} {
 		if !t.IsZero() && t.Before(d) {
 			d = t
 		}
@@ -126,6 +137,7 @@ func (l *loop) tick() {
 		l.carry(l.reporter.Tick(now))
 	}
 	l.reportUsage(now)
+	l.tickRecords(now)
 	l.n.soft.mu.Lock()
 	if d := l.n.soft.manager.Deadline(); !d.IsZero() && !now.Before(d) {
 		l.n.soft.manager.Tick(now)
@@ -169,7 +181,8 @@ func (l *loop) obey(o membership.Output) {
 
 // refused ends this node's part in the cluster: the others take nothing from it any more.
 func (l *loop) refused(why membership.Refusal) {
-	l.failed = cluster.Errorf(cluster.KindUnavailable, "take part in the cluster", "the other nodes refuse this one: %v", why)
+	l.failed = cluster.Errorf(cluster.KindUnavailable, "take part in the cluster as node "+l.n.cfg.Self.ID.String(), "the other nodes refuse it: %v", why)
+	l.n.log.Error("this node is refused", "why", why, "err", l.failed)
 	l.n.failed.Store(true)
 	l.release()
 	if l.n.cfg.OnStruck != nil {
@@ -204,6 +217,7 @@ func (l *loop) known() {
 	l.n.stats.known.Store(&known)
 	struck := cluster.NewReplicaSet(l.members.Struck()...)
 	l.n.stats.struck.Store(&struck)
+	l.strike(struck)
 	l.absent()
 	counted := known
 	if l.met = l.met || len(known) > 1; !l.met {
@@ -224,6 +238,14 @@ func (l *loop) absent() {
 	l.n.stats.absent.Store(&since)
 }
 
+// strike takes the nodes that were removed for good out of what the log waits for.
+func (l *loop) strike(struck cluster.ReplicaSet) {
+	for _, id := range struck.Without(l.struck) {
+		l.follow(l.log.Strike(id, l.now()))
+	}
+	l.struck = struck
+}
+
 // install makes v the current view: in the manager, then for all who ask, then in the reporter. A
 // lookup sees manager and view change together.
 func (l *loop) install(v *cluster.View) {
@@ -240,6 +262,7 @@ func (l *loop) install(v *cluster.View) {
 	n.log.Info("view installed", "epoch", v.Epoch, "members", len(v.Members),
 		"buckets_kept", did.Kept, "buckets_fresh", did.Fresh, "buckets_dropped", did.Dropped)
 	l.carry(l.reporter.Install(v, l.now()))
+	l.follow(l.log.Install(v.IDs(), l.now()))
 	before.finish(after)
 }
 

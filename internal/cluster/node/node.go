@@ -44,6 +44,9 @@ const (
 type Hard interface {
 	Apply(ctx context.Context, u cluster.Update, body cluster.Body) (store.Result, error)
 	Accept(ctx context.Context, updates []cluster.Update) ([]store.Result, error)
+	Retire(ctx context.Context, items []cluster.Retirement) error
+	Records(fn func(cluster.Record) error) error
+	Update(id cluster.ObjectID, ts cluster.Timestamp) (cluster.Update, bool, error)
 	OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error)
 	List(owner string, t cluster.ObjectType) ([]cluster.Object, error)
 	Holding(owner string) (cluster.Holding, error)
@@ -100,6 +103,11 @@ type Node struct {
 	stats     counters
 	confirmer confirmer
 	usage     usage
+	facts     chan fact // for the log
+	retirer   retirer
+	catchUp   catchUp
+	doubts    doubts
+	farewells chan struct{} // places
 
 	begun   atomic.Bool // Start, or a Stop that came before it
 	loop    *loop
@@ -131,6 +139,10 @@ func New(cfg Config) (*Node, error) {
 		rng:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
 	}
 	n.notices.init()
+	n.facts = make(chan fact, FactsMax)
+	n.retirer = retirer{ring: n.notices.ring, peers: map[cluster.NodeID]*retiring{}}
+	n.catchUp.init()
+	n.farewells = make(chan struct{}, FarewellsInFlight)
 	n.soft.manager = softstate.NewManager(cfg.Self.ID, cfg.Cluster)
 	n.view.Store(newInstalled(n.ctx, &cluster.View{Map: make(cluster.UserMap, cluster.BucketCount)}, nil))
 	if n.loop, err = newLoop(n); err != nil {

@@ -92,10 +92,10 @@ func pageOf(objects []cluster.Object, req *call.ListRequest) call.ListAnswer {
 
 // Open gives an object and its contents from a node that holds it. The bytes are verified there;
 // the caller closes the reader. KindNotFound when that node holds no such object, KindCorrupt when
-// its copy is damaged, KindUnavailable when the node does not answer.
+// its copy is damaged, KindUnavailable when the node does not answer: another replica may have it.
 func (n *Node) Open(ctx context.Context, on cluster.NodeID, id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {
 	if on == n.cfg.Self.ID {
-		return n.cfg.Store.OpenBody(id)
+		return n.openHere(id)
 	}
 	var object cluster.Object
 	var body io.ReadCloser
@@ -122,12 +122,47 @@ func (n *Node) Open(ctx context.Context, on cluster.NodeID, id cluster.ObjectID)
 	return object, body, err
 }
 
+// openHere opens an object on this node's disk. Damage is reported to Config.OnDamaged, whenever it
+// is found.
+func (n *Node) openHere(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {
+	object, contents, err := n.cfg.Store.OpenBody(id)
+	if err != nil {
+		n.noteDamage(id, err)
+		return object, contents, err
+	}
+	if object.Size > transport.InlineBodyMax && n.cfg.OnDamaged != nil { // smaller ones have been checked
+		contents = &watchedBody{ReadCloser: contents, n: n, id: id}
+	}
+	return object, contents, nil
+}
+
+func (n *Node) noteDamage(id cluster.ObjectID, err error) {
+	if cluster.IsKind(err, cluster.KindCorrupt) && n.cfg.OnDamaged != nil {
+		n.cfg.OnDamaged(id)
+	}
+}
+
+// watchedBody is contents that are checked while they are read.
+type watchedBody struct {
+	io.ReadCloser
+	n  *Node
+	id cluster.ObjectID
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	k, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.n.noteDamage(b.id, err)
+	}
+	return k, err
+}
+
 func (n *Node) handleOpen(r *transport.Incoming) (*transport.Response, error) {
 	var req call.OpenRequest
 	if err := req.Unmarshal(r.Payload); err != nil {
 		return nil, err
 	}
-	object, body, err := n.cfg.Store.OpenBody(req.ID)
+	object, body, err := n.openHere(req.ID)
 	if err != nil {
 		return nil, err
 	}

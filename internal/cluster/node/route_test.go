@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -292,7 +291,7 @@ func TestRegister_NotStarvedByLaterOnes(t *testing.T) {
 				busy.Go(func() {
 					u, body := newObject(typeNote, owner, fmt.Sprint("busy-", k), "contents", a.id, cluster.NodeID(0x1000+k))
 					u.Object.Timestamp, _ = a.node.timestamp(context.Background())
-					if err := a.node.apply(context.Background(), u, body); err != nil {
+					if _, err := a.node.apply(context.Background(), &u, body); err != nil {
 						t.Errorf("apply = %v", err)
 					}
 				})
@@ -319,8 +318,9 @@ func TestRegister_NotStarvedByLaterOnes(t *testing.T) {
 	})
 }
 
-// UpdateAll: an update without targets is refused, one that a store cannot take does not stop the
-// others, and an update that only one of its nodes has made says so.
+// UpdateAll: an update without targets is refused, and so are a type that is not declared and an update
+// whose contents are missing; they do not stop the others. A deletion that did not reach all of its
+// nodes is one all the same: its record does.
 func TestUpdateAll(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3)
@@ -339,7 +339,7 @@ func TestUpdateAll(t *testing.T) {
 		updates := []cluster.Update{
 			deletion("one", a.id), deletion("two", b.id), deletion("three", a.id, c.id), undeclared, full, deletion("six"), deletion("never stored", b.id),
 		}
-		want := []cluster.Kind{0, 0, cluster.KindUnavailable, cluster.KindInvalid, cluster.KindInvalid, cluster.KindInvalid, 0}
+		want := []cluster.Kind{0, 0, 0, cluster.KindInvalid, cluster.KindInvalid, cluster.KindInvalid, 0}
 		for i, err := range a.node.UpdateAll(context.Background(), updates) {
 			if err == nil && want[i] == 0 {
 				continue
@@ -357,29 +357,4 @@ func TestUpdateAll(t *testing.T) {
 			}
 		}
 	})
-}
-
-// What several nodes say about one update.
-func TestOutcome(t *testing.T) {
-	say := func(k cluster.Kind) error { return cluster.Errorf(k, "test", "as asked") }
-	tests := []struct {
-		name string
-		errs []error
-		want cluster.Kind
-		ok   bool
-	}{
-		{"none", nil, 0, true},
-		{"all well", []error{nil, nil}, 0, true},
-		{"one says so", []error{say(cluster.KindInvalid)}, cluster.KindInvalid, false},
-		{"all say so", []error{say(cluster.KindInvalid), say(cluster.KindInvalid)}, cluster.KindInvalid, false},
-		{"one of two says so", []error{nil, say(cluster.KindInvalid)}, cluster.KindUnavailable, false},
-		{"they differ", []error{say(cluster.KindLimit), say(cluster.KindInvalid)}, cluster.KindUnavailable, false},
-		{"one has no room", []error{say(cluster.KindUnavailable), nil, say(cluster.KindFull)}, cluster.KindFull, false},
-		{"not an error of ours", []error{errors.New("plain")}, cluster.KindInternal, false},
-	}
-	for _, tt := range tests {
-		if err := outcome(tt.errs); (err == nil) != tt.ok || err != nil && cluster.KindOf(err) != tt.want {
-			t.Errorf("%s: outcome = %v, want kind %v", tt.name, err, tt.want)
-		}
-	}
 }

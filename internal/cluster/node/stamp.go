@@ -153,7 +153,7 @@ func (n *Node) Admit(_ context.Context, s cluster.Stamp, method string) error {
 		n.stats.fenced.Add(1)
 		return cluster.Errorf(cluster.KindBehind, method, "this node is still in epoch %v, not in %v", mine, s.Epoch)
 	}
-	return nil
+	return n.refuseLate(&s, method)
 }
 
 // Observe takes in a stamp that came with an answer, or before a request. It waits for nothing.

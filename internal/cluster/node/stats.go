@@ -22,6 +22,8 @@ type counters struct {
 	struck                                  atomic.Pointer[cluster.ReplicaSet]
 	absent                                  atomic.Pointer[map[cluster.NodeID]time.Time]
 	records                                 atomic.Int64
+	offers, offered, wants, caughtUp        atomic.Int64
+	retires, superseded, late, doubtsLost   atomic.Int64
 	owed                                    atomic.Pointer[map[cluster.NodeID]int]
 	events                                  [64]atomic.Int64 // by membership.EventKind
 }
@@ -57,6 +59,12 @@ type Metrics struct {
 	BucketsManaged, BucketsIncomplete    int
 	OwnersManaged, References, SoftBytes int64
 	EpochCounter                         uint64
+	Records                              int              // update records that propagate
+	Offers, OfferedItems, Wants          int64            // of this node's log to other targets
+	CatchUpBytes                         int64            // sent with them, contents included
+	Retires                              int64            // retirements heard of
+	Superseded, LateCalls                int64            // updates that met a newer one; calls refused as too late
+	DoubtsLost                           int64            // records that the log will know after the next start only
 	Events                               map[string]int64 // membership events by name
 }
 
@@ -74,7 +82,11 @@ func (n *Node) Metrics() Metrics {
 		BucketsManaged: counts.Buckets, BucketsIncomplete: counts.Incomplete,
 		OwnersManaged: counts.Owners, References: counts.References, SoftBytes: counts.Bytes,
 		EpochCounter: v.Epoch.Counter,
-		Events:       map[string]int64{},
+		Records:      n.Records(),
+		Offers:       s.offers.Load(), OfferedItems: s.offered.Load(), Wants: s.wants.Load(),
+		CatchUpBytes: s.caughtUp.Load(), Retires: s.retires.Load(),
+		Superseded: s.superseded.Load(), LateCalls: s.late.Load(), DoubtsLost: s.doubtsLost.Load(),
+		Events: map[string]int64{},
 	}
 	for k := range s.events {
 		if c := s.events[k].Load(); c > 0 {

@@ -6,35 +6,157 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"porcupine/internal/cluster"
-	"porcupine/internal/cluster/balance"
+	"porcupine/internal/cluster/replication"
 	"porcupine/internal/cluster/transport"
 	"porcupine/internal/cluster/wire/call"
 )
 
+// TargetTimeout bounds the wait for a target of an update, to which the time for large contents is
+// added. A machine that is dead leaves the view long before; this is for one that answers pings
+// and has a disk that hangs.
+const TargetTimeout = transport.CallTimeoutDefault
+
+// FarewellsInFlight bounds the updates on their way to nodes that shall remove their copies. What
+// exceeds it, and what does not arrive, the log of the targets brings.
+const FarewellsInFlight = 64
+
 // Update makes an update durable on all nodes of its new replica set, and removes the object from
-// the nodes that are in its old one only. A zero Timestamp is filled in. body is nil for a deletion,
-// and for a change that keeps the contents that the replicas have.
+// the nodes that are in its old one only (Porcupine §4.4). It sends it to all of the replica set at
+// once, this node included by a plain call, and to the others AFTER that, in the background. A zero
+// Timestamp is filled in. body is nil for a deletion, and for a change that keeps the contents that the
+// replicas have; it is read by several goroutines, and not after Update has returned.
 //
-// It returns nil when all of that is done and the owner's manager has been told. If the manager
+// nil: durable on all of the replica set, and the owner's manager has been told. If the manager
 // does not answer within RegisterWait, then it is nil for objects of which the manager knows only
-// where they lie (the reporter goes on until the manager knows), and KindUnavailable for cached
-// objects: who relies on one must find it (V1).
+// where they lie (the reporter goes on until the manager knows), and a failure of that target for
+// cached objects: who relies on one must find it (V1). Of a deletion without trace: durable on
+// a target, and the others have it too or were not reached. What a target missed the others'
+// records bring to it when it is back.
 //
-// After an error it may have been applied on some of the nodes or on all. KindFull: a node has no
-// room or is stopping. KindUnavailable: a node did not answer, or not all did the same.
-// KindInvalid, KindLimit, KindDenied and so on: all nodes said so, and nothing has changed. Trying
-// again with the same timestamp is harmless.
+// *cluster.Shortfall: durable on some of the replica set. It is for the caller to decide whether
+// that is enough, or whether other nodes shall take the place of those missing.
+//
+// After any other error it is not known to be durable anywhere, though it may be. KindFull: a node
+// has no room or is stopping. KindUnavailable: no node answered, or not all said the same.
+// KindInvalid, KindLimit, KindDenied and so on: all nodes said so. Trying again with the same
+// timestamp is harmless.
+//
+// A target that is not a member counts as not reached at once, one that leaves the view when it
+// does; for the others the wait is bounded by TargetTimeout and by ctx.
 func (n *Node) Update(ctx context.Context, u cluster.Update, body cluster.Body) error {
 	if err := n.prepare(ctx, &u); err != nil {
 		return err
 	}
-	targets := u.Targets()
-	if len(targets) == 1 {
-		return n.applyAt(ctx, targets[0], u, body)
+	bounded, cancel := context.WithTimeout(ctx, targetTimeout(body))
+	defer cancel()
+	p := replication.Propagate(&u)
+	n.applyAtAll(bounded, p, p.Next(), &u, body)
+	err := p.Outcome()
+	if rest := p.Next(); len(rest) > 0 {
+		n.farewell(p, rest, u)
+	} else {
+		n.retireAfter(p, &u)
 	}
-	return outcome(fanOut(targets, func(id cluster.NodeID) error { return n.applyAt(ctx, id, u, body) }))
+	return err
+}
+
+// farewell has nodes remove their copies. Nobody waits for it.
+func (n *Node) farewell(p *replication.Propagation, targets []cluster.NodeID, u cluster.Update) {
+	select {
+	case n.farewells <- struct{}{}:
+	default:
+		return
+	}
+	begun := n.async(func(ctx context.Context) {
+		defer func() { <-n.farewells }()
+		ctx, cancel := context.WithTimeout(ctx, TargetTimeout)
+		defer cancel()
+		n.applyAtAll(ctx, p, targets, &u, nil)
+		n.retireAfter(p, &u)
+	})
+	if !begun {
+		<-n.farewells
+	}
+}
+
+// targetTimeout is how long one target may take for an update with these contents.
+func targetTimeout(body cluster.Body) time.Duration {
+	if body == nil {
+		return TargetTimeout
+	}
+	return TargetTimeout + time.Duration(body.Size())*time.Second/transport.UploadRateMin
+}
+
+// answer is how an update ended at one target.
+type answer struct {
+	reply replication.Reply
+	err   error
+}
+
+// applyAtAll sends one update to targets at once, and waits for all. The last way is this
+// goroutine's own: to this node's disk if it is a target.
+func (n *Node) applyAtAll(ctx context.Context, p *replication.Propagation, targets []cluster.NodeID, u *cluster.Update, body cluster.Body) {
+	own := max(slices.Index(targets, n.cfg.Self.ID), 0)
+	if len(targets) == 1 {
+		r, err := n.applyAt(ctx, targets[own], u, body, nil)
+		p.Answered(targets[own], r, err)
+		return
+	}
+	answers := make([]answer, len(targets))
+	req := applyRequest(u, body) // the same bytes for all
+	var others sync.WaitGroup
+	for i, id := range targets {
+		if i != own {
+			others.Go(func() { answers[i].reply, answers[i].err = n.applyAt(ctx, id, u, body, req) })
+		}
+	}
+	answers[own].reply, answers[own].err = n.applyAt(ctx, targets[own], u, body, req)
+	others.Wait()
+	for i, id := range targets {
+		p.Answered(id, answers[i].reply, answers[i].err)
+	}
+}
+
+// applyAt applies one update at one target. req is what is sent to another node; nil: not made yet.
+func (n *Node) applyAt(ctx context.Context, id cluster.NodeID, u *cluster.Update, body cluster.Body, req *transport.Request) (r replication.Reply, err error) {
+	if id == n.cfg.Self.ID {
+		return n.apply(ctx, u, body)
+	}
+	if req == nil {
+		req = applyRequest(u, body)
+	}
+	err = n.to(ctx, "update "+u.Object.ID.Owner, id, func(ctx context.Context, to cluster.Member) error {
+		replies, err := n.callTarget(ctx, to, req, 1)
+		if err == nil {
+			r = replies[0]
+		}
+		return err
+	})
+	return r, err
+}
+
+func applyRequest(u *cluster.Update, body cluster.Body) *transport.Request {
+	return &transport.Request{Method: call.MethodApply, Payload: (&call.ApplyRequest{Updates: []cluster.Update{*u}}).Marshal(), Body: body}
+}
+
+// callTarget sends updates to a target, which must give as many replies.
+func (n *Node) callTarget(ctx context.Context, to cluster.Member, req *transport.Request, updates int) ([]replication.Reply, error) {
+	resp, err := n.call(ctx, to, req)
+	if err != nil {
+		return nil, err
+	}
+	var answer call.ApplyAnswer
+	err = answer.Unmarshal(resp.Payload)
+	if err == nil && len(answer.Replies) != updates {
+		err = fmt.Errorf("%d replies to %d updates", len(answer.Replies), updates)
+	}
+	if err != nil {
+		return nil, malformed(req.Method, to.ID, err)
+	}
+	return answer.Replies, nil
 }
 
 // prepare checks an update and gives it its timestamp.
@@ -43,8 +165,8 @@ func (n *Node) prepare(ctx context.Context, u *cluster.Update) (err error) {
 	if n.failed.Load() {
 		return cluster.Errorf(cluster.KindUnavailable, op, "this node has failed and must be started again")
 	}
-	if k := len(u.Targets()); k == 0 || k > cluster.ReplicaSetMax {
-		return cluster.Errorf(cluster.KindInvalid, op, "%d target nodes, want 1 to %d", k, cluster.ReplicaSetMax)
+	if k := len(u.Targets()); k == 0 || k > replication.TargetsMax {
+		return cluster.Errorf(cluster.KindInvalid, op, "%d target nodes, want 1 to %d", k, replication.TargetsMax)
 	}
 	if u.Object.Timestamp.IsZero() {
 		u.Object.Timestamp, err = n.timestamp(ctx)
@@ -52,103 +174,111 @@ func (n *Node) prepare(ctx context.Context, u *cluster.Update) (err error) {
 	return err
 }
 
-// UpdateAll applies deletions, grouped by node. The errors are in the order of the updates, each
-// as of Update; an update that fails does not stop the others.
+// retireAfter tells the targets that the update is over, if it is.
+func (n *Node) retireAfter(p *replication.Propagation, u *cluster.Update) {
+	if len(u.Previous) == 0 && len(u.Object.Replicas) < 2 {
+		return // no record was written
+	}
+	if r, ok := p.Retirement(); ok && len(r.Targets) > 1 {
+		n.retirer.add(r.Targets, r, n.cfg.Now())
+	}
+}
+
+// UpdateAll applies updates that have no contents with them, grouped by node: deletions, and changes
+// that keep the contents that the replicas have. The errors are in the order of the updates, each
+// as of Update; an update that fails does not stop the others. It waits for all targets.
 func (n *Node) UpdateAll(ctx context.Context, updates []cluster.Update) []error {
+	ctx, cancel := context.WithTimeout(ctx, TargetTimeout)
+	defer cancel()
 	updates = slices.Clone(updates) // timestamps are filled in
-	results := make([][]error, len(updates))
-	groups := map[cluster.NodeID][]int{}
+	errs := make([]error, len(updates))
+	under := make([]*replication.Propagation, len(updates))
 	for i := range updates {
-		u := &updates[i]
-		err := n.prepare(ctx, u)
-		if err == nil && !u.Object.Deleted {
-			err = cluster.Errorf(cluster.KindInvalid, "update "+u.Object.ID.Owner, "not a deletion: its contents are missing")
+		if errs[i] = n.prepare(ctx, &updates[i]); errs[i] == nil {
+			under[i] = replication.Propagate(&updates[i])
 		}
-		if err != nil {
-			results[i] = []error{err}
+	}
+	for n.sendNext(ctx, updates, under) {
+	}
+	for i, p := range under {
+		if p != nil {
+			n.retireAfter(p, &updates[i])
+			errs[i] = p.Outcome()
+		}
+	}
+	return errs
+}
+
+// sendNext sends each update to the targets whose turn it is; false: there are none left.
+func (n *Node) sendNext(ctx context.Context, updates []cluster.Update, under []*replication.Propagation) bool {
+	groups := map[cluster.NodeID][]int{}
+	for i, p := range under {
+		if p == nil {
 			continue
 		}
-		for _, id := range u.Targets() {
+		for _, id := range p.Next() {
 			groups[id] = append(groups[id], i)
 		}
 	}
-	var mu sync.Mutex // guards results
 	ids := slices.Sorted(maps.Keys(groups))
+	answers := make([][]answer, len(ids))
 	inParallel(len(ids), func(k int) {
-		indexes := groups[ids[k]]
-		batch := make([]cluster.Update, len(indexes))
-		for j, i := range indexes {
+		batch := make([]cluster.Update, len(groups[ids[k]]))
+		for j, i := range groups[ids[k]] {
 			batch[j] = updates[i]
 		}
-		errs := n.applyEach(ctx, ids[k], batch)
-		mu.Lock()
-		defer mu.Unlock()
-		for j, i := range indexes {
-			results[i] = append(results[i], errs[j])
-		}
+		answers[k] = n.applyEach(ctx, ids[k], batch)
 	})
-	errs := make([]error, len(updates))
-	for i := range errs {
-		errs[i] = outcome(results[i])
+	for k, id := range ids {
+		for j, i := range groups[id] {
+			under[i].Answered(id, answers[k][j].reply, answers[k][j].err)
+		}
 	}
-	return errs
+	return len(ids) > 0
 }
 
-// applyEach applies deletions at one node, as many at once as a call can take.
-func (n *Node) applyEach(ctx context.Context, id cluster.NodeID, batch []cluster.Update) []error {
-	errs := make([]error, len(batch))
-	for first := 0; first < len(batch); {
-		k, size := 0, 0
-		for ; first+k < len(batch) && k < call.UpdatesMax; k++ {
-			o := &batch[first+k].Object
-			size += len(o.Attr) + len(o.ID.Owner) + len(o.ID.ID) + objectOverhead
-			if size > listPageBytes && k > 0 {
-				break
+// applyEach applies updates without contents at one node, as many at once as a call can take.
+func (n *Node) applyEach(ctx context.Context, id cluster.NodeID, batch []cluster.Update) []answer {
+	answers := make([]answer, 0, len(batch))
+	for len(batch) > 0 {
+		k := fitting(batch, call.UpdatesMax)
+		replies, err := n.applySome(ctx, id, batch[:k])
+		for i := range k {
+			a := answer{err: err}
+			if err == nil {
+				a.reply = replies[i]
 			}
+			answers = append(answers, a)
 		}
-		n.applySome(ctx, id, batch[first:first+k], errs[first:first+k])
-		first += k
+		batch = batch[k:]
 	}
-	return errs
+	return answers
 }
 
-// applySome applies deletions in one call. A store takes all or none of them; if it cannot take
-// one, each half is tried by itself, so that one bad update does not stop the others.
-func (n *Node) applySome(ctx context.Context, id cluster.NodeID, batch []cluster.Update, errs []error) {
-	err := n.applyAllAt(ctx, id, batch)
-	switch cluster.KindOf(err) {
-	case cluster.KindInvalid, cluster.KindCorrupt:
-		if half := len(batch) / 2; half > 0 {
-			n.applySome(ctx, id, batch[:half], errs[:half])
-			n.applySome(ctx, id, batch[half:], errs[half:])
-			return
+// fitting counts the updates at the beginning of a batch that go into one call.
+func fitting(batch []cluster.Update, most int) int {
+	k, size := 0, 0
+	for ; k < min(len(batch), most); k++ {
+		o := &batch[k].Object
+		size += len(o.Attr) + len(o.ID.Owner) + len(o.ID.ID) + 8*len(batch[k].Previous) + objectOverhead
+		if size > listPageBytes && k > 0 {
+			break
 		}
 	}
-	for i := range errs {
-		errs[i] = err
-	}
+	return k
 }
 
-// outcome makes one error of those of an update's targets, nil entries included. What all say
-// stands. If they differ, some may have applied it and nothing is final.
-func outcome(errs []error) error {
-	err := firstOf(errs)
-	if err == nil {
-		return nil
+// applySome applies updates without contents in one call.
+func (n *Node) applySome(ctx context.Context, id cluster.NodeID, batch []cluster.Update) (replies []replication.Reply, err error) {
+	if id == n.cfg.Self.ID {
+		return n.accept(ctx, batch, n.announce)
 	}
-	kind := cluster.KindOf(err)
-	for _, e := range errs {
-		switch {
-		case cluster.IsKind(e, cluster.KindFull):
-			return e // the caller chooses other nodes
-		case e == nil || cluster.KindOf(e) != kind:
-			kind = cluster.KindUnavailable
-		}
-	}
-	if kind == cluster.KindOf(err) {
+	req := &transport.Request{Method: call.MethodApply, Payload: (&call.ApplyRequest{Updates: batch}).Marshal()}
+	err = n.to(ctx, fmt.Sprintf("%d updates", len(batch)), id, func(ctx context.Context, to cluster.Member) (err error) {
+		replies, err = n.callTarget(ctx, to, req, len(batch))
 		return err
-	}
-	return cluster.Errorf(kind, "update at several nodes", "not all took it: %w", err)
+	})
+	return replies, err
 }
 
 // inParallel runs f for 0 to count-1 at once and waits for all.
@@ -175,150 +305,4 @@ func firstOf(errs []error) error {
 		}
 	}
 	return nil
-}
-
-func (n *Node) applyAt(ctx context.Context, id cluster.NodeID, u cluster.Update, body cluster.Body) error {
-	if id == n.cfg.Self.ID {
-		return n.apply(ctx, u, body)
-	}
-	return n.sendApply(ctx, "update "+u.Object.ID.Owner, id, []cluster.Update{u}, body)
-}
-
-func (n *Node) applyAllAt(ctx context.Context, id cluster.NodeID, batch []cluster.Update) error {
-	if id == n.cfg.Self.ID {
-		return n.applyAll(ctx, batch)
-	}
-	return n.sendApply(ctx, fmt.Sprintf("%d deletions", len(batch)), id, batch, nil)
-}
-
-func (n *Node) sendApply(ctx context.Context, op string, id cluster.NodeID, updates []cluster.Update, body cluster.Body) error {
-	req := &transport.Request{Method: call.MethodApply, Payload: (&call.ApplyRequest{Updates: updates}).Marshal(), Body: body}
-	return n.to(ctx, op, id, func(ctx context.Context, to cluster.Member) error {
-		_, err := n.call(ctx, to, req)
-		return err
-	})
-}
-
-// apply is an update at one of its targets: this node.
-func (n *Node) apply(ctx context.Context, u cluster.Update, body cluster.Body) error {
-	if err := n.admitUpdate(&u); err != nil {
-		return err
-	}
-	r, err := n.cfg.Store.Apply(ctx, u, body)
-	if err != nil {
-		return err
-	}
-	// What was there already may have been stored by a call that did not get as far as the manager.
-	switch {
-	case r.Announce || !r.Applied && u.Object.Replicas.Contains(n.cfg.Self.ID):
-		return n.announce(ctx, []cluster.Update{u})
-	case r.Applied:
-		n.usage.touch(u.Object.ID.Owner)
-	}
-	return nil
-}
-
-func (n *Node) applyAll(ctx context.Context, batch []cluster.Update) error {
-	for i := range batch {
-		if err := n.admitUpdate(&batch[i]); err != nil {
-			return err
-		}
-	}
-	results, err := n.cfg.Store.Accept(ctx, batch)
-	if err != nil {
-		return err
-	}
-	var changed []cluster.Update
-	for i, r := range results {
-		switch {
-		case r.Announce:
-			changed = append(changed, batch[i])
-		case r.Applied:
-			n.usage.touch(batch[i].Object.ID.Owner)
-		}
-	}
-	return n.announce(ctx, changed)
-}
-
-// announce tells the managers of the owners of updates that have been applied here.
-func (n *Node) announce(ctx context.Context, updates []cluster.Update) error {
-	if len(updates) == 0 {
-		return nil
-	}
-	owners := make([]string, len(updates))
-	for i := range updates {
-		owners[i] = updates[i].Object.ID.Owner
-	}
-	slices.Sort(owners)
-	late, err := n.register(ctx, slices.Compact(owners))
-	if err != nil {
-		return fmt.Errorf("stored, but the manager cannot be told: %w", err)
-	}
-	for i := range late {
-		if h := &late[i]; slices.ContainsFunc(updates, func(u cluster.Update) bool { return isCachedIn(h, u.Object.ID) }) {
-			return cluster.Errorf(cluster.KindUnavailable, "update "+h.Owner, "stored, but the owner's manager has not heard of it yet")
-		}
-	}
-	return nil
-}
-
-func isCachedIn(h *cluster.Holding, id cluster.ObjectID) bool {
-	return slices.ContainsFunc(h.Cached, func(c cluster.CachedObject) bool { return c.Object.ID == id })
-}
-
-// admitUpdate refuses what this node should not take in now. Deletions are always taken.
-func (n *Node) admitUpdate(u *cluster.Update) error {
-	op := "update " + u.Object.ID.Owner
-	if err := n.senses.observe(u.Object.Timestamp, n.cfg.Now()); err != nil {
-		n.stats.skewed.Add(1)
-		return cluster.Errorf(cluster.KindInvalid, op, "%w", err)
-	}
-	switch {
-	case !u.Targets().Contains(n.cfg.Self.ID):
-		return cluster.Errorf(cluster.KindInvalid, op, "node %s is not one of its targets %v", n.cfg.Self.ID, u.Targets())
-	case u.Object.Deleted:
-		return nil
-	case n.stats.full.Load():
-		return cluster.Errorf(cluster.KindUnavailable, op, "%d holdings wait for their managers: try again", n.stats.owedHoldings.Load())
-	case !u.Object.Replicas.Contains(n.cfg.Self.ID):
-		return nil
-	case n.stopping.Load():
-		return cluster.Errorf(cluster.KindFull, op, "node %s is stopping", n.cfg.Self.ID)
-	case n.draining.Load() && !u.Previous.Contains(n.cfg.Self.ID):
-		return cluster.Errorf(cluster.KindFull, op, "node %s is draining", n.cfg.Self.ID)
-	}
-	return nil
-}
-
-// Choose picks the nodes for a new object of type t: among those that hold objects of the owner
-// and random others up to spread, the least loaded (Porcupine §4.5). Fewer than copies when fewer
-// can take it; KindFull when none can.
-func (n *Node) Choose(e cluster.Entry, t cluster.ObjectType, copies, spread int, exclude []cluster.NodeID) (cluster.ReplicaSet, error) {
-	var holders []cluster.NodeID
-	for _, p := range e.Fragments {
-		if p.Type == t {
-			holders = append(holders, p.Holders...)
-		}
-	}
-	ids := n.senses.choose(balance.Request{
-		Holders: holders, Members: n.View().IDs(), Exclude: exclude, Spread: spread, Copies: copies,
-	}, n.cfg.Self.ID, n.load(), n.cfg.Now())
-	if len(ids) == 0 {
-		return nil, cluster.Errorf(cluster.KindFull, "choose nodes for "+e.Owner, "no live node takes new objects: free disk space or start more nodes")
-	}
-	return cluster.NewReplicaSet(ids...), nil
-}
-
-func (n *Node) handleApply(ctx context.Context, r *transport.Incoming) (*transport.Response, error) {
-	var req call.ApplyRequest
-	if err := req.Unmarshal(r.Payload); err != nil {
-		return nil, err
-	}
-	switch {
-	case len(req.Updates) == 1 && (r.Body != nil || !req.Updates[0].Object.Deleted):
-		return &transport.Response{}, n.apply(ctx, req.Updates[0], asBody(r))
-	case r.Body != nil:
-		return nil, cluster.Errorf(cluster.KindInvalid, "apply", "%d updates with one body", len(req.Updates))
-	}
-	return &transport.Response{}, n.applyAll(ctx, req.Updates)
 }

@@ -1,0 +1,154 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/replication"
+	"porcupine/internal/cluster/store"
+	"porcupine/internal/cluster/wire/call"
+)
+
+// Limits of the way of records to the loop.
+const (
+	FactsMax    = 4096                   // waiting for the loop; commits wait for room
+	factsAtOnce = 256                    // taken in before the loop looks at the clock again
+	owedPeriod  = 500 * time.Millisecond // how often Owed is counted anew
+)
+
+// fact is news for the log: a record that is durable here, or retirements. They come one by one with
+// every commit, so they have a queue of their own, and take no closure each.
+type fact struct {
+	added   *cluster.Record // nil: retired
+	retired []cluster.Retirement
+}
+
+// learn hands a fact to the loop. It waits for room, whatever becomes of the caller: a record on disk
+// of which the log does not know would propagate only after the next start.
+func (n *Node) learn(f fact) {
+	select {
+	case n.facts <- f:
+	case <-n.stopped:
+	}
+}
+
+// recorded takes the record that a commit left.
+func (n *Node) recorded(r *store.Result) {
+	if r.Verdict == replication.Older {
+		n.stats.superseded.Add(1)
+	}
+	if r.Record != nil {
+		n.learn(fact{added: r.Record})
+	}
+}
+
+// loadRecords takes in the records of earlier lives, BEFORE the node serves.
+func (l *loop) loadRecords() error {
+	count := 0
+	err := l.n.cfg.Store.Records(func(r cluster.Record) error {
+		l.log.Load(r, l.now())
+		count++
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the update records: %w", err)
+	}
+	if count > 0 {
+		l.n.log.Info("update records found", "records", l.log.Len(), "kept deletions", count-l.log.Len())
+	}
+	l.countRecords()
+	return nil
+}
+
+// learn takes in facts: this one, and those that wait.
+func (l *loop) learn(f fact) {
+	now := l.now()
+	for range factsAtOnce {
+		if f.added != nil {
+			l.follow(l.log.Added(*f.added, now))
+		} else {
+			l.follow(l.log.Retired(f.retired, now))
+		}
+		select {
+		case f = <-l.n.facts:
+			continue
+		default:
+		}
+		break
+	}
+	l.countRecords()
+}
+
+// follow carries out what the log wants.
+func (l *loop) follow(o replication.Output) {
+	n := l.n
+	for _, offer := range o.Offers {
+		n.async(func(ctx context.Context) {
+			answers, err := n.offer(ctx, offer)
+			n.answer(func(l *loop) {
+				l.follow(l.log.Answered(offer.Number, answers, err, l.now()))
+				l.countRecords()
+			})
+		})
+	}
+	for _, r := range o.Retires {
+		if r.To == n.cfg.Self.ID {
+			n.async(func(ctx context.Context) { n.dropRecords(ctx, r.Items) })
+			continue
+		}
+		for _, item := range r.Items {
+			n.retirer.add([]cluster.NodeID{r.To}, item, l.now())
+		}
+	}
+}
+
+// dropRecords takes retired records from this node's disk. If that fails they are there at the next
+// start, and are offered once more.
+func (n *Node) dropRecords(ctx context.Context, items []cluster.Retirement) {
+	for len(items) > 0 {
+		k := min(len(items), call.RetirementsMax)
+		if err := n.cfg.Store.Retire(ctx, items[:k]); err != nil {
+			n.log.Warn("update records not dropped; they will be after the next start", "records", len(items), "err", err)
+			return
+		}
+		items = items[k:]
+	}
+}
+
+// countRecords publishes the size of the log.
+func (l *loop) countRecords() { l.n.stats.records.Store(int64(l.log.Len())) }
+
+// tickRecords does what is due in the log.
+func (l *loop) tickRecords(now time.Time) {
+	l.retire(now)
+	if d := l.log.Deadline(); !d.IsZero() && !now.Before(d) {
+		l.follow(l.log.Tick(now))
+		l.countRecords()
+	}
+	if now.Sub(l.owedAt) >= owedPeriod {
+		l.owedAt = now
+		owed := l.log.Owed()
+		l.n.stats.owed.Store(&owed)
+		l.absent()
+		l.strikeOverdue()
+	}
+}
+
+// strikeOverdue writes off the node that too many records wait for (R8): what it missed it can no
+// longer be told one by one.
+func (l *loop) strikeOverdue() {
+	id, ok := l.log.Overdue()
+	if !ok || !l.members.Majority() {
+		return
+	}
+	o, err := l.members.Forget(l.now(), id)
+	if err != nil {
+		l.n.log.Warn("a node that too many update records wait for cannot be struck", "peer", id, "err", err)
+		return
+	}
+	l.n.log.Error("node struck: too many update records wait for it", "peer", id, "records", l.log.Len())
+	l.obey(o)
+	l.known()
+}
