@@ -73,8 +73,8 @@ type Decision struct {
 // nanoseconds. It neither keeps nor changes what it is given.
 //
 //   - Newer (Thomas write rule): the update replaces what is there. Its record has its own targets
-//     and those that only the node knows: the replicas of what is replaced, and the targets of a
-//     record that still propagates (thesis ch. 5, "add targets"). An update whose only target is
+//     and those that only the node knows: the replicas of what is replaced, and the targets of its
+//     record, retired or not (thesis ch. 5, "add targets"). An update whose only target is
 //     this node leaves no record. A node that is left without a copy logs the update all the same,
 //     whether it had one or not: the record is what an older update, late, would meet (R5).
 //   - Same: targets that are news to a record that still propagates are added to it. Once it is
@@ -103,10 +103,7 @@ func newer(self cluster.NodeID, have State, u *cluster.Update, now int64) Decisi
 		targets = bounded(targets, have.Object.Replicas)
 	}
 	if r := have.Record; r != nil {
-		targets = bounded(targets, r.Replicas)
-		if r.Retired == 0 {
-			targets = bounded(targets, r.Targets)
-		}
+		targets = bounded(targets, r.Replicas, r.Targets)
 	}
 	r := &cluster.Record{ID: o.ID, Timestamp: o.Timestamp, Deleted: o.Deleted, Replicas: o.Replicas, Targets: targets}
 	switch {

@@ -120,7 +120,7 @@ func (l *Log) Answered(number uint64, answers []Answer, err error, now time.Time
 		bit := e.bit(p.id)
 		e.queued &^= bit
 		switch reply, ok := replies[e.rec.ID]; {
-		case err == nil && ok && reply.Applied(e.rec.Timestamp):
+		case err == nil && ok && (reply.Applied(e.rec.Timestamp) || reply.Want && l.outside(e)):
 			if grown := l.entries[e.rec.ID]; grown != nil && grown.rec.Timestamp == e.rec.Timestamp {
 				l.acknowledge(grown, p, l.since(now)) // e itself, or what took its place meanwhile
 			}
@@ -132,6 +132,13 @@ func (l *Log) Answered(number uint64, answers []Answer, err error, now time.Time
 		}
 	}
 	return l.flush(now)
+}
+
+// outside reports whether this node has the record and no copy. It got the record AFTER all of the
+// replica set had the update. One of them that wants the contents has forgotten what replaced it since:
+// this record is left over from a retirement that a crash undid, and there is nothing to bring.
+func (l *Log) outside(e *entry) bool {
+	return !e.rec.Replicas.Contains(l.self) && len(e.rec.Replicas) > 0
 }
 
 // again puts a record back into a peer's line.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -23,7 +24,8 @@ type world struct {
 	nodes   []*node
 	faults  faults
 	rules   rules
-	story   []string // the last events, for a failure
+	told    bool
+	story   []string // what happened, if told
 
 	objects  []cluster.ObjectID
 	history  map[cluster.ObjectID][]*change
@@ -121,10 +123,17 @@ func (w *world) upTo(d time.Duration) time.Duration {
 	return time.Duration(w.rnd.Int64N(int64(d) + 1))
 }
 
-func (w *world) tell(parts ...string) {
+// tell adds to the story, if somebody reads it.
+func (w *world) tell(parts ...any) {
+	if !w.told {
+		return
+	}
 	line := strconv.FormatFloat(w.now.Seconds(), 'f', 3, 64)
 	for _, p := range parts {
-		line += " " + p
+		if id, ok := p.(cluster.NodeID); ok {
+			p = "node " + strconv.Itoa(int(id))
+		}
+		line += fmt.Sprint(" ", p)
 	}
 	w.story = append(w.story, line)
 }
@@ -289,7 +298,7 @@ func (n *node) apply(u cluster.Update, contents bool) replication.Reply {
 	if d.Verdict == replication.Older {
 		have = newestOf(st)
 	}
-	n.w.tell(n.id.String()[12:], "applies", u.Object.ID.ID, u.Object.Timestamp.String(), d.Verdict.String())
+	n.w.tell(n.id, "applies", u.Object.ID.ID, u.Object.Timestamp, d.Verdict)
 	if d.Put {
 		st.Object = &u.Object
 	}
@@ -441,7 +450,7 @@ func (n *node) initiate(u cluster.Update, contents bool) {
 	c := &change{update: u}
 	n.w.history[u.Object.ID] = append(n.w.history[u.Object.ID], c)
 	p := replication.Propagate(&u)
-	n.w.tell(n.id.String()[12:], "begins", u.Object.ID.ID, u.Object.Timestamp.String(), "on", u.Object.Replicas.String(), "before", u.Previous.String())
+	n.w.tell(n.id, "begins", u.Object.ID.ID, u.Object.Timestamp, "on", u.Object.Replicas, "before", u.Previous)
 	n.propagate(c, p, contents, true)
 }
 
