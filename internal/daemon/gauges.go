@@ -40,10 +40,16 @@ type collector struct {
 	d       *daemon
 	figures []figure
 	events  *prometheus.Desc
+	// Calls to other nodes, by method.
+	calls, callsSent, callsReceived *prometheus.Desc
 }
 
 func newCollector(d *daemon) *collector {
-	c := &collector{d: d, events: prometheus.NewDesc("porcupine_membership_events_total", "Events of the membership protocol.", []string{"event"}, nil)}
+	c := &collector{d: d, events: prometheus.NewDesc("porcupine_membership_events_total", "Events of the membership protocol.", []string{"event"}, nil),
+		calls:         prometheus.NewDesc("porcupine_calls_total", "Calls made to other nodes.", []string{"method"}, nil),
+		callsSent:     prometheus.NewDesc("porcupine_calls_sent_bytes_total", "Bytes of payloads and bodies sent in calls to other nodes.", []string{"method"}, nil),
+		callsReceived: prometheus.NewDesc("porcupine_calls_received_bytes_total", "Bytes of payloads and bodies in their answers.", []string{"method"}, nil),
+	}
 	counter := func(name, help string, read func(*snapshot) float64) {
 		c.figures = append(c.figures, figure{prometheus.NewDesc("porcupine_"+name, help, nil, nil), prometheus.CounterValue, read})
 	}
@@ -96,6 +102,9 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 		ch <- f.desc
 	}
 	ch <- c.events
+	ch <- c.calls
+	ch <- c.callsSent
+	ch <- c.callsReceived
 }
 
 // Collect implements prometheus.Collector.
@@ -106,5 +115,10 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for name, n := range s.node.Events {
 		ch <- prometheus.MustNewConstMetric(c.events, prometheus.CounterValue, float64(n), name)
+	}
+	for method, t := range c.d.port.Traffic() {
+		ch <- prometheus.MustNewConstMetric(c.calls, prometheus.CounterValue, float64(t.Calls), method)
+		ch <- prometheus.MustNewConstMetric(c.callsSent, prometheus.CounterValue, float64(t.Sent), method)
+		ch <- prometheus.MustNewConstMetric(c.callsReceived, prometheus.CounterValue, float64(t.Received), method)
 	}
 }

@@ -39,6 +39,7 @@ type daemon struct {
 	id        *identity.Identity
 	store     *store.Store
 	node      *node.Node
+	port      *transport.Port
 	advertise string // where other nodes reach this one
 
 	directory *directory.Directory
@@ -104,6 +105,7 @@ func (d *daemon) openLink() error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	d.port = port
 	d.atEnd("cluster port", port.Close)
 	if d.advertise, err = advertised(d.cfg.Cluster, ln.Addr(), net.InterfaceAddrs); err != nil {
 		return err

@@ -23,6 +23,12 @@ const (
 
 // Call makes a call. See Caller.
 func (p *Port) Call(ctx context.Context, to cluster.Endpoint, r *Request) (*Response, error) {
+	response, err := p.call(ctx, to, r)
+	p.meter.count(r, response)
+	return response, err
+}
+
+func (p *Port) call(ctx context.Context, to cluster.Endpoint, r *Request) (*Response, error) {
 	if err := checkRequest(to, r); err != nil {
 		return nil, err
 	}

@@ -75,6 +75,7 @@ type Port struct {
 	listener    net.Listener
 	server      *grpc.Server
 	host        atomic.Pointer[Host]
+	meter       meter
 
 	life       context.Context // of handshakes and joins
 	end        context.CancelFunc
@@ -106,6 +107,7 @@ func Open(cfg Config) (*Port, error) {
 	p := &Port{
 		creds: cfg.Credentials, serverTLS: cfg.Credentials.ServerTLS(), join: cfg.Join, joinTimeout: JoinTimeout, log: cfg.Logger,
 		pool: new(pool), gate: &gate{perHost: make(map[string]int)}, listener: cfg.Listener,
+		meter: meter{methods: map[string]*Traffic{}},
 	}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.peers = newPeers(cfg.Credentials, cfg.Dial, p.pool)
