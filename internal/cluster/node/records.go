@@ -58,7 +58,7 @@ func (l *loop) loadRecords() error {
 	if count > 0 {
 		l.n.log.Info("update records found", "records", l.log.Len(), "kept deletions", count-l.log.Len())
 	}
-	l.countRecords()
+	l.n.stats.records.Store(int64(l.log.Len()))
 	return nil
 }
 
@@ -78,18 +78,17 @@ func (l *loop) learn(f fact) {
 		}
 		break
 	}
-	l.countRecords()
 }
 
 // follow carries out what the log wants.
 func (l *loop) follow(o replication.Output) {
 	n := l.n
+	n.stats.records.Store(int64(l.log.Len()))
 	for _, offer := range o.Offers {
 		n.async(func(ctx context.Context) {
 			answers, err := n.offer(ctx, offer)
 			n.answer(func(l *loop) {
 				l.follow(l.log.Answered(offer.Number, answers, err, l.now()))
-				l.countRecords()
 			})
 		})
 	}
@@ -117,15 +116,11 @@ func (n *Node) dropRecords(ctx context.Context, items []cluster.Retirement) {
 	}
 }
 
-// countRecords publishes the size of the log.
-func (l *loop) countRecords() { l.n.stats.records.Store(int64(l.log.Len())) }
-
 // tickRecords does what is due in the log.
 func (l *loop) tickRecords(now time.Time) {
 	l.retire(now)
 	if d := l.log.Deadline(); !d.IsZero() && !now.Before(d) {
 		l.follow(l.log.Tick(now))
-		l.countRecords()
 	}
 	if now.Sub(l.owedAt) >= owedPeriod {
 		l.owedAt = now

@@ -470,3 +470,32 @@ func TestTell(t *testing.T) {
 		}
 	})
 }
+
+// R4: nobody waits for a node that was removed for good, and it is not taken in again as it is.
+func TestR4_StruckNodeIsNotWaitedFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 3)
+		a, b, c := w.machines[0], w.machines[1], w.machines[2]
+		c.kill()
+		w.settle(a, b)
+		wantShortfall(t, b.tryPut(typeNote, "o", "x", "contents", a.id, c.id), a, c)
+		if err := b.node.Forget(context.Background(), c.id); err != nil {
+			t.Fatal(err)
+		}
+		w.awaitQuiet(a, b)
+		if s := a.node.Struck(); !s.Equal(cluster.ReplicaSet{c.id}) {
+			t.Errorf("node %v knows of struck nodes %v, want %v", a.id, s, c.id)
+		}
+		c.start()
+		w.await("the struck node's learning of it", settleMax, func() error {
+			if c.hooks.struck.Load() != 1 || c.node.Ready() == nil {
+				return fmt.Errorf("told %d times, ready: %v", c.hooks.struck.Load(), c.node.Ready())
+			}
+			return nil
+		})
+		if err := c.tryPut(typeNote, "o", "y", "contents", c.id); !cluster.IsKind(err, cluster.KindUnavailable) {
+			t.Errorf("an update by way of a struck node: %v, want kind unavailable", err)
+		}
+		w.settle(a, b)
+	})
+}
