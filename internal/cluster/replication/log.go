@@ -90,7 +90,8 @@ type Output struct {
 
 // Offer asks a target whether it has these updates. The shell reads each record's object from the
 // store (Notice stands for it where this node has no copy) and sends the headers without contents.
-// To a target that wants them it then sends the contents, one by one. When all that has ended it
+// To a target that wants them it then sends the contents, one by one, and of these very updates: one
+// that is newer by now may not be for this target yet. When all that has ended it
 // reports the last answer to each item with Log.Answered, once. An item whose record the store no
 // longer has at that timestamp is left out, and reported with Log.Gone. What there is no room for
 // is just left out: it is offered again.

@@ -293,6 +293,7 @@ func (n *node) apply(u cluster.Update, contents bool) replication.Reply {
 	d := n.w.rules.decide(n.id, st, &u, n.wall())
 	have := u.Object.Timestamp
 	if d.Needs && !contents {
+		n.w.tell(n.id, "wants", u.Object.ID.ID, u.Object.Timestamp)
 		return replication.Reply{Want: true}
 	}
 	if d.Verdict == replication.Older {
@@ -374,6 +375,7 @@ func (n *node) retire(r replication.Retire) {
 		}
 		for _, item := range r.Items {
 			st := n.disk[item.ID]
+			n.w.tell(n.id, "retires", item.ID.ID, item.Timestamp, item.Targets)
 			if after, changed := n.w.rules.retire(n.id, st.Record, item, n.wall()); changed {
 				n.unsynced[item.ID] = st.Record
 				st.Record = after
@@ -406,6 +408,9 @@ func (n *node) offer(o replication.Offer) {
 		}
 	}
 	to := n.w.node(o.To)
+	for _, u := range headers {
+		n.w.tell(n.id, "offers", u.Object.ID.ID, u.Object.Timestamp, "to", to.id)
+	}
 	call(n.w, n, to, len(headers), func() []replication.Reply {
 		replies := make([]replication.Reply, len(headers))
 		for i, u := range headers {
@@ -430,7 +435,8 @@ func (n *node) bring(o replication.Offer, to *node, answers []replication.Answer
 	for ; i < len(answers); i++ {
 		a := &answers[i]
 		st := n.disk[a.ID]
-		if !a.Reply.Want || st.Object == nil || st.Record == nil {
+		j := slices.IndexFunc(o.Items, func(r cluster.Record) bool { return r.ID == a.ID })
+		if !a.Reply.Want || st.Object == nil || st.Record == nil || st.Object.Timestamp != o.Items[j].Timestamp {
 			continue
 		}
 		u := cluster.Update{Object: *st.Object, Previous: st.Record.Targets}
