@@ -17,6 +17,7 @@ type Config struct {
 	Auth    Auth    `toml:"auth" doc:"Logins."`
 	HTTP    HTTP    `toml:"http" doc:"Metrics, health and status for monitoring. No login: keep it on a private address."`
 	Store   Store   `toml:"store" doc:"The disk."`
+	Upkeep  Upkeep  `toml:"upkeep" doc:"What nodes do by themselves so that mail stays safe: repair, comparing, evening out. Alike on all nodes."`
 	Limits  Limits  `toml:"limits" doc:"Bounds on what clients may take."`
 	Log     Log     `toml:"log" doc:"Logs go to standard error."`
 }
@@ -83,6 +84,18 @@ type Store struct {
 	Cache    Size `toml:"cache" doc:"Memory for the block cache."`
 }
 
+// Upkeep is what nodes do by themselves.
+type Upkeep struct {
+	RepairAfter   Duration `toml:"repair_after" doc:"How long a node may be away before the others make new copies of what it holds."`
+	Grace         Duration `toml:"grace" doc:"How long a node may be away before it is removed for good. If it comes back later than that, it sets aside what it has and joins as a new, empty node."`
+	RepairRate    int      `toml:"repair_rate" doc:"Objects that one node copies or moves in a second, at most, to repair or to drain."`
+	RepairBytes   Size     `toml:"repair_bytes" doc:"Bytes that it copies in a second, at most."`
+	Rebalance     Window   `toml:"rebalance" doc:"Time of day, in the machine's time zone, in which disks are evened out, users spread over too many nodes are gathered, and mail of removed users is deleted: \"02:00-05:00\", \"always\" or \"off\"."`
+	RebalanceRate int      `toml:"rebalance_rate" doc:"Objects that one node moves in a second, at most, to rebalance."`
+	CompareEvery  Duration `toml:"compare_every" doc:"In this time a node compares all it holds with the other copies once."`
+	ScrubEvery    Duration `toml:"scrub_every" doc:"In this time a node reads all its contents once, and replaces damaged ones from another copy."`
+}
+
 // Limits are the bounds on what clients may take.
 type Limits struct {
 	Connections      int      `toml:"connections" doc:"Mail connections on this node, all services together."`
@@ -123,6 +136,10 @@ func Default(hostname, stateDir string) Config {
 		Auth:  Auth{CacheTTL: Duration(5 * time.Minute), Derivations: 4, SCRAMIterations: 600_000},
 		HTTP:  HTTP{Listen: "127.0.0.1:7180"},
 		Store: Store{MinFree: 1 << 30, VaultFor: Term(3 * 24 * time.Hour), Cache: 64 << 20},
+		Upkeep: Upkeep{
+			RepairAfter: Duration(time.Minute), Grace: Duration(7 * 24 * time.Hour), RepairRate: 1000, RepairBytes: 64 << 20,
+			Rebalance: "02:00-05:00", RebalanceRate: 100, CompareEvery: Duration(time.Hour), ScrubEvery: Duration(7 * 24 * time.Hour),
+		},
 		Limits: Limits{
 			Connections: 10_000, ConnectionsPerIP: 200,
 			MailboxMessages: 1_000_000, MailboxBytes: 50 << 30,

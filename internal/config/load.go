@@ -128,6 +128,9 @@ func (c *Config) Validate() error {
 	if c.Cluster.SuspectAfter < 2*c.Cluster.PingInterval {
 		return errors.New("cluster.suspect_after: must be at least twice ping_interval, or one lost packet is a dead node")
 	}
+	if c.Upkeep.Grace < 2*c.Upkeep.RepairAfter {
+		return errors.New("upkeep.grace: must be at least twice repair_after: what a node held is copied before the node is given up")
+	}
 	return c.Log.validate()
 }
 
@@ -177,6 +180,9 @@ func (c *Config) ranges() []intRange {
 		{"auth.scram_iterations", int64(c.Auth.SCRAMIterations), -1 << 31, 10_000_000},
 		{"store.min_free", int64(c.Store.MinFree), 16 << 20, 1 << 50},
 		{"store.cache", int64(c.Store.Cache), 1 << 20, 1 << 40},
+		{"upkeep.repair_rate", int64(c.Upkeep.RepairRate), 1, 1_000_000},
+		{"upkeep.repair_bytes", int64(c.Upkeep.RepairBytes), 64 << 10, 1 << 40},
+		{"upkeep.rebalance_rate", int64(c.Upkeep.RebalanceRate), 1, 1_000_000},
 		{"limits.connections", int64(c.Limits.Connections), 1, 1_000_000},
 		{"limits.connections_per_ip", int64(c.Limits.ConnectionsPerIP), 1, 1_000_000},
 		{"limits.mailbox_messages", c.Limits.MailboxMessages, 1, 1 << 40},
@@ -197,5 +203,7 @@ func (c *Config) durations() []struct {
 		{"smtp.command_timeout", c.SMTP.CommandTimeout}, {"smtp.data_timeout", c.SMTP.DataTimeout},
 		{"pop3.idle_timeout", c.POP3.IdleTimeout}, {"auth.cache_ttl", c.Auth.CacheTTL},
 		{"limits.shutdown_grace", c.Limits.ShutdownGrace},
+		{"upkeep.repair_after", c.Upkeep.RepairAfter}, {"upkeep.grace", c.Upkeep.Grace},
+		{"upkeep.compare_every", c.Upkeep.CompareEvery}, {"upkeep.scrub_every", c.Upkeep.ScrubEvery},
 	}
 }
