@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"text/tabwriter"
 
 	"porcupine/internal/admin"
@@ -21,10 +22,11 @@ type domainFlags struct {
 	Domain     string `arg:"" help:"For example example.org."`
 	Postmaster string `help:"Who gets the mail for postmaster, unless there is such a user." placeholder:"ADDRESS"`
 	CatchAll   string `help:"Who gets the mail for addresses that nobody has. Default: it is refused." placeholder:"ADDRESS"`
+	Copies     int    `help:"Nodes that each message of its users lies on, from 1 to 8, unless the user has a number of its own. Default: the cluster's number." placeholder:"N"`
 }
 
 func (f *domainFlags) domain() admin.Domain {
-	return admin.Domain{Domain: f.Domain, Postmaster: f.Postmaster, CatchAll: f.CatchAll}
+	return admin.Domain{Domain: f.Domain, Postmaster: f.Postmaster, CatchAll: f.CatchAll, Copies: f.Copies}
 }
 
 type domainAddCmd struct{ domainFlags }
@@ -68,9 +70,13 @@ func (c *domainListCmd) Run(e *env) error {
 		return err
 	}
 	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "DOMAIN\tPOSTMASTER\tCATCH-ALL")
+	fmt.Fprintln(t, "DOMAIN\tPOSTMASTER\tCATCH-ALL\tCOPIES")
 	err = eachPage(e.ctx, client.ListDomains, func(d admin.Domain) string {
-		fmt.Fprintf(t, "%s\t%s\t%s\n", d.Domain, cmp.Or(d.Postmaster, "-"), cmp.Or(d.CatchAll, "-"))
+		copies := "-"
+		if d.Copies > 0 {
+			copies = strconv.Itoa(d.Copies)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", d.Domain, cmp.Or(d.Postmaster, "-"), cmp.Or(d.CatchAll, "-"), copies)
 		return d.Domain
 	})
 	if err != nil {

@@ -31,6 +31,7 @@ type cli struct {
 	Node    nodeCmd    `cmd:"" help:"Nodes."`
 	User    userCmd    `cmd:"" help:"Users. Passwords are asked for, or read from standard input, never given on the command line."`
 	Domain  domainCmd  `cmd:"" help:"Domains that the cluster takes mail for."`
+	Vault   vaultCmd   `cmd:"" help:"Deleted messages, which can be restored for a while."`
 	Alias   aliasCmd   `cmd:"" help:"Addresses that stand for users."`
 	Store   storeCmd   `cmd:"" help:"A node's disk."`
 	Backup  backupCmd  `cmd:"" help:"Backups. Replication is none: what is deleted by mistake is deleted everywhere."`

@@ -1,19 +1,25 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"porcupine/internal/admin"
+	"porcupine/internal/cluster"
 	"porcupine/internal/config"
 )
 
 type userCmd struct {
 	Add    userAddCmd    `cmd:"" help:"Make a user."`
 	List   userListCmd   `cmd:"" help:"List users."`
+	Show   userShowCmd   `cmd:"" help:"Show one user, and the nodes that the user's mail lies on."`
 	Passwd userPasswdCmd `cmd:"" help:"Change a user's password."`
 	Set    userSetCmd    `cmd:"" help:"Change a user's limits, or whether the user may log in."`
 	Remove userRemoveCmd `cmd:"" help:"Remove a user and all of the user's mail."`
@@ -58,17 +64,18 @@ type userSetCmd struct {
 	Address       string       `arg:""`
 	QuotaBytes    *config.Size `help:"Most mail the user may have, for example 5GiB; 0: the cluster's limit." placeholder:"SIZE"`
 	QuotaMessages *int64       `help:"Most messages the user may have; 0: the cluster's limit." placeholder:"N"`
+	Copies        *int         `help:"Nodes that each message of the user lies on, from 1 to 8; 0: the domain's number, or the cluster's. It counts for messages that come in from then on." placeholder:"N"`
 	Disable       bool         `help:"Permit no login; mail still comes in." xor:"login"`
 	Enable        bool         `help:"Permit logins again." xor:"login"`
 }
 
 func (c *userSetCmd) Run(e *env) error {
-	change := admin.UserChange{QuotaBytes: (*int64)(c.QuotaBytes), QuotaMessages: c.QuotaMessages}
+	change := admin.UserChange{QuotaBytes: (*int64)(c.QuotaBytes), QuotaMessages: c.QuotaMessages, Copies: c.Copies}
 	if c.Disable || c.Enable {
 		change.Disabled = &c.Disable
 	}
 	if change == (admin.UserChange{}) {
-		return errors.New("nothing to change: say what with --quota-bytes, --quota-messages, --disable or --enable")
+		return errors.New("nothing to change: say what with --quota-bytes, --quota-messages, --copies, --disable or --enable")
 	}
 	client, err := c.client()
 	if err != nil {
@@ -97,24 +104,80 @@ func (c *userListCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "USER\tMESSAGES\tBYTES\tQUOTA\tCREATED\tNOTE")
+	var users []admin.User
 	err = eachPage(e.ctx, client.ListUsers, func(u admin.User) string {
-		note := ""
-		if u.Disabled {
-			note = "disabled"
-		}
-		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\n", u.Address, u.Messages, u.Bytes, quota(u), u.Created.Format("2006-01-02"), note)
+		users = append(users, u)
 		return u.Address
 	})
 	if err != nil {
 		return err // a part of the list would pass for the whole
 	}
+	slices.SortFunc(users, func(a, b admin.User) int { return strings.Compare(a.Address, b.Address) })
+	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "USER\tMESSAGES\tBYTES\tQUOTA\tCOPIES\tCREATED\tNOTE")
+	for i := range users {
+		u := &users[i]
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%d\t%s\t%s\n", u.Address, u.Messages, u.Bytes, quota(u), u.CopiesWanted, u.Created.Format(time.DateOnly), note(u))
+	}
 	return t.Flush()
 }
 
+func note(u *admin.User) string {
+	if u.Disabled {
+		return "disabled"
+	}
+	return ""
+}
+
+type userShowCmd struct {
+	configFlag
+	Address string `arg:""`
+}
+
+func (c *userShowCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	u, err := client.ShowUser(e.ctx, c.Address)
+	if err != nil {
+		return err
+	}
+	copies := fmt.Sprintf("%d (not the user's own number)", u.CopiesWanted)
+	if u.Copies > 0 {
+		copies = strconv.Itoa(u.Copies)
+	}
+	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	for _, line := range [][2]string{
+		{"user", u.Address},
+		{"note", cmp.Or(note(&u.User), "-")},
+		{"created", u.Created.Local().Format(time.DateTime)},
+		{"changed", u.Changed.Local().Format(time.DateTime)},
+		{"SCRAM", map[bool]string{true: "yes", false: "no"}[u.SCRAM]},
+		{"quota", quota(&u.User)},
+		{"copies", copies},
+		{"mail", fmt.Sprintf("%d messages, %d bytes", u.Messages, u.Bytes)},
+		{"profile on", nodeList(u.ProfileNodes)},
+	} {
+		fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
+	}
+	for _, f := range u.Mail {
+		fmt.Fprintf(t, "mail on\t%s: %d messages, %d bytes; live: %s\n", nodeList(f.Nodes), f.Messages, f.Bytes, nodeList(f.Live))
+	}
+	return t.Flush()
+}
+
+// nodeList writes node ids.
+func nodeList(nodes []cluster.NodeID) string {
+	names := make([]string, len(nodes))
+	for i, id := range nodes {
+		names[i] = id.String()
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
+}
+
 // quota writes a user's own limits.
-func quota(u admin.User) string {
+func quota(u *admin.User) string {
 	var limits []string
 	if u.QuotaBytes > 0 {
 		size, err := config.Size(u.QuotaBytes).MarshalText()

@@ -57,6 +57,25 @@ type User struct {
 	// The user's own limits; 0: the cluster's.
 	QuotaBytes    int64 `json:"quota_bytes"`
 	QuotaMessages int64 `json:"quota_messages"`
+	Copies        int   `json:"copies"` // nodes that each message lies on; 0: the domain's number, or the cluster's
+	// CopiesWanted is the number that counts.
+	CopiesWanted int `json:"copies_wanted"`
+}
+
+// UserDetail is all that is known of a user.
+type UserDetail struct {
+	User
+	SCRAM        bool             `json:"scram"`         // SCRAM-SHA-256 is possible
+	ProfileNodes []cluster.NodeID `json:"profile_nodes"` // that the profile lies on
+	Mail         []Fragment       `json:"mail"`          // where the messages lie
+}
+
+// Fragment is the messages of a user that lie on the same nodes.
+type Fragment struct {
+	Nodes    []cluster.NodeID `json:"nodes"` // that they are to lie on
+	Live     []cluster.NodeID `json:"live"`  // members that hold them now
+	Messages int64            `json:"messages"`
+	Bytes    int64            `json:"bytes"`
 }
 
 // UserChange is what EditUser changes: what is nil stays as it is.
@@ -64,6 +83,7 @@ type UserChange struct {
 	QuotaBytes    *int64 `json:"quota_bytes,omitempty"` // 0: back to the cluster's limit
 	QuotaMessages *int64 `json:"quota_messages,omitempty"`
 	Disabled      *bool  `json:"disabled,omitempty"`
+	Copies        *int   `json:"copies,omitempty"` // 0: back to the domain's number, or the cluster's
 }
 
 // Domain is a domain that the cluster takes mail for.
@@ -71,6 +91,7 @@ type Domain struct {
 	Domain     string `json:"domain"`
 	Postmaster string `json:"postmaster,omitempty"` // who gets postmaster's mail, unless there is such a user
 	CatchAll   string `json:"catch_all,omitempty"`  // who gets mail for addresses that nobody has; empty: it is refused
+	Copies     int    `json:"copies,omitempty"`     // nodes that each message of its users lies on; 0: the cluster's number
 }
 
 // Alias is an address that stands for others.
@@ -90,6 +111,7 @@ type Directory interface {
 	EditUser(ctx context.Context, address string, change UserChange) error
 	RemoveUser(ctx context.Context, address string) error
 	ListUsers(ctx context.Context, after string, limit int) ([]User, error)
+	ShowUser(ctx context.Context, address string) (UserDetail, error)
 	AddDomain(ctx context.Context, d Domain) error
 	// SetDomain replaces the settings of a domain: what is empty is removed.
 	SetDomain(ctx context.Context, d Domain) error

@@ -104,6 +104,9 @@ func (d *fakeDirectory) EditUser(_ context.Context, address string, c UserChange
 		if c.Disabled != nil {
 			u.Disabled = *c.Disabled
 		}
+		if c.Copies != nil {
+			u.Copies = *c.Copies
+		}
 		d.users[address] = u
 		return nil
 	})
@@ -116,6 +119,39 @@ func (d *fakeDirectory) RemoveUser(_ context.Context, address string) error {
 func (d *fakeDirectory) ListUsers(_ context.Context, after string, limit int) (l []User, err error) {
 	err = d.do(func() error { l = pageOf(d.users, after, limit); return nil })
 	return l, err
+}
+
+func (d *fakeDirectory) ShowUser(_ context.Context, address string) (u UserDetail, err error) {
+	err = d.do(func() (err error) {
+		var ok bool
+		if u.User, ok = d.users[address]; !ok {
+			err = cluster.Errorf(cluster.KindNotFound, "show user "+address, "does not exist")
+		}
+		return err
+	})
+	return u, err
+}
+
+// fakeVault has one deleted message of every user.
+type fakeVault struct {
+	since time.Time
+	asked []string
+}
+
+func (v *fakeVault) ListDeleted(_ context.Context, address string, since time.Time) (DeletedList, error) {
+	v.since = since
+	return DeletedList{Messages: []Deleted{{ID: "of " + address, Size: 3, Deleted: time.Unix(1000, 5).UTC(), Nodes: []cluster.NodeID{42}}}, Silent: []cluster.NodeID{43}}, nil
+}
+
+func (v *fakeVault) Restore(_ context.Context, address string, ids []string) (all []Restored, err error) {
+	v.asked = append(v.asked, fmt.Sprint(address, " ", len(ids)))
+	for _, id := range ids {
+		all = append(all, Restored{ID: id})
+	}
+	if len(all) > 1 {
+		all[1] = Restored{ID: all[1].ID, Kind: cluster.KindExists, Error: "it is there"}
+	}
+	return all, nil
 }
 
 func (d *fakeDirectory) AddDomain(_ context.Context, x Domain) error {
@@ -207,6 +243,7 @@ type door struct {
 	directory *fakeDirectory
 	cluster   *fakeCluster
 	store     *fakeStore
+	vault     *fakeVault
 	client    *Client
 	log       *strings.Builder // read after the server has ended
 	close     func()
@@ -214,8 +251,8 @@ type door struct {
 
 func open(t *testing.T) *door {
 	t.Helper()
-	d := &door{directory: newFakeDirectory(), cluster: &fakeCluster{}, store: &fakeStore{}, log: &strings.Builder{}}
-	s := &Server{Directory: d.directory, Cluster: d.cluster, Store: d.store, Timeout: time.Minute,
+	d := &door{directory: newFakeDirectory(), cluster: &fakeCluster{}, store: &fakeStore{}, vault: &fakeVault{}, log: &strings.Builder{}}
+	s := &Server{Directory: d.directory, Cluster: d.cluster, Store: d.store, Vault: d.vault, Timeout: time.Minute,
 		Logger: slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	path := t.TempDir() + "/" + SocketName
 	ln, err := Listen(path)

@@ -22,7 +22,9 @@ type Server struct {
 	Directory Directory
 	Cluster   Cluster
 	Store     Store
+	Keeper    Keeper
 	Archive   Archive
+	Vault     Vault
 	Logger    *slog.Logger
 	// Timeout bounds one command other than verify and dump.
 	Timeout time.Duration
@@ -77,10 +79,14 @@ func (s *Server) Handler() http.Handler {
 	for path, f := range s.changes() {
 		mux.HandleFunc("POST "+path, s.answer(s.change(path, f)))
 	}
+	s.keep(mux)
 	mux.HandleFunc("GET /store/verify", s.verify)
 	mux.HandleFunc("GET /store/dump", s.dump)
 	mux.HandleFunc("GET /store/checkpoint", s.checkpoint)
 	get("/archive/has", s.has)
+	get("/users/show", s.showUser)
+	get("/vault", s.listDeleted)
+	mux.HandleFunc("POST /vault/restore", s.answer(s.restoreDeleted))
 	mux.HandleFunc("POST /archive/put", s.answer(s.putObject))
 	// Profiles of the running node, for those who may open the socket:
 	// curl --unix-socket admin.sock http://node/debug/pprof/profile?seconds=10

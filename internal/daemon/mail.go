@@ -45,7 +45,10 @@ func (d *daemon) openMail() (err error) {
 		return err
 	}
 	d.retrieval, err = retrieval.New(d.node, d.locks, retrieval.Config{Floor: directory.MailFloor, Logger: d.log})
-	return err
+	if err != nil {
+		return err
+	}
+	return d.openVault()
 }
 
 // derivations is how many passwords are derived at once: more than there are processors would take

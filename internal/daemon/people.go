@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
@@ -98,6 +99,7 @@ func (p people) EditUser(ctx context.Context, address string, c admin.UserChange
 		set(&profile.Settings.QuotaBytes, c.QuotaBytes)
 		set(&profile.Settings.QuotaMessages, c.QuotaMessages)
 		set(&profile.Disabled, c.Disabled)
+		set(&profile.Settings.Copies, c.Copies)
 	})
 }
 
@@ -115,8 +117,7 @@ func (p people) ListUsers(ctx context.Context, after string, limit int) ([]admin
 	}
 	users, items := make([]admin.User, len(infos)), make([]*admin.User, len(infos))
 	for i, u := range infos {
-		users[i] = admin.User{Address: string(u.User), Created: u.Created, Changed: u.Changed, Disabled: u.Disabled,
-			QuotaBytes: u.Settings.QuotaBytes, QuotaMessages: u.Settings.QuotaMessages}
+		users[i] = p.shown(ctx, &u)
 		items[i] = &users[i]
 	}
 	err = inParallel(ctx, items, usersAtOnce, func(ctx context.Context, u *admin.User) (err error) {
@@ -124,6 +125,32 @@ func (p people) ListUsers(ctx context.Context, after string, limit int) ([]admin
 		return err
 	})
 	return users, err
+}
+
+// shown gives what the socket shows of a user, without the mail.
+func (p people) shown(ctx context.Context, u *directory.UserInfo) admin.User {
+	s := u.Settings
+	return admin.User{Address: string(u.User), Created: u.Created, Changed: u.Changed, Disabled: u.Disabled,
+		QuotaBytes: s.QuotaBytes, QuotaMessages: s.QuotaMessages, Copies: s.Copies,
+		CopiesWanted: cmp.Or(s.Copies, p.d.directory.Copies(ctx, u.User), p.d.cfg.Cluster.MessageCopies)}
+}
+
+func (p people) ShowUser(ctx context.Context, address string) (admin.UserDetail, error) {
+	u, err := user("show user", address)
+	if err != nil {
+		return admin.UserDetail{}, err
+	}
+	info, fragments, err := p.d.directory.User(ctx, u)
+	if err != nil {
+		return admin.UserDetail{}, err
+	}
+	detail := admin.UserDetail{User: p.shown(ctx, &info), SCRAM: info.SCRAM, ProfileNodes: info.Nodes, Mail: []admin.Fragment{}}
+	for _, f := range fragments {
+		detail.Messages += f.Count
+		detail.Bytes += f.Bytes
+		detail.Mail = append(detail.Mail, admin.Fragment{Nodes: f.Replicas, Live: f.Holders, Messages: f.Count, Bytes: f.Bytes})
+	}
+	return detail, nil
 }
 
 // usage sums what the user's mail map says of the user's fragments.
@@ -169,6 +196,7 @@ func domainSettings(op string, x admin.Domain) (s directory.DomainSettings, err 
 			return s, err
 		}
 	}
+	s.Copies = x.Copies
 	return s, nil
 }
 
@@ -180,7 +208,7 @@ func (p people) ListDomains(ctx context.Context, after string, limit int) ([]adm
 	infos, _, err := p.d.directory.ListDomains(ctx, after, limit)
 	domains := make([]admin.Domain, len(infos))
 	for i, d := range infos {
-		domains[i] = admin.Domain{Domain: d.Domain, Postmaster: d.Postmaster, CatchAll: d.CatchAll}
+		domains[i] = admin.Domain{Domain: d.Domain, Postmaster: d.Postmaster, CatchAll: d.CatchAll, Copies: d.Copies}
 	}
 	return domains, err
 }

@@ -23,6 +23,7 @@ import (
 	"porcupine/internal/mail/directory"
 	"porcupine/internal/mail/mailbox"
 	"porcupine/internal/mail/retrieval"
+	"porcupine/internal/mail/vault"
 )
 
 // daemon is the parts of one node.
@@ -45,6 +46,7 @@ type daemon struct {
 	directory *directory.Directory
 	delivery  *delivery.Delivery
 	retrieval *retrieval.Retrieval
+	vault     *vault.Vault
 	locks     *mailbox.Locks
 	metrics   *metrics
 	certs     atomic.Pointer[certificates] // nil before the front ends are open
@@ -78,7 +80,9 @@ const (
 )
 
 func (d *daemon) openStore() (err error) {
+	vaultFor, _ := d.cfg.Store.VaultFor.Time() // 0 when it is off
 	cfg := store.Config{
+		VaultFor: vaultFor,
 		Dir: filepath.Join(d.cfg.DataDir, "store"), ClusterID: d.id.Cluster(), Node: d.id.Node(), Types: mail.Types(),
 		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache),
 		// After a failed write of the log nothing more may be acknowledged.

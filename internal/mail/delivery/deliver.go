@@ -218,3 +218,19 @@ func (p *Delivery) undo(ctx context.Context, env mail.Envelope, items []item, by
 		}
 	}
 }
+
+// Restore stores a message for one user again, under an id that the caller has chosen and with the
+// time at which it first came in. Repeated with the same id it is the same message (D6), so nothing is
+// undone if it fails. KindNotFound: there is no such user.
+func (p *Delivery) Restore(ctx context.Context, u mail.User, id mail.MessageID, received time.Time, body cluster.Body) error {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	sum, err := p.sumOf(body)
+	if err != nil {
+		return cluster.Errorf(cluster.KindInternal, "read message", "%w", err)
+	}
+	it := item{user: u, object: cluster.Object{ID: id.Object(u), Attr: mail.MessageAttr{Received: received}.Append(nil),
+		Size: body.Size(), Sum: sum}}
+	p.store(ctx, &it, body)
+	return it.err
+}

@@ -131,11 +131,39 @@ func (d *Directory) ListUsers(ctx context.Context, after string, limit int) (use
 		if err != nil {
 			return err
 		}
-		users = append(users, UserInfo{User: mail.User(c.Object.ID.Owner), Created: p.Created, Changed: p.Changed,
-			Disabled: p.Disabled, SCRAM: p.Credential.SCRAM != nil, Settings: p.Settings, Nodes: c.Object.Replicas})
+		users = append(users, infoOf(c, p))
 		return nil
 	})
 	return users, next, err
+}
+
+func infoOf(c *cluster.CachedObject, p *Profile) UserInfo {
+	return UserInfo{User: mail.User(c.Object.ID.Owner), Created: p.Created, Changed: p.Changed,
+		Disabled: p.Disabled, SCRAM: p.Credential.SCRAM != nil, Settings: p.Settings, Nodes: c.Object.Replicas}
+}
+
+// User gives what ListUsers would say of one user, and the user's mail map. KindNotFound: proven that
+// there is none.
+func (d *Directory) User(ctx context.Context, u mail.User) (info UserInfo, fragments []cluster.Placed, err error) {
+	patience := patience{wait: d.cfg.ResolveWait}
+	e, err := d.entry(ctx, &patience, string(u), mail.TypeUser)
+	if err != nil {
+		return info, nil, err
+	}
+	c, ok := e.Find(mail.TypeUser, "")
+	if !ok {
+		return info, nil, absent("look up user "+string(u), &e)
+	}
+	p, err := decodeProfile(c.Contents)
+	if err != nil {
+		return info, nil, cluster.Errorf(cluster.KindCorrupt, "read user "+string(u), "%w", err)
+	}
+	for _, f := range e.Fragments {
+		if f.Type == mail.TypeMessage {
+			fragments = append(fragments, f)
+		}
+	}
+	return infoOf(&c, p), fragments, nil
 }
 
 // list visits one page of the live objects of a type.
