@@ -72,7 +72,8 @@ func (n *Node) offer(ctx context.Context, o replication.Offer) ([]replication.An
 	return answers, nil
 }
 
-// readOffer reads the headers of what is offered. What cannot be read is answered: with the error.
+// readOffer reads the headers of what is offered. What cannot be read is answered here: with the
+// error, or as gone.
 func (n *Node) readOffer(items []cluster.Record) (updates []cluster.Update, failed []replication.Answer) {
 	updates = make([]cluster.Update, 0, len(items))
 	for i := range items {
@@ -83,6 +84,8 @@ func (n *Node) readOffer(items []cluster.Record) (updates []cluster.Update, fail
 			failed = append(failed, replication.Answer{ID: items[i].ID, Reply: replication.Reply{Err: err}})
 		case ok:
 			updates = append(updates, u)
+		default: // replaced or retired meanwhile
+			failed = append(failed, replication.Answer{ID: items[i].ID, Gone: true})
 		}
 	}
 	return updates, failed
@@ -106,7 +109,8 @@ func (n *Node) offerSome(ctx context.Context, id cluster.NodeID, updates []clust
 	var wanted sync.WaitGroup
 	for i := range replies {
 		answers[i] = replication.Answer{ID: updates[i].Object.ID, Reply: replies[i]}
-		if replies[i].Want && enter(ctx, n.catchUp.calls) {
+		// A node outside the replica set has no contents to bring; that they are wanted is the answer.
+		if replies[i].Want && updates[i].Object.Replicas.Contains(n.cfg.Self.ID) && enter(ctx, n.catchUp.calls) {
 			wanted.Go(func() {
 				defer func() { <-n.catchUp.calls }()
 				answers[i].Reply = n.bring(ctx, to, &updates[i])
@@ -130,9 +134,6 @@ func (n *Node) bring(ctx context.Context, to cluster.Member, u *cluster.Update) 
 
 func (n *Node) tryBring(ctx context.Context, to cluster.Member, u *cluster.Update) (replication.Reply, error) {
 	op := "bring " + string(u.Object.ID.Type) + " of " + u.Object.ID.Owner
-	if !u.Object.Replicas.Contains(n.cfg.Self.ID) {
-		return replication.Reply{}, cluster.Errorf(cluster.KindNotFound, op, "this node has no copy: one of %v brings it", u.Object.Replicas)
-	}
 	size := min(u.Object.Size, CatchUpBytesMax)
 	if err := n.catchUp.bytes.Acquire(ctx, size); err != nil {
 		return replication.Reply{}, stopping(op)

@@ -91,10 +91,9 @@ type Output struct {
 // Offer asks a target whether it has these updates. The shell reads each record's object from the
 // store (Notice stands for it where this node has no copy) and sends the headers without contents.
 // To a target that wants them it then sends the contents, one by one, and of these very updates: one
-// that is newer by now may not be for this target yet. When all that has ended it
-// reports the last answer to each item with Log.Answered, once. An item whose record the store no
-// longer has at that timestamp is left out, and reported with Log.Gone. What there is no room for
-// is just left out: it is offered again.
+// that is newer by now may not be for this target yet. When all that has ended it reports the last
+// answer to each item with Log.Answered, once. An item whose record the store no longer has at that
+// timestamp is not sent, and answered with Gone. What got no answer is offered again.
 type Offer struct {
 	Number uint64
 	To     cluster.NodeID
@@ -110,7 +109,10 @@ type Retire struct {
 // Answer is what a target said of one item of an Offer: the last word, if there were several.
 type Answer struct {
 	ID    cluster.ObjectID
-	Reply Reply
+	Reply Reply // Want: it did not get the contents, because this node has none to bring
+	// Gone: the item was not sent. The store has no record of the object with this timestamp that
+	// propagates: it was replaced or retired while Added, or the offer, was on its way.
+	Gone bool
 }
 
 // NewLog makes the log of one node's life. struck are the nodes that were removed for good: they
@@ -257,14 +259,6 @@ func (l *Log) Retired(items []cluster.Retirement, now time.Time) Output {
 	out := l.flush(now)
 	out.Retires = append(cut(l.self, mine), out.Retires...)
 	return out
-}
-
-// Gone takes in that the store has no record of an object with this timestamp that propagates: it was
-// replaced or retired while Added or an offer of it was on its way.
-func (l *Log) Gone(id cluster.ObjectID, t cluster.Timestamp) {
-	if e := l.entries[id]; e != nil && e.rec.Timestamp == t {
-		l.remove(e)
-	}
 }
 
 // Strike takes a node that was removed for good out of all targets.

@@ -107,20 +107,24 @@ func (l *Log) Answered(number uint64, answers []Answer, err error, now time.Time
 	p := l.peers[i]
 	sent := p.sent
 	p.offer, p.sent = 0, nil
-	replies := make(map[cluster.ObjectID]Reply, len(answers))
+	last := make(map[cluster.ObjectID]Answer, len(answers))
 	for _, a := range answers {
-		replies[a.ID] = a.Reply
+		last[a.ID] = a
 	}
-	if took := slices.ContainsFunc(answers, func(a Answer) bool { return a.Reply.Verdict != 0 && !a.Reply.Want && a.Reply.Err == nil }); took || err == nil && len(answers) == 0 {
-		p.rest()
-	} else {
+	if err != nil || len(answers) > 0 && !slices.ContainsFunc(answers, Answer.settled) {
 		p.fail(l.since(now))
+	} else {
+		p.rest()
 	}
 	for _, e := range sent {
 		bit := e.bit(p.id)
 		e.queued &^= bit
-		switch reply, ok := replies[e.rec.ID]; {
-		case err == nil && ok && (reply.Applied(e.rec.Timestamp) || reply.Want && l.outside(e)):
+		switch a := last[e.rec.ID]; {
+		case a.Gone:
+			if !e.gone {
+				l.remove(e)
+			}
+		case err == nil && (a.Reply.Applied(e.rec.Timestamp) || a.Reply.Want && l.outside(e)):
 			if grown := l.entries[e.rec.ID]; grown != nil && grown.rec.Timestamp == e.rec.Timestamp {
 				l.acknowledge(grown, p, l.since(now)) // e itself, or what took its place meanwhile
 			}
@@ -132,6 +136,11 @@ func (l *Log) Answered(number uint64, answers []Answer, err error, now time.Time
 		}
 	}
 	return l.flush(now)
+}
+
+// settled reports whether the peer, or this node, had an answer other than a refusal.
+func (a Answer) settled() bool {
+	return a.Gone || a.Reply.Verdict != 0 && !a.Reply.Want && a.Reply.Err == nil
 }
 
 // outside reports whether this node has the record and no copy. It got the record AFTER all of the

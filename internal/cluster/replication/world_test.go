@@ -400,11 +400,12 @@ func (n *node) header(id cluster.ObjectID, t cluster.Timestamp) (cluster.Update,
 // offer sends headers, then the contents that are wanted, and reports the last word on each.
 func (n *node) offer(o replication.Offer) {
 	var headers []cluster.Update
+	var answers []replication.Answer
 	for _, r := range o.Items {
 		if u, ok := n.header(r.ID, r.Timestamp); ok {
 			headers = append(headers, u)
 		} else {
-			n.log.Gone(r.ID, r.Timestamp)
+			answers = append(answers, replication.Answer{ID: r.ID, Gone: true})
 		}
 	}
 	to := n.w.node(o.To)
@@ -422,9 +423,8 @@ func (n *node) offer(o replication.Offer) {
 			n.perform(n.log.Answered(o.Number, nil, errSilent, n.w.time()))
 			return
 		}
-		answers := make([]replication.Answer, len(headers))
 		for i, u := range headers {
-			answers[i] = replication.Answer{ID: u.Object.ID, Reply: replies[i]}
+			answers = append(answers, replication.Answer{ID: u.Object.ID, Reply: replies[i]})
 		}
 		n.bring(o, to, answers, 0)
 	})
