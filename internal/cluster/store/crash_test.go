@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -87,8 +88,10 @@ type ledger struct {
 }
 
 type entry struct {
-	acked int64             // time of the last acknowledged update
-	sent  map[int64]version // by time
+	acked   int64             // time of the last acknowledged update
+	record  *cluster.Record   // with which it was acknowledged; nil: none that propagates
+	retired int64             // time of the last update whose retirement was sent
+	sent    map[int64]version // by time
 }
 
 // version is what an update makes of an object; gone means no copy here.
@@ -108,10 +111,16 @@ func (l *ledger) send(id cluster.ObjectID, time int64, v version) {
 	e.sent[time] = v
 }
 
-func (l *ledger) ack(id cluster.ObjectID, time int64) {
+func (l *ledger) ack(id cluster.ObjectID, time int64, record *cluster.Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.objects[id].acked = time
+	l.objects[id].acked, l.objects[id].record = time, record
+}
+
+func (l *ledger) retire(id cluster.ObjectID, time int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.objects[id].retired = time
 }
 
 // snapshot copies what was known at one moment.
@@ -124,7 +133,7 @@ func (l *ledger) snapshot() *ledger {
 		for t, v := range e.sent {
 			sent[t] = v
 		}
-		c.objects[id] = &entry{acked: e.acked, sent: sent}
+		c.objects[id] = &entry{acked: e.acked, record: e.record, retired: e.retired, sent: sent}
 	}
 	return c
 }
@@ -133,15 +142,16 @@ func (l *ledger) snapshot() *ledger {
 func (l *ledger) sentBy(later *ledger) {
 	for id, e := range later.objects {
 		if known := l.objects[id]; known != nil {
-			known.sent = e.sent
+			known.sent, known.retired = e.sent, e.retired
 		} else {
-			l.objects[id] = &entry{sent: e.sent}
+			l.objects[id] = &entry{sent: e.sent, retired: e.retired}
 		}
 	}
 }
 
-// check opens what a crash left and compares: acknowledged updates are there byte for byte,
-// what is there was sent, headers equal a recount, nothing is orphaned (D3, D5).
+// check opens what a crash left and compares: acknowledged updates are there byte for byte, and
+// with their records, what is there was sent, headers equal a recount, nothing is orphaned, no record
+// is without its update (D3, D5, R4).
 func (l *ledger) check(t *testing.T, fs vfs.FS, point string) {
 	t.Helper()
 	s, err := Open(testConfig(fs))
@@ -154,8 +164,12 @@ func (l *ledger) check(t *testing.T, fs vfs.FS, point string) {
 			t.Errorf("%s: Close() = %v", point, err)
 		}
 	}()
+	records := map[cluster.ObjectID]cluster.Record{}
+	if err := s.Records(func(r cluster.Record) error { records[r.ID] = r; return nil }); err != nil {
+		t.Errorf("%s: Records() = %v", point, err)
+	}
 	for id, e := range l.objects {
-		if why := e.check(s, id); why != "" {
+		if why := e.check(s, id) + e.checkRecord(s, records, id); why != "" {
 			t.Errorf("%s: %v: %s", point, id, why)
 		}
 	}
@@ -203,6 +217,26 @@ func (e *entry) check(s *Store, id cluster.ObjectID) string {
 	return ""
 }
 
+// checkRecord says what is wrong with an object's update record.
+func (e *entry) checkRecord(s *Store, records map[cluster.ObjectID]cluster.Record, id cluster.ObjectID) string {
+	r, ok := records[id]
+	switch o, err := s.Get(id); {
+	case ok && r.Timestamp.Time < e.acked:
+		return fmt.Sprintf("the record is of update %d, but %d was acknowledged", r.Timestamp.Time, e.acked)
+	case err == nil && o.Timestamp.Time > e.acked || ok && r.Timestamp.Time > e.acked:
+		return "" // of an update under way; Verify holds it against the copy
+	case e.record == nil:
+		return ""
+	case !ok && (e.retired < e.acked || e.sent[e.acked].gone):
+		return fmt.Sprintf("update %d was acknowledged with a record, which is lost", e.acked)
+	case ok && r.Retired == 0 && !r.Targets.Equal(e.record.Targets):
+		return fmt.Sprintf("update %d was acknowledged with targets %v, the record has %v", e.acked, e.record.Targets, r.Targets)
+	case ok && r.Retired != 0 && e.retired < e.acked:
+		return "the record is retired, and nobody retired it"
+	}
+	return ""
+}
+
 // client sends updates of its own objects, one after the other.
 func (l *ledger) client(t *testing.T, s *Store, c, steps int) {
 	rng := seeded(uint64(100 + c))
@@ -210,28 +244,36 @@ func (l *ledger) client(t *testing.T, s *Store, c, steps int) {
 	for step := range steps {
 		typ := []cluster.ObjectType{"message", "message", "user"}[rng.IntN(3)]
 		id := cluster.ObjectID{Type: typ, Owner: userName(rng.IntN(3)), ID: fmt.Sprintf("%d-%d", c, rng.IntN(5))}
-		time := int64(step + 1)
+		at := int64(step + 1)
 		var u cluster.Update
 		var body cluster.Body
 		v := version{}
 		switch kind := rng.IntN(10); {
 		case kind == 0:
-			u, v = remove(typ, id.Owner, id.ID, time, self), version{deleted: true}
+			u, v = remove(typ, id.Owner, id.ID, at, self), version{deleted: true}
 		case kind < 4:
-			u, v = remove(typ, id.Owner, id.ID, time), version{gone: true}
+			u, v = remove(typ, id.Owner, id.ID, at), version{gone: true}
 		case kind == 4 && typ == "message":
 			v.contents = noise(rng, 2*layout.ChunkSize+rng.IntN(layout.ChunkSize))
-			u, body = put(typ, id.Owner, id.ID, time, v.contents, self)
+			u, body = put(typ, id.Owner, id.ID, at, v.contents, self)
 		default:
 			v.contents = noise(rng, rng.IntN(9000))
-			u, body = put(typ, id.Owner, id.ID, time, v.contents, self, []cluster.NodeID{self, other}[rng.IntN(2)])
+			u, body = put(typ, id.Owner, id.ID, at, v.contents, self, []cluster.NodeID{self, other}[rng.IntN(2)])
 		}
-		l.send(id, time, v)
-		if _, err := s.Apply(ctx, u, body); err != nil {
+		l.send(id, at, v)
+		r, err := s.Apply(ctx, u, body)
+		if err != nil {
 			t.Errorf("Apply(%v) = %v", id, err)
 			return
 		}
-		l.ack(id, time)
+		l.ack(id, at, r.Record)
+		if r.Record != nil && rng.IntN(2) == 0 {
+			l.retire(id, at)
+			item := cluster.Retirement{ID: id, Timestamp: u.Object.Timestamp, Targets: r.Record.Targets}
+			if err := s.Retire(ctx, []cluster.Retirement{item}); err != nil {
+				t.Errorf("Retire(%v) = %v", id, err)
+			}
+		}
 	}
 }
 
@@ -276,6 +318,7 @@ func TestD3_CrashAtEverySync(t *testing.T) {
 	}
 	cfg := testConfig(&hookFS{FS: mem, before: crash})
 	cfg.MemTableSize = 256 << 10 // several flushes and log rotations
+	cfg.Types[0].Vault, cfg.VaultFor = true, time.Hour
 	s := mustOpen(t, cfg)
 	var wg sync.WaitGroup
 	for c := range 4 {
@@ -311,7 +354,7 @@ func TestD3_TornTail(t *testing.T) {
 	var sizes []int64 // of the log after each acknowledgement
 	log := ""
 	for i := range 20 {
-		u, body := put("message", "a@b", fmt.Sprintf("%02d", i), 1, noise(seeded(uint64(i)), 300+i), self)
+		u, body := put("message", "a@b", fmt.Sprintf("%02d", i), 1, noise(seeded(uint64(i)), 300+i), self, other)
 		mustApply(t, s, u, body)
 		log = newestLog(t, mem)
 		sizes = append(sizes, fileSize(t, mem, log))
@@ -333,6 +376,10 @@ func TestD3_TornTail(t *testing.T) {
 			if size <= cut {
 				want++
 			}
+		}
+		records := 0
+		if err := s.Records(func(cluster.Record) error { records++; return nil }); err != nil || records != len(list) {
+			t.Errorf("log cut to %d bytes: %d records of %d messages, %v", cut, records, len(list), err)
 		}
 		if err != nil || len(list) != want {
 			t.Errorf("log cut to %d of %d bytes: %d messages, %v, want %d", cut, len(whole), len(list), err, want)
