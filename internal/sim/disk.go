@@ -231,8 +231,9 @@ func (d *disk) retire(r cluster.Retirement, now int64) {
 	}
 }
 
-// collect drops the retired records that need not be remembered, and tombstones after grace.
-func (d *disk) collect(now, together int64, grace time.Duration) {
+// collect drops the retired records that need not be remembered, and tombstones after grace. It
+// gives the owners whose tombstones are gone.
+func (d *disk) collect(now, together int64, grace time.Duration) (owners []string) {
 	var gone []cluster.ObjectID
 	for id, r := range d.records {
 		if replication.Forget(r, together, now) {
@@ -245,17 +246,20 @@ func (d *disk) collect(now, together int64, grace time.Duration) {
 		}
 	}
 	if len(gone) == 0 {
-		return
+		return nil
 	}
 	slices.SortFunc(gone, cluster.ObjectID.Compare)
 	b := d.begin()
 	for _, id := range gone {
 		if o := d.objects[id]; o != nil && !o.object.Deleted {
 			d.set(b, id, o, nil)
-		} else {
-			d.set(b, id, nil, nil)
+			continue
+		} else if o != nil {
+			owners = append(owners, id.Owner)
 		}
+		d.set(b, id, nil, nil)
 	}
+	return owners
 }
 
 // fragments groups an owner's messages by replica set, ordered.
@@ -323,4 +327,39 @@ func (d *disk) recordIDs() []cluster.ObjectID {
 	}
 	slices.SortFunc(ids, cluster.ObjectID.Compare)
 	return ids
+}
+
+// damage flips bits of a copy's contents.
+func (d *disk) damage(id cluster.ObjectID) {
+	bad := *d.objects[id]
+	bad.damaged, bad.contents = true, bad.contents+"?"
+	d.put(id, &bad, d.records[id])
+}
+
+// copy is a snapshot of the disk as it is, synced.
+func (d *disk) copy() *disk {
+	c := newDisk(d.node, d.id)
+	c.persist, c.clock, c.seq, c.written = d.persist, d.clock, d.seq, d.written
+	c.sole = d.sole
+	for id, o := range d.objects {
+		twin := *o
+		c.objects[id] = &twin
+	}
+	for id, r := range d.records {
+		c.records[id] = r
+	}
+	for name, own := range d.owners {
+		o := &owned{seq: own.seq}
+		for _, m := range own.messages {
+			o.messages = append(o.messages, c.objects[m.object.ID])
+		}
+		for _, m := range own.cached {
+			o.cached = append(o.cached, c.objects[m.object.ID])
+		}
+		c.owners[name] = o
+	}
+	for b, names := range d.buckets {
+		c.buckets[b] = slices.Clone(names)
+	}
+	return c
 }

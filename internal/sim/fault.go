@@ -5,68 +5,93 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
-
-	"porcupine/internal/cluster/membership"
 )
 
 // faults throws faults at the cluster: a random one every now and then, of the classes that this
 // run has switched on, each for a random while.
 type faults struct {
-	w      *World
-	rng    *rand.Rand
-	on     []fault
-	every  time.Duration // mean time between two
-	last   time.Duration // mean length of one
-	mend   []func()      // ends what is active
-	until  int64         // none begins after this
-	joins  int           // still allowed
-	window int64         // none begins before this
-	ahead  time.Duration // the most that a clock was
+	w        *World
+	rng      *rand.Rand
+	on       []fault
+	every    time.Duration // mean time between two
+	last     time.Duration // mean length of one
+	mend     []func()      // ends what is active
+	until    int64         // none begins after this
+	joins    int           // still allowed
+	losses   int           // of disks
+	keepNone bool          // a crash loses all that is not synced
+	window   int64         // none begins before this
+	ahead    time.Duration // the most that a clock was
 }
 
 // fault is one class: it begins a fault and gives what ends it, or nil if it could not begin now.
 type fault struct {
 	name  string
+	row   string // of the fault matrix
 	begin func(f *faults) (end func())
 }
 
-// classes lists all faults. Rows of reliability's fault matrix that concern pure cores.
-var classes = []fault{
-	{"halves", func(f *faults) func() { return f.split(2, 0) }},
-	{"minority", func(f *faults) func() { return f.split(2, 1) }},
-	{"three ways", func(f *faults) func() { return f.split(3, 0) }},
-	{"bridge", (*faults).bridge},
-	{"one way", (*faults).oneWay},
-	{"flapping link", (*faults).flap},
-	{"loss", func(f *faults) func() {
-		return f.rate(&f.w.net.loss, []float64{0.01, 0.05, 0.1, 0.3}[f.rng.IntN(4)])
-	}},
-	{"duplication", func(f *faults) func() { return f.rate(&f.w.net.dup, 0.02+0.3*f.rng.Float64()) }},
-	{"jitter", (*faults).jitter},
-	{"pause", (*faults).pause},
-	{"crash", (*faults).crash},
-	{"crash at an effect", (*faults).crashAtEffect},
-	{"slow node", (*faults).slowNode},
-	{"clock jump", (*faults).clockJump},
-	{"join", (*faults).join},
-	{"leave", (*faults).leave},
+// classes lists all faults.
+func classes() []fault {
+	return []fault{
+		{"halves", "14", func(f *faults) func() { return f.split(2, 0) }},
+		{"minority", "14", func(f *faults) func() { return f.split(2, 1) }},
+		{"three ways", "14", func(f *faults) func() { return f.split(3, 0) }},
+		{"bridge", "16", (*faults).bridge},
+		{"one way", "15", (*faults).oneWay},
+		{"flapping link", "17", (*faults).flap},
+		{"loss", "18, 22", func(f *faults) func() {
+			return f.rate(&f.w.net.loss, []float64{0.01, 0.05, 0.1, 0.3}[f.rng.IntN(4)])
+		}},
+		{"duplication", "20, 29", func(f *faults) func() { return f.rate(&f.w.net.dup, 0.02+0.3*f.rng.Float64()) }},
+		{"late copies", "20, 29", func(f *faults) func() { return f.rate(&f.w.net.late, 0.01+0.1*f.rng.Float64()) }},
+		{"jitter", "19, 20", (*faults).jitter},
+		{"pause", "25", (*faults).pause},
+		{"crash", "1, 2, 3", (*faults).crash},
+		{"crash at an effect", "30", (*faults).crashAtEffect},
+		{"power failure", "2, 3", (*faults).powerOut},
+		{"rolling restart", "1, 42", (*faults).rolling},
+		{"slow node", "12, 19", (*faults).slowNode},
+		{"slow disk", "12", (*faults).slowDisk},
+		{"disk stall", "13", (*faults).stall},
+		{"disk full", "10", func(f *faults) func() {
+			return f.diskFault(func(n *node) { n.full = true }, func(n *node) { n.full = false })
+		}},
+		{"read error", "9", func(f *faults) func() {
+			return f.diskFault(func(n *node) { n.unreadable = true }, func(n *node) { n.unreadable = false })
+		}},
+		{"fsync failure", "8", (*faults).syncFailure},
+		{"bit rot", "4", (*faults).bitRot},
+		{"disk loss", "5", (*faults).diskLoss},
+		{"rolled back disk", "7", (*faults).rollback},
+		{"long absence", "6", (*faults).absence},
+		{"clock jump", "27", (*faults).clockJump},
+		{"clock skew", "27, 28", (*faults).skewed},
+		{"join", "", (*faults).join},
+		{"leave", "", (*faults).leave},
+		{"drain", "", (*faults).drain},
+		{"combined", "42", (*faults).combined},
+	}
 }
+
+// faultKinds is how many classes there may be.
+const faultKinds = 40
 
 // joinsMax bounds the machines that join during a run.
 const joinsMax = 4
 
 // draw decides what this run has.
 func (f *faults) draw() {
-	for _, c := range classes {
+	for _, c := range classes() {
 		if f.rng.IntN(3) == 0 {
 			f.on = append(f.on, c)
 		}
 	}
 	f.every = time.Duration(float64(time.Second) * []float64{3, 8, 20, 60}[f.rng.IntN(4)])
 	f.last = time.Duration(float64(time.Second) * []float64{1, 4, 15, 40}[f.rng.IntN(4)])
-	f.joins = joinsMax
+	f.joins, f.losses = joinsMax, f.rng.IntN(lossesMax+1)
 	if f.w.opt.Nodes < 3 { // grow, and lose those that were there first
-		for _, c := range classes {
+		for _, c := range classes() {
 			if (c.name == "join" || c.name == "crash") && !f.has(c.name) {
 				f.on = append(f.on, c)
 			}
@@ -111,6 +136,7 @@ func (f *faults) begin(c fault) {
 		return
 	}
 	f.w.stats.Faults++
+	f.w.stats.Kinds[slices.IndexFunc(classes(), func(o fault) bool { return o.name == c.name })]++
 	f.w.record("fault: "+c.name, nil)
 	ended := false
 	once := func() {
@@ -121,7 +147,11 @@ func (f *faults) begin(c fault) {
 		}
 	}
 	f.mend = append(f.mend, once)
-	f.w.after(f.exp(f.last), once)
+	last := f.exp(f.last)
+	if c.name == "long absence" {
+		last = f.w.grace + f.exp(2*time.Minute)
+	}
+	f.w.after(last, once)
 }
 
 // heal ends all faults, the newest first, and runs every machine.
@@ -131,10 +161,11 @@ func (f *faults) heal() {
 		f.mend[i]()
 	}
 	f.mend = nil
-	f.w.net.loss, f.w.net.dup, f.w.net.jitter = 0, 0, 0
+	f.w.net.loss, f.w.net.dup, f.w.net.late, f.w.net.jitter = 0, 0, 0, 0
 	for _, n := range f.w.nodes {
 		n.slow, n.skew, n.drift, n.dying = 0, 0, 0, 0
-		n.slowDisk, n.stalled, n.syncFails, n.full = 0, 0, false, false
+		n.slowDisk, n.stalled, n.syncFails, n.full, n.unreadable = 0, 0, false, false, false
+		n.off, n.draining = false, false
 		if n.paused {
 			n.resume()
 		}
@@ -284,7 +315,7 @@ func (f *faults) crash() func() {
 }
 
 func (f *faults) restart(n *node) {
-	if !n.up() && !n.gone {
+	if !n.up() && !n.gone && !n.off {
 		n.start()
 	}
 }
@@ -369,54 +400,4 @@ func (f *faults) leave() func() {
 		}
 		f.restart(n)
 	}
-}
-
-// survivors draws how many of the writes not yet synced a crash keeps: none, all, or some.
-func (f *faults) survivors(count int) int {
-	switch f.rng.IntN(3) {
-	case 0:
-		return 0
-	case 1:
-		return count
-	}
-	return f.rng.IntN(count + 1)
-}
-
-// refused is the end of a process that may not take part. If its hard state is not what the others
-// know, it is set aside, and the machine joins empty, as a new node.
-func (w *World) refused(n *node, why membership.Refusal) {
-	w.record("is refused: "+why.String(), n)
-	w.stats.Refusals++
-	if why == membership.RefusalTwin {
-		return
-	}
-	w.lose(n)
-}
-
-// lose takes a disk away for good. A new machine comes in its place.
-func (w *World) lose(n *node) {
-	n.gone = true
-	w.oracle.destroyed(n)
-	w.after(newMachineTime, w.replace)
-}
-
-// newMachineTime is how long it takes to put a new machine in the place of one that is lost.
-const newMachineTime = 2 * time.Second
-
-// replace adds an empty machine. It knows those that its sponsor knows.
-func (w *World) replace() {
-	var sponsor *node
-	for _, n := range w.nodes {
-		if n.up() && !n.paused && (sponsor == nil || len(n.view().Members) > len(sponsor.view().Members)) {
-			sponsor = n
-		}
-	}
-	if sponsor == nil {
-		w.after(newMachineTime, w.replace)
-		return
-	}
-	n := w.addNode()
-	n.disk.persist.Contacts = contacts(sponsor)
-	w.record(fmt.Sprintf("%v comes in place of another", n), nil)
-	n.start()
 }

@@ -55,6 +55,9 @@ func (c *check) that(invariant, text string) {
 
 // installed is called when a node has installed a view.
 func (c *check) installed(n *node, v *cluster.View, done softstate.Installed, owedBefore int) {
+	if n.disk.destroyed {
+		return // an old copy that was put back: nobody may listen to it
+	}
 	if _, ok := c.views[v.Epoch]; !ok {
 		c.w.stats.Epochs++
 		c.that("M3", c.largestGoesOn(v))
@@ -238,14 +241,14 @@ func (c *check) untold(n *node, b cluster.Bucket) string {
 // lookup is S2: what a complete bucket says covers what the members hold, as far as they are in
 // the same epoch and have told all.
 func (c *check) lookup(n *node, owner string, e *cluster.Entry) {
-	if e.Knowledge == cluster.Partial {
+	if e.Knowledge == cluster.Partial || n.disk.destroyed {
 		return
 	}
 	v := n.view()
 	c.that("S2", c.untold(n, c.w.id.BucketOf(owner)))
 	for _, m := range v.Members {
 		x := c.w.byID[m.ID]
-		if x.up() && x.view().Epoch == v.Epoch && !x.reporter.Owes(owner) && x.open[owner] == 0 {
+		if x != nil && x.up() && !x.disk.destroyed && x.view().Epoch == v.Epoch && !x.reporter.Owes(owner) && x.open[owner] == 0 {
 			c.that("S2", covers(n, e, x, x.disk.holding(owner)))
 		}
 	}
@@ -279,7 +282,7 @@ func covers(n *node, e *cluster.Entry, x *node, h cluster.Holding) string {
 
 // refused is V1: never 550 for a user that exists.
 func (c *check) refused(n *node, u *user, begun int64) {
-	if !u.exists || u.created >= begun || c.w.oracle.lost[u.profile()] {
+	if !u.exists || n.disk.destroyed || u.created >= begun || c.w.oracle.lost[u.profile()] {
 		return
 	}
 	o := c.w.oracle.newest[u.profile()]
@@ -292,7 +295,7 @@ func (c *check) refused(n *node, u *user, begun int64) {
 // that was moved since may be missed.
 func (c *check) shown(n *node, u *user, v *cluster.View, list []listed, begun int64) {
 	c.showings++
-	if n.view() != v {
+	if n.view() != v || n.disk.destroyed {
 		return
 	}
 	there := make(map[cluster.ObjectID]bool, len(list))
@@ -341,7 +344,7 @@ func (c *check) visible(id cluster.ObjectID, v *cluster.View, begun int64) bool 
 
 // stamped is R3: the timestamps that a node gives grow, across its restarts too.
 func (c *check) stamped(n *node, t cluster.Timestamp) {
-	if last := c.clocks[n.id]; t.Time <= last {
+	if last := c.clocks[n.id]; t.Time <= last && !n.disk.destroyed {
 		c.that("R3", fmt.Sprintf("%v gives timestamp %v after %v", n, t.Time, last))
 	}
 	c.clocks[n.id] = t.Time

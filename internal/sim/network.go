@@ -28,6 +28,7 @@ type network struct {
 	jitter  time.Duration // up to this much more, skewed to little
 	loss    float64
 	dup     float64
+	late    float64 // comes a second time, minutes later
 	free    []*packet
 }
 
@@ -98,8 +99,16 @@ func (w *World) send(p *packet) {
 		*twin = *p
 		w.queue.push(event{at: w.now + t.delay(p), node: p.to, packet: twin})
 	}
+	if t.late > 0 && p.request != nil && p.request.updates != nil && t.rng.Float64() < t.late {
+		twin := t.packet()
+		*twin = *p
+		w.queue.push(event{at: w.now + t.rng.Int64N(int64(lateMax)), node: p.to, packet: twin})
+	}
 	w.queue.push(event{at: w.now + t.delay(p), node: p.to, packet: p})
 }
+
+// lateMax is how late a packet may come: longer than a deletion is remembered.
+const lateMax = 12 * time.Minute
 
 // cut cuts or mends the link from a to b.
 func (w *World) cut(a, b *node, on bool) {

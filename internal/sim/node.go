@@ -31,18 +31,20 @@ type node struct {
 	disk  *disk
 
 	// Faults that lie on the machine.
-	slow      time.Duration // more for every packet in and out
-	slowDisk  time.Duration // more for every fsync
-	stalled   int64         // no fsync ends before
-	syncFails bool          // the next fsync fails
-	full      bool          // the disk takes no new contents
-	skew      time.Duration // of the wall clock
-	drift     float64       // and how it grows
-	driftFrom int64
-	paused    bool
-	draining  bool
-	dying     int  // dies at the so-manieth boundary between two effects; 0: does not
-	gone      bool // left for good
+	slow       time.Duration // more for every packet in and out
+	slowDisk   time.Duration // more for every fsync
+	stalled    int64         // no fsync ends before
+	syncFails  bool          // the next fsync fails
+	full       bool          // the disk takes no new contents
+	unreadable bool          // contents cannot be read
+	off        bool          // switched off
+	skew       time.Duration // of the wall clock
+	drift      float64       // and how it grows
+	driftFrom  int64
+	paused     bool
+	draining   bool
+	dying      int  // dies at the so-manieth boundary between two effects; 0: does not
+	gone       bool // left for good
 
 	life int     // counts processes
 	held []event // fell due while the process was stopped
@@ -115,7 +117,7 @@ func (n *node) start() {
 	n.waiters, n.pending, n.leaving, n.dying = nil, 0, false, 0
 	n.wake = 0
 	cfg := w.opt.timing.config()
-	cfg.Self, cfg.Assign = n.endpoint(), usermap.Assign
+	cfg.Self, cfg.Assign, cfg.Grace = n.endpoint(), usermap.Assign, w.grace
 	core, out, err := membership.New(cfg, n.disk.persist, w.time(), rand.New(rand.NewPCG(n.rng.Uint64(), n.rng.Uint64())))
 	if err != nil {
 		panic(fmt.Sprintf("start %v: %v", n, err)) // invariant: the configuration is ours, and valid
@@ -153,7 +155,9 @@ func (n *node) collect() {
 	case n.together == 0:
 		n.together = now
 	}
-	n.disk.collect(now, n.together, n.w.grace)
+	for _, owner := range n.disk.collect(now, n.together, n.w.grace) {
+		n.report(n.reporter.Register(n.disk.holding(owner), n.w.time()))
+	}
 	n.after(collectPeriod, n.collect)
 }
 

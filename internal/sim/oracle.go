@@ -40,6 +40,9 @@ func (o *oracle) begun(n *node, u *cluster.Update, contents string) {
 
 // durable is called when a change on a disk has become durable.
 func (o *oracle) durable(n *node, c change) {
+	if n.disk.destroyed { // an old copy that was put back, and is not refused yet
+		return
+	}
 	before := newest(replication.State{Object: objectOf(c.object), Record: c.record})
 	now := cluster.Object{ID: c.id}
 	switch {
@@ -103,6 +106,10 @@ func (o *oracle) promised(invariant string, n *node, id cluster.ObjectID, ts clu
 	if p := o.acked[id]; p.ts.Compare(ts) < 0 {
 		o.acked[id] = promise{ts, on}
 		delete(o.lost, id)
+		if len(on) > 0 && !slices.ContainsFunc(on, func(x cluster.NodeID) bool { m := o.w.byID[x]; return m != nil && !m.disk.destroyed }) {
+			o.lost[id] = true
+			delete(o.acked, id)
+		}
 	}
 }
 
@@ -149,7 +156,7 @@ func (o *oracle) forget(id cluster.ObjectID, n *node) {
 				rest = s.object
 			}
 		}
-		if r := x.disk.records[id]; r != nil && rest.Timestamp.Compare(r.Timestamp) < 0 {
+		if r := x.disk.records[id]; r != nil && r.Deleted && rest.Timestamp.Compare(r.Timestamp) < 0 {
 			any = true
 			rest.Timestamp, rest.Replicas, rest.Deleted = r.Timestamp, r.Replicas, r.Deleted
 		}
@@ -191,6 +198,10 @@ func (w *World) diverging() (invariant, text string) {
 		for _, id := range n.disk.ids() {
 			s, want := n.disk.objects[id], w.oracle.newest[id]
 			switch {
+			case s.object.Deleted && w.now-(s.object.Timestamp.Time-start.UnixNano()) > int64(w.grace):
+				continue // is being collected
+			case s.damaged && w.oracle.lost[id]: // no other copy was left: it stays, for whoever can read it
+				continue
 			case want.Deleted && !s.object.Deleted:
 				return "R5", fmt.Sprintf("%v has %s of %s, of %v, which was deleted at %v", n, id.ID, id.Owner, s.object.Timestamp, want.Timestamp)
 			case s.object.Timestamp != want.Timestamp:
@@ -263,6 +274,9 @@ func (w *World) thin() string {
 		}
 		for _, id := range n.disk.ids() {
 			o := n.disk.objects[id].object
+			if n.disk.objects[id].damaged && w.oracle.lost[id] {
+				continue
+			}
 			want := o.Copies
 			if want == 0 {
 				want = len(o.Replicas)

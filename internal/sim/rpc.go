@@ -34,6 +34,7 @@ type request struct {
 	method method
 	epoch  cluster.Epoch
 	clock  cluster.Timestamp // the caller's, when it was sent
+	load   cluster.Load      // likewise
 	owner  string
 	push   *softstate.Push
 
@@ -95,7 +96,7 @@ func (n *node) tell(to cluster.NodeID, r *request) { n.post(n.w.byID[to], r) }
 func (n *node) post(target *node, r *request) {
 	w := n.w
 	w.calls++
-	r.id, r.epoch, r.clock = w.calls, n.core.View().Epoch, n.clock.Now(n.wall())
+	r.id, r.epoch, r.clock, r.load = w.calls, n.core.View().Epoch, n.clock.Now(n.wall()), n.load()
 	p := w.net.packet()
 	p.from, p.to, p.request = n, target, r
 	w.send(p)
@@ -166,6 +167,7 @@ func (n *node) fence(r *request) error {
 // serve executes a request.
 func (n *node) serve(from *node, r *request) {
 	n.seesClock(r.clock)
+	n.loads.Observe(from.id, r.load, n.w.time())
 	if r.method == methodPush { // has its own fence, in the core
 		err := n.manager.Receive(r.push, n.w.time())
 		n.w.check.acceptedPush(n, r.push, err)
@@ -225,6 +227,8 @@ func (n *node) serveRead(from *node, r *request) {
 	switch m := n.disk.objects[r.object]; {
 	case m == nil:
 		n.reply(from, r.id, &answer{err: cluster.Errorf(cluster.KindNotFound, "read", "not here")})
+	case n.unreadable:
+		n.reply(from, r.id, &answer{err: cluster.Errorf(cluster.KindCorrupt, "read", "the disk gives an error")})
 	case m.damaged:
 		n.heal(m)
 		n.reply(from, r.id, &answer{err: cluster.Errorf(cluster.KindCorrupt, "read", "contents do not match their sum")})

@@ -69,6 +69,16 @@ func (w *World) draw() {
 		}
 	}
 	w.opt.timing = timing(rng.IntN(3))
+	w.copies = []int{1, 2, 2, 2, 3}[rng.IntN(5)]
+	w.copiesMin = 1
+	if rng.IntN(4) == 0 {
+		w.copiesMin = 1 + rng.IntN(w.copies)
+	}
+	w.spread = 1 + rng.IntN(3)
+	w.repairAfter = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute}[rng.IntN(3)]
+	if rng.IntN(3) == 0 {
+		w.grace = time.Duration(8+rng.IntN(8)) * time.Minute
+	}
 	w.client.pause = time.Duration(300+rng.IntN(3000)) * time.Millisecond
 	long := w.opt.Break == 0 && w.opt.Nodes <= 9 && rng.IntN(4) == 0
 	if w.opt.Break == 0 {
@@ -171,6 +181,9 @@ func (w *World) await(invariant string, limit time.Duration, undone func() strin
 func (w *World) unsettled(nodes []*node) string {
 	var epoch cluster.Epoch
 	running := 0
+	if w.acts > 0 {
+		return "a node is being struck or replaced"
+	}
 	for _, n := range nodes {
 		if !n.up() {
 			continue

@@ -35,6 +35,7 @@ type World struct {
 	second int64
 	burst  int // events in this second
 
+	acts        int // of the administrator, still to be done
 	copies      int // replicas wanted of a message
 	copiesMin   int // replicas that suffice when there are no others
 	spread      int
@@ -88,22 +89,23 @@ type Stats struct {
 	Pushes     int64
 	Epochs     int64 // different views installed
 	Faults     int64
-	Ops        [opKinds]int64 // by clients
-	Acked      int64          // messages
-	Refused    int64          // users refused for good
-	Reads      int64          // of messages
-	Removed    int64          // messages, acknowledged
-	Changes    int64          // of profiles, acknowledged
-	Offers     int64          // of update records
-	Offered    int64          // update records in them
-	Refusals   int64          // processes that were refused for good
-	Moves      int64          // of objects, for repair and balance
-	Healed     int64          // damaged copies brought in order
-	Skewed     int64          // stamps too far in the future
-	Late       int64          // requests too old to be executed
-	Boundaries int64          // crashes between two effects
-	Unsynced   int64          // writes lost in crashes
-	Lost       int64          // messages whose last disk was destroyed
+	Kinds      [faultKinds]int64 // of faults, as in classes
+	Ops        [opKinds]int64    // by clients
+	Acked      int64             // messages
+	Refused    int64             // users refused for good
+	Reads      int64             // of messages
+	Removed    int64             // messages, acknowledged
+	Changes    int64             // of profiles, acknowledged
+	Offers     int64             // of update records
+	Offered    int64             // update records in them
+	Refusals   int64             // processes that were refused for good
+	Moves      int64             // of objects, for repair and balance
+	Healed     int64             // damaged copies brought in order
+	Skewed     int64             // stamps too far in the future
+	Late       int64             // requests too old to be executed
+	Boundaries int64             // crashes between two effects
+	Unsynced   int64             // writes lost in crashes
+	Lost       int64             // messages whose last disk was destroyed
 	Simulated  time.Duration
 	Default    time.Duration // of it with the periods of production
 	Converged  time.Duration // after the heal
@@ -135,6 +137,9 @@ func (s *Stats) add(o *Stats) {
 	s.Simulated += o.Simulated
 	s.Default += o.Default
 	s.Converged = max(s.Converged, o.Converged)
+	for i := range s.Kinds {
+		s.Kinds[i] += o.Kinds[i]
+	}
 	for i := range s.Ops {
 		s.Ops[i] += o.Ops[i]
 	}
