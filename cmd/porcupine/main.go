@@ -28,6 +28,7 @@ type cli struct {
 	Token   tokenCmd   `cmd:"" help:"Make a single-use token with which another machine can join."`
 	Join    joinCmd    `cmd:"" help:"Make this machine a node of an existing cluster. The token is read from standard input."`
 	Status  statusCmd  `cmd:"" help:"Show the cluster as this node sees it; every node shows the same."`
+	Verify  verifyCmd  `cmd:"" help:"Compare all copies of everything on all nodes. Exit status 1 if any differ, are missing or damaged."`
 	Node    nodeCmd    `cmd:"" help:"Nodes."`
 	User    userCmd    `cmd:"" help:"Users. Passwords are asked for, or read from standard input, never given on the command line."`
 	Domain  domainCmd  `cmd:"" help:"Domains that the cluster takes mail for."`

@@ -159,7 +159,11 @@ func (c *statusCmd) Run(e *env) error {
 	}
 	fmt.Fprintf(e.out, "epoch %s, %d members, %d absent, %d incomplete buckets, %d pending updates\n\n",
 		s.Epoch, len(s.Members), len(s.Absent), s.IncompleteBuckets, s.PendingUpdates)
-	return writeMembers(e.out, s)
+	if err := writeMembers(e.out, s); err != nil {
+		return err
+	}
+	writeUpkeep(e.out, s)
+	return nil
 }
 
 func writeMembers(w io.Writer, s admin.Status) error {
@@ -185,6 +189,7 @@ func writeMembers(w io.Writer, s admin.Status) error {
 
 type nodeCmd struct {
 	List   nodeListCmd   `cmd:"" help:"List all nodes ever met, members or not."`
+	Drain  nodeDrainCmd  `cmd:"" help:"Empty a node that shall leave: it takes nothing new, moves off what it has, leaves, and its process ends."`
 	Remove nodeRemoveCmd `cmd:"" help:"Strike an absent node that will never come back, so that the others no longer count with it. Mail that lies on it alone is lost."`
 }
 

@@ -14,7 +14,8 @@ type Status struct {
 	Node              cluster.NodeID `json:"node"`  // who answered
 	Ready             bool           `json:"ready"` // the answering node serves clients
 	Members           []Member       `json:"members"`
-	Absent            []Absent       `json:"absent"` // nodes that were met before and are not members now
+	Absent            []Absent       `json:"absent"`          // nodes that were met before and are not members now
+	Aside             []string       `json:"aside,omitempty"` // folders of hard state that the answering node has set aside
 	IncompleteBuckets int            `json:"incomplete_buckets"`
 	PendingUpdates    int            `json:"pending_updates"` // reports to managers not yet acknowledged
 }
@@ -33,6 +34,7 @@ type Member struct {
 	Messages int64          `json:"messages"` // objects with contents of their own that lie on the node
 	Users    int64          `json:"users"`    // that the node manages
 	Version  string         `json:"version"`
+	Upkeep   *Upkeep        `json:"upkeep,omitempty"`
 	Error    string         `json:"error,omitempty"`
 }
 

@@ -35,7 +35,7 @@ const (
 // ends and close after them, so that a node can be watched while it starts and while it drains.
 func (d *daemon) openDoors() error {
 	server := &admin.Server{
-		Directory: people{d}, Cluster: view{d}, Store: disk{d.store}, Archive: &archivist{d: d}, Vault: deletedMail{d}, Logger: d.log, Timeout: commandTimeout,
+		Directory: people{d}, Cluster: view{d}, Store: disk{d.store}, Keeper: keeper{d}, Archive: &archivist{d: d}, Vault: deletedMail{d}, Logger: d.log, Timeout: commandTimeout,
 	}
 	ln, err := admin.Listen(filepath.Join(d.cfg.DataDir, admin.SocketName))
 	if err != nil {
@@ -126,12 +126,15 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 		s.IncompleteBuckets += m.Incomplete
 		s.PendingUpdates += m.Pending
 	}
+	v.d.addUpkeep(ctx, s.Members)
 	for _, k := range v.d.node.Known() {
 		if !in.Contains(k.ID) {
 			s.Absent = append(s.Absent, admin.Absent{ID: k.ID, Name: k.Name, Address: k.Addr, Sole: k.Sole})
 		}
 	}
-	return s, nil
+	var err error
+	s.Aside, err = listAside(v.d.cfg.DataDir)
+	return s, err
 }
 
 func member(m node.MemberStatus) admin.Member {

@@ -14,11 +14,42 @@ import (
 // Run runs a node until ctx ends or the node can no longer keep its promises, and stops it in
 // order. Logs go to logs. The error is nil after an orderly stop; sessions that did not finish
 // within their grace do not change that.
+//
+// A node that the others refuse for good stops in order, sets its hard state aside, and begins a new
+// life as a new node, all within Run.
 func Run(ctx context.Context, cfg config.Config, logs io.Writer) error {
 	log, err := newLogger(cfg.Log, logs)
 	if err != nil {
 		return err
 	}
+	for pause := rebirthMin; ; pause = min(2*pause, rebirthMax) {
+		began := time.Now()
+		err := live(ctx, cfg, log)
+		var refused *refusedError
+		if !errors.As(err, &refused) {
+			return err
+		}
+		if err := refused.marker.write(cfg.DataDir); err != nil {
+			return err
+		}
+		if time.Since(began) > rebirthMax {
+			pause = rebirthMin
+		}
+		if !sleep(ctx, pause) {
+			return nil // the next start sets it aside
+		}
+	}
+}
+
+// The pause before a new life. One that is refused again and again does not fill the disk with what it
+// sets aside.
+const (
+	rebirthMin = 100 * time.Millisecond
+	rebirthMax = 10 * time.Minute
+)
+
+// live is one life of a node under one id.
+func live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	d := newDaemon(cfg, log)
 	defer func() { _ = d.stop() }() // its errors are in the log
 	steps := []struct {
@@ -27,8 +58,10 @@ func Run(ctx context.Context, cfg config.Config, logs io.Writer) error {
 	}{
 		{"open the data directory", d.openSubstrate},
 		{"start the mail service", d.openMail},
+		{"start the upkeep", d.openUpkeep},
 		{"start the node", d.startNode},
 		{"open the doors", d.openDoors},
+		{"look for the other nodes", func() error { return d.meetOthers(ctx) }},
 		{"open the front ends", d.openFrontEnds},
 	}
 	for _, s := range steps {
@@ -40,6 +73,8 @@ func Run(ctx context.Context, cfg config.Config, logs io.Writer) error {
 	log.Info("node is up", "node", d.node.ID(), "name", cfg.Name, "version", Version(), "cluster", d.advertise)
 	select {
 	case <-ctx.Done():
+	case <-d.drained:
+		log.Info("this node is empty and leaves; do not start it again, unless after 'porcupine node drain --cancel'", "node", d.node.ID())
 	case <-d.failed:
 		return fmt.Errorf("node stopped: %w", errors.Join(d.failure, d.stop()))
 	}
@@ -60,7 +95,7 @@ const (
 )
 
 func newDaemon(cfg config.Config, log *slog.Logger) *daemon {
-	return &daemon{cfg: cfg, log: log, failed: make(chan struct{})}
+	return &daemon{cfg: cfg, log: log, failed: make(chan struct{}), drained: make(chan struct{})}
 }
 
 // fatal ends the process in order: the node can no longer keep its promises, for that reason. The

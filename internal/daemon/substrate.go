@@ -17,6 +17,7 @@ import (
 	"porcupine/internal/cluster/node"
 	"porcupine/internal/cluster/store"
 	"porcupine/internal/cluster/transport"
+	"porcupine/internal/cluster/upkeep"
 	"porcupine/internal/config"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/delivery"
@@ -39,7 +40,10 @@ type daemon struct {
 
 	id        *identity.Identity
 	store     *store.Store
+	lastAlive time.Time // see away
 	node      *node.Node
+	upkeep    *upkeep.Upkeep
+	drained   chan struct{} // closed when nothing is left on a node that drains
 	port      *transport.Port
 	advertise string // where other nodes reach this one
 
@@ -54,6 +58,9 @@ type daemon struct {
 
 // openSubstrate opens what the node stands on: identity, disk, cluster port.
 func (d *daemon) openSubstrate() error {
+	if err := d.setAside(); err != nil {
+		return err
+	}
 	id, err := identity.Load(identity.Dir(d.cfg.DataDir), identity.Options{Logger: d.log})
 	if cluster.IsKind(err, cluster.KindNotFound) {
 		return fmt.Errorf("%s holds no node yet: make a new cluster with 'porcupine init', or join one with 'porcupine join'", d.cfg.DataDir)
@@ -66,6 +73,9 @@ func (d *daemon) openSubstrate() error {
 		return err
 	}
 	d.atEnd("store", func(context.Context) error { return d.store.Close() })
+	if err := d.readAlive(); err != nil {
+		return err
+	}
 	if err := d.writePID(); err != nil {
 		return err
 	}
@@ -83,8 +93,8 @@ func (d *daemon) openStore() (err error) {
 	vaultFor, _ := d.cfg.Store.VaultFor.Time() // 0 when it is off
 	cfg := store.Config{
 		VaultFor: vaultFor,
-		Dir: filepath.Join(d.cfg.DataDir, "store"), ClusterID: d.id.Cluster(), Node: d.id.Node(), Types: mail.Types(),
-		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache),
+		Dir:      filepath.Join(d.cfg.DataDir, storeName), ClusterID: d.id.Cluster(), Node: d.id.Node(), Types: mail.Types(),
+		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache), Grace: d.cfg.Upkeep.Grace.D(),
 		// After a failed write of the log nothing more may be acknowledged.
 		OnFatal: func(err error) { d.fatal(fmt.Errorf("the disk failed: %w: see to it, then start the node again", err)) },
 	}
@@ -119,13 +129,17 @@ func (d *daemon) openLink() error {
 		return err
 	}
 	c := d.cfg.Cluster
+	times := timings(c)
+	times.Grace = d.cfg.Upkeep.Grace.D()
 	d.node, err = node.New(node.Config{
 		Self:    cluster.Endpoint{ID: d.id.Node(), Name: d.cfg.Name, Addr: d.advertise},
 		Cluster: d.id.Cluster(), Version: Version(), Counted: mail.TypeUser, Store: d.store, Link: port,
 		Peers:      append(peers, c.Peers...),
-		Membership: timings(c),
+		Membership: times,
 		Logger:     d.log,
 		OnFatal:    d.fatal,
+		OnStruck:   d.refused,
+		OnDamaged:  d.damaged,
 	})
 	return err
 }
@@ -204,7 +218,7 @@ func (d *daemon) startNode() error {
 	if err := d.node.Start(); err != nil {
 		return err
 	}
-	d.background(d.id.Run, d.locks.Run, d.widen)
+	d.background(d.id.Run, d.locks.Run, d.widen, d.keepAlive, d.upkeep.Run)
 	return nil
 }
 

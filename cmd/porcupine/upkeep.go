@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"porcupine/internal/admin"
+)
+
+type nodeDrainCmd struct {
+	configFlag
+	ID     string `arg:"" help:"The node's id, as 'porcupine node list' shows it."`
+	Cancel bool   `help:"End the draining: the node takes new mail again."`
+	Wait   bool   `help:"Return when the node is empty and has left, and show how far it is."`
+}
+
+// drainPoll is how often a waiting drain looks.
+const drainPoll = time.Second
+
+func (c *nodeDrainCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	if err := client.Drain(e.ctx, c.ID, c.Cancel); err != nil {
+		return err
+	}
+	if c.Cancel {
+		fmt.Fprintf(e.out, "Node %s takes new mail again.\n", c.ID)
+		return nil
+	}
+	if !c.Wait {
+		fmt.Fprintf(e.out, "Node %s takes nothing new and moves off what it has; 'porcupine status' shows how far it is. Then it leaves, and its process ends.\n", c.ID)
+		return nil
+	}
+	return c.wait(e, client)
+}
+
+// wait shows the progress until the node has left.
+func (c *nodeDrainCmd) wait(e *env, client *admin.Client) error {
+	seen, shown := "", false
+	for {
+		s, err := client.Status(e.ctx)
+		if err != nil && shown {
+			// It may be this very node that has left.
+			return fmt.Errorf("the node that was asked does not answer any more (it has left, if it is the one that drains): %w", err)
+		}
+		if err != nil {
+			return err
+		}
+		text := "gone"
+		for _, m := range s.Members {
+			if m.ID.String() == c.ID {
+				text = drainLine(&m)
+			}
+		}
+		if text == "gone" {
+			fmt.Fprintf(e.out, "Node %s has left. Nothing lies on it any more; 'porcupine node remove %s' strikes it from the list.\n", c.ID, c.ID)
+			return nil
+		}
+		if text != seen {
+			seen, shown = text, true
+			fmt.Fprintln(e.out, text)
+		}
+		select {
+		case <-e.ctx.Done():
+			return fmt.Errorf("node drain: not waited for any longer; the node goes on: %w", e.ctx.Err())
+		case <-time.After(drainPoll):
+		}
+	}
+}
+
+func drainLine(m *admin.Member) string {
+	switch u := m.Upkeep; {
+	case u == nil:
+		return fmt.Sprintf("%s %s: it did not say how far it is", m.ID, m.Name)
+	case u.DrainLeft == 0 && u.Records > 0:
+		return fmt.Sprintf("%s %s drains: empty but for %d update records that wait for absent nodes", m.ID, m.Name, u.Records)
+	default:
+		return fmt.Sprintf("%s %s drains: %d objects left", m.ID, m.Name, u.DrainLeft)
+	}
+}
+
+// writeUpkeep writes a line for each thing that members do by themselves, or have found.
+func writeUpkeep(w io.Writer, s admin.Status) {
+	line := func(m *admin.Member, format string, args ...any) {
+		fmt.Fprintf(w, "%s %s "+format+"\n", append([]any{m.ID, m.Name}, args...)...)
+	}
+	for i := range s.Members {
+		m := &s.Members[i]
+		u := m.Upkeep
+		if u == nil {
+			continue
+		}
+		if u.RepairPending > 0 {
+			line(m, "repairs: %d objects pending, %d done (%.1f MiB), %d failed and tried again, for %v", u.RepairPending, u.RepairDone,
+				float64(u.RepairBytes)/(1<<20), u.RepairFailed, time.Since(u.RepairSince).Round(time.Second))
+		}
+		if u.Draining {
+			fmt.Fprintln(w, drainLine(m))
+		}
+		if u.Divergences > 0 {
+			line(m, "found %d copies that differed from others, %d put right: see its log", u.Divergences, u.Mended)
+		}
+		if u.Damaged > 0 {
+			line(m, "found %d damaged contents, %d replaced from other copies: its disk should be looked at", u.Damaged, u.Healed)
+		}
+		if u.Lost > 0 {
+			line(m, "has %d damaged contents that no other node could give, for example %s", u.Lost, first(u.LostExamples))
+		}
+	}
+}
+
+func first(list []string) string {
+	if len(list) == 0 {
+		return "those in its log"
+	}
+	return list[0]
+}
+
+type verifyCmd struct {
+	configFlag
+	Contents bool          `help:"Read all contents on all nodes too. That takes as long as reading their disks."`
+	Wait     time.Duration `help:"How long to wait for updates that are under way." default:"30s"`
+	JSON     bool          `help:"Machine-readable."`
+}
+
+func (c *verifyCmd) Run(e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	v, err := client.VerifyCluster(e.ctx, admin.VerifyOptions{Contents: c.Contents, Wait: c.Wait})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		enc := json.NewEncoder(e.out)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+	} else {
+		writeVerification(e.out, &v)
+	}
+	if !v.OK {
+		return exitCode(exitFailed)
+	}
+	return nil
+}
+
+func writeVerification(w io.Writer, v *admin.Verification) {
+	for _, d := range v.Details {
+		fmt.Fprintln(w, d)
+	}
+	fmt.Fprintf(w, "%d members, %d objects, %d copies compared: %d differ, %d have too few copies, %d are damaged, %d updates are under way\n",
+		v.Members, v.Objects, v.Compared, v.Divergences, v.UnderReplicated, v.Damaged, v.Owed)
+	if v.Divergences+v.Damaged > 0 {
+		fmt.Fprintln(w, "What could be put right has been: run it again to see.")
+	}
+}

@@ -1,0 +1,126 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"porcupine/internal/cluster"
+)
+
+// Upkeep is what a member does by itself. Counters are since its process began.
+type Upkeep struct {
+	RepairPending int64     `json:"repair_pending"` // objects on it that may need another copy, or one less
+	RepairDone    int64     `json:"repair_done"`    // objects that it has moved or copied
+	RepairFailed  int64     `json:"repair_failed"`  // moves that failed; they are tried again
+	RepairBytes   int64     `json:"repair_bytes"`   // of contents that it has copied
+	RepairSince   time.Time `json:"repair_since"`   // since when it has had something to repair; zero: it has nothing
+	Rebalanced    int64     `json:"rebalanced"`     // objects that it has moved to even out disks and spread
+	Draining      bool      `json:"draining"`       // it is being emptied
+	DrainLeft     int64     `json:"drain_left"`     // objects on a node that drains
+	Drained       bool      `json:"drained"`        // it is empty, and leaves
+	Records       int       `json:"records"`        // updates that some node, absent ones included, may not have heard of
+	Owed          int       `json:"owed"`           // of them, those that another member may not have heard of
+	Divergences   int64     `json:"divergences"`    // copies that differed though nothing was under way
+	Mended        int64     `json:"mended"`         // of them, put right
+	Damaged       int64     `json:"damaged"`        // contents found damaged on its disk
+	Healed        int64     `json:"healed"`         // of them, replaced from another copy
+	Lost          int       `json:"lost"`           // damaged contents that no other node could give
+	LostExamples  []string  `json:"lost_examples,omitempty"`
+	// Compared and Scrubbed count rounds through all that it holds.
+	Compared int64 `json:"compared"`
+	Scrubbed int64 `json:"scrubbed"`
+}
+
+// VerifyOptions say how thorough a verification of the cluster is.
+type VerifyOptions struct {
+	Contents bool          `json:"contents"` // read all contents on all nodes too
+	Wait     time.Duration `json:"wait"`     // for updates under way, at most; 0: the node's default
+}
+
+// Verification is what comparing all copies of everything has found.
+type Verification struct {
+	OK              bool     `json:"ok"`
+	Members         int      `json:"members"`
+	Objects         int64    `json:"objects"`
+	Compared        int64    `json:"compared"` // objects, each with each other copy
+	Divergences     int64    `json:"divergences"`
+	UnderReplicated int64    `json:"under_replicated"`
+	Damaged         int64    `json:"damaged"`
+	Owed            int      `json:"owed"` // updates still under way to some member
+	Details         []string `json:"details,omitempty"`
+}
+
+// Keeper is what the socket needs of the node's upkeep.
+type Keeper interface {
+	// Drain has a member take nothing new and move off what it has, or ends that.
+	Drain(ctx context.Context, id cluster.NodeID, on bool) error
+	// Verify compares all copies of everything in the whole cluster. It may take long.
+	Verify(ctx context.Context, o VerifyOptions) (Verification, error)
+}
+
+// drainRequest is the body of a drain command.
+type drainRequest struct {
+	Node   string `json:"node"`
+	Cancel bool   `json:"cancel"`
+}
+
+// verifyMax bounds a verification of the cluster.
+const verifyMax = 24 * time.Hour
+
+// keep adds the commands of upkeep to the socket's.
+func (s *Server) keep(mux *http.ServeMux) {
+	mux.HandleFunc("POST /nodes/drain", s.answer(func(ctx context.Context, r *http.Request) (any, error) {
+		var q drainRequest
+		if err := decode(r, &q); err != nil {
+			return nil, err
+		}
+		id, err := cluster.ParseNodeID(q.Node)
+		if err != nil {
+			return nil, cluster.Errorf(cluster.KindInvalid, "drain node", "%w ('porcupine node list' shows them)", err)
+		}
+		err = s.Keeper.Drain(ctx, id, !q.Cancel)
+		s.Logger.Info("admin command", "path", r.URL.Path, "node", id, "cancel", q.Cancel, "err", err)
+		return struct{}{}, err
+	}))
+	mux.HandleFunc("POST /verify", func(w http.ResponseWriter, r *http.Request) {
+		var o VerifyOptions
+		if err := decode(r, &o); err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), verifyMax)
+		defer cancel()
+		v, err := s.Keeper.Verify(ctx, o)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.send(w, r, http.StatusOK, v)
+	})
+}
+
+// Drain has a member move off what it has and then leave, or ends that; node in the form that status
+// shows.
+func (c *Client) Drain(ctx context.Context, node string, cancel bool) error {
+	return c.call(ctx, http.MethodPost, "/nodes/drain", drainRequest{Node: node, Cancel: cancel}, &struct{}{})
+}
+
+// VerifyCluster compares all copies of everything in the whole cluster.
+func (c *Client) VerifyCluster(ctx context.Context, o VerifyOptions) (v Verification, err error) {
+	const path = "/verify"
+	resp, err := c.do(ctx, http.MethodPost, path, o)
+	if err != nil {
+		return v, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return v, refusal(path, resp)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&v); err != nil {
+		return v, fmt.Errorf("admin request %s: unreadable answer: %w", path, err)
+	}
+	return v, nil
+}
