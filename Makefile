@@ -8,10 +8,11 @@ SEED    ?= 1
 N       ?= 2000
 T       ?= FuzzParseListing
 FUZZTIME ?= 10s
+KILLS   ?= 20
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test race lint policy sim sim-many fuzz fuzz-all crash cluster bench golden advice
+.PHONY: help build check test race lint policy sim sim-many fuzz fuzz-all crash cluster failover bench golden advice
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,8 +55,11 @@ fuzz-all: ## every fuzz target for FUZZTIME, two at a time: make fuzz-all FUZZTI
 crash: ## the store's crash tests, without -short
 	$(GO) test -count=1 -run 'Crash' ./internal/cluster/store/...
 
-cluster: ## real processes on loopback, killed and started again
-	$(GO) test -count=1 -v -timeout 15m ./test/...
+cluster: ## real nodes killed, stopped, parted, with full and broken disks (root; Debian: iproute2 nftables e2fsprogs)
+	PORCUPINE_CLUSTER_TESTS=1 $(GO) test -count=1 -v -timeout 40m ./test/...
+
+failover: ## kill nodes under load and measure how long their users wait: make failover KILLS=200
+	PORCUPINE_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 0 -run '^TestFailoverTime$$' ./test
 
 bench: ## load a running demo cluster: make bench ARGS='--smtp 127.0.0.1:10025 --pop3 127.0.0.1:10010'
 	$(GO) run ./cmd/porcupine bench $(ARGS)

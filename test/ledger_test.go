@@ -333,7 +333,11 @@ func (l *lab) drained(within time.Duration) {
 			return false
 		}
 		for _, m := range l.alive() {
-			if metricAt(l.t, m.at(labHTTP), recordsMetric) != 0 {
+			name := recordsMetric
+			if len(s.Absent) > 0 {
+				name = owedMetric
+			}
+			if metricAt(l.t, m.at(labHTTP), name) != 0 {
 				return false
 			}
 		}
@@ -342,8 +346,12 @@ func (l *lab) drained(within time.Duration) {
 	l.t.Logf("the update logs were empty after %v", time.Since(began).Round(100*time.Millisecond))
 }
 
-// recordsMetric is how many update records a node keeps that are not retired.
-const recordsMetric = "porcupine_update_records"
+// The update records that a node keeps and that are not retired: all, and those that wait for a member. While
+// a node is absent, what it has not heard of stays.
+const (
+	recordsMetric = "porcupine_update_records"
+	owedMetric    = "porcupine_updates_owed"
+)
 
 // alive are the machines whose process runs.
 func (l *lab) alive() (up []*machine) {

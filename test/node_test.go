@@ -301,4 +301,4 @@ func decode(t *testing.T, s string) string {
 }
 
 // manyClusters says whether the long tests run: make cluster.
-func manyClusters() bool { return os.Getenv("PORCUPINE_CLUSTER_TESTS") != "" }
+func manyClusters() bool { return labMode() != "" && labMode() != labShort }
