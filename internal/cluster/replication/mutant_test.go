@@ -44,11 +44,6 @@ func mutants() map[string]func(*rules) {
 				d.Record, d.Changed = have.Record, false
 			}
 		}),
-		"targets of the same update are not added": decide(func(have replication.State, _ *cluster.Update, d *replication.Decision) {
-			if d.Verdict == replication.Same {
-				d.Record, d.Changed = have.Record, false
-			}
-		}),
 		"a node without a copy logs nothing": decide(func(have replication.State, _ *cluster.Update, d *replication.Decision) {
 			if d.Verdict == replication.Newer && have.Object == nil && !d.Put {
 				d.Record = nil
@@ -60,19 +55,19 @@ func mutants() map[string]func(*rules) {
 			}
 		}),
 		"any retirement of the timestamp counts": func(r *rules) {
-			r.retire = func(self cluster.NodeID, rec *cluster.Record, q cluster.Retirement, now int64) (*cluster.Record, bool) {
-				if rec != nil && rec.Timestamp == q.Timestamp {
-					q.Targets = q.Targets.Union(rec.Targets)
+			r.heard = func(have replication.State, q cluster.Retirement) cluster.Retirement {
+				if have.Record != nil && have.Record.Timestamp == q.Timestamp {
+					q.Targets = have.Record.Targets
 				}
-				return replication.AfterRetirement(self, rec, q, now)
+				return q
 			}
 		},
 		"any retirement of the object counts": func(r *rules) {
-			r.retire = func(self cluster.NodeID, rec *cluster.Record, q cluster.Retirement, now int64) (*cluster.Record, bool) {
-				if rec != nil {
-					q.Timestamp, q.Targets = rec.Timestamp, rec.Targets
+			r.heard = func(have replication.State, q cluster.Retirement) cluster.Retirement {
+				if have.Record != nil {
+					q.Timestamp, q.Targets = have.Record.Timestamp, have.Record.Targets
 				}
-				return replication.AfterRetirement(self, rec, q, now)
+				return q
 			}
 		},
 		"only deletions are remembered": func(r *rules) {

@@ -49,6 +49,7 @@ type rules struct {
 	retire func(self cluster.NodeID, rec *cluster.Record, r cluster.Retirement, now int64) (*cluster.Record, bool)
 	forget func(rec *cluster.Record, together, now int64) bool
 	next   func(p *replication.Propagation, u *cluster.Update) []cluster.NodeID
+	heard  func(have replication.State, r cluster.Retirement) cluster.Retirement
 	added  func(l *replication.Log, r cluster.Record, now time.Time) replication.Output
 }
 
@@ -56,6 +57,7 @@ func trueRules() rules {
 	return rules{
 		decide: replication.Decide, retire: replication.AfterRetirement, forget: replication.Forget,
 		next:  func(p *replication.Propagation, _ *cluster.Update) []cluster.NodeID { return p.Next() },
+		heard: func(_ replication.State, r cluster.Retirement) cluster.Retirement { return r },
 		added: (*replication.Log).Added,
 	}
 }
@@ -365,7 +367,7 @@ func (n *node) perform(out replication.Output) {
 func (n *node) retire(r replication.Retire) {
 	if r.To != n.id {
 		to := n.w.node(r.To)
-		n.w.send(n, to, len(r.Items), func() { to.perform(to.log.Retired(r.Items, n.w.time())) })
+		n.w.send(n, to, len(r.Items), func() { to.retired(r.Items) })
 		return
 	}
 	life := n.life
@@ -383,6 +385,15 @@ func (n *node) retire(r replication.Retire) {
 			}
 		}
 	})
+}
+
+// retired takes in retirements.
+func (n *node) retired(items []cluster.Retirement) {
+	heard := make([]cluster.Retirement, len(items))
+	for i, r := range items {
+		heard[i] = n.w.rules.heard(n.disk[r.ID], r)
+	}
+	n.perform(n.log.Retired(heard, n.w.time()))
 }
 
 // header is what a node offers of a record; false if it has another update by now.
@@ -497,7 +508,7 @@ func (n *node) propagate(c *change, p *replication.Propagation, contents, first 
 func (n *node) announce(r cluster.Retirement) {
 	for _, id := range r.Targets {
 		to := n.w.node(id)
-		n.w.send(n, to, 1, func() { to.perform(to.log.Retired([]cluster.Retirement{r}, n.w.time())) })
+		n.w.send(n, to, 1, func() { to.retired([]cluster.Retirement{r}) })
 	}
 }
 
