@@ -33,7 +33,7 @@ type Door struct {
 // not fill the log while a token is open.
 const refusalLogPeriod = time.Second
 
-// refusals counts the joiners refused since the last was logged.
+// refusals counts what was refused since the last was logged.
 type refusals struct {
 	mu     sync.Mutex
 	logged time.Time
@@ -41,10 +41,10 @@ type refusals struct {
 }
 
 // next reports whether one more is to be logged, and how many were not since the last.
-func (r *refusals) next(now time.Time) (silent int, ok bool) {
+func (r *refusals) next(now time.Time, period time.Duration) (silent int, ok bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if since := now.Sub(r.logged); since >= 0 && since < refusalLogPeriod {
+	if since := now.Sub(r.logged); since >= 0 && since < period {
 		r.silent++
 		return 0, false
 	}
@@ -63,7 +63,7 @@ func (d *Door) Serve(ctx context.Context, c *tls.Conn) {
 	log := d.Identity.logger.With("peer", c.RemoteAddr().String())
 	node, answer, err := d.receive(c)
 	if err != nil {
-		if silent, ok := d.refusals.next(d.Identity.now()); ok {
+		if silent, ok := d.refusals.next(d.Identity.now(), refusalLogPeriod); ok {
 			log.Warn("join refused", "node", node, "error", err, "others_not_logged", silent)
 		}
 	}

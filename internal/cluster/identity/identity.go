@@ -46,6 +46,8 @@ type Identity struct {
 	ca     *authority
 	tokens tokens
 
+	strangers refusals // servers that proved to be none of this cluster's
+
 	renewing sync.Mutex // one renewal at a time; held while the file is written, so only TryLock
 
 	mu   sync.Mutex

@@ -240,7 +240,7 @@ func TestRefusalsInLog(t *testing.T) {
 		{0, 0, true}, {1, 0, false}, {refusalLogPeriod - 1, 0, false}, {refusalLogPeriod, 2, true},
 		{refusalLogPeriod + 1, 0, false}, {-time.Hour, 1, true}, // the clock was set back
 	} {
-		if silent, ok := r.next(start.Add(test.at)); silent != test.silent || ok != test.ok {
+		if silent, ok := r.next(start.Add(test.at), refusalLogPeriod); silent != test.silent || ok != test.ok {
 			t.Errorf("next after %v = %d, %v; want %d, %v", test.at, silent, ok, test.silent, test.ok)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"slices"
+	"time"
 
 	"porcupine/internal/cluster"
 )
@@ -40,6 +41,10 @@ func (i *Identity) ServerTLS() *tls.Config {
 	return config
 }
 
+// strangerLogPeriod is the least time between two log lines about servers that are none of this
+// cluster's: an address that is wrong in a configuration is tried for ever.
+const strangerLogPeriod = time.Minute
+
 // ClientTLS is the configuration for a connection to the node with that id; NoNode: to any node of
 // the cluster.
 func (i *Identity) ClientTLS(to cluster.NodeID) *tls.Config {
@@ -48,6 +53,10 @@ func (i *Identity) ClientTLS(to cluster.NodeID) *tls.Config {
 	config.VerifyConnection = func(cs tls.ConnectionState) error {
 		node, err := i.verify(cs, x509.ExtKeyUsageServerAuth)
 		if err != nil {
+			if silent, ok := i.strangers.next(i.now(), strangerLogPeriod); ok {
+				i.logger.Warn("a peer is no node of this cluster: correct cluster.peers, or join this node to that cluster from an empty directory",
+					"node", i.node, "error", err, "others_not_logged", silent)
+			}
 			return err
 		}
 		if to != cluster.NoNode && node != to {
