@@ -274,9 +274,9 @@ func (k *kept) forget(owner string) {
 
 // copyOn is one line of a node's dump.
 type copyOn struct {
-	Record, Owner, Type, ID, SHA256, Timestamp string
-	Deleted                                    bool
-	Replicas                                   []string
+	Owner, Type, ID, SHA256, Timestamp string
+	Deleted                            bool
+	Replicas                           []string
 }
 
 // dump gives the objects that a machine's disk holds, by type, owner and id. Tombstones are left out.
@@ -289,11 +289,14 @@ func (m *machine) dump() map[string]copyOn {
 	}
 	objects := map[string]copyOn{}
 	for line := range strings.Lines(out) {
+		if !strings.Contains(line, `"record":"object"`) {
+			continue
+		}
 		var c copyOn
 		if err := json.Unmarshal([]byte(line), &c); err != nil {
 			t.Fatalf("dump of machine %d: %q: %v", m.n, line, err)
 		}
-		if c.Record == "object" && !c.Deleted {
+		if !c.Deleted {
 			objects[c.Type+" "+c.Owner+" "+c.ID] = c
 		}
 	}
@@ -363,11 +366,21 @@ func (l *lab) alive() (up []*machine) {
 	return up
 }
 
-// verified runs `porcupine verify`, which reads the whole cluster.
+// repairWithin is how long the cluster has, at rest, until nothing has too few copies any more (R6).
+const repairWithin = 60 * time.Second
+
+// verified runs `porcupine verify`, which reads the whole cluster, until it finds nothing to complain of.
 func (l *lab) verified() {
 	l.t.Helper()
-	out, err := l.alive()[0].porcupine("", "verify")
-	if err != nil {
-		l.t.Errorf("the cluster is not as it should be: %v\n%s", err, out)
+	for began := time.Now(); ; wait(l.t, time.Second) {
+		out, err := l.alive()[0].porcupine("", "verify")
+		if err == nil {
+			l.t.Logf("verify, after %v: %s", time.Since(began).Round(time.Second), strings.TrimSpace(out))
+			return
+		}
+		if time.Since(began) > repairWithin {
+			l.logs()
+			l.t.Fatalf("the cluster is not as it should be: %v\n%s", err, out)
+		}
 	}
 }
