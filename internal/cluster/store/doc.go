@@ -3,17 +3,25 @@
 //
 // # What a caller may rely on
 //
-// Apply returns after an fsync covers the update: contents, object record and the owner's header
-// are one atomic commit. A crash at any moment, with any part of the un-synced data lost, leaves
-// every acknowledged update byte for byte, headers that equal a recount, and nothing that
-// belongs to no object (D3). The newest timestamp wins (Thomas write rule): an older or equal
-// update changes nothing and is no error.
+// Apply and Accept return after an fsync covers the updates. What becomes of one, replication.Decide
+// decides, knowing the copy and the update record that are there: the newest timestamp wins (Thomas
+// write rule), and an older or equal update is no error, but a verdict. Contents, object record,
+// update record and the owner's header are one atomic commit. A crash at any moment, with any part
+// of the un-synced data lost, leaves every acknowledged update byte for byte, its update record
+// until it is retired, headers that equal a recount, and nothing that belongs to no object (D3).
+//
+// The update records are the log of replication, one for an object at most. Records gives them all
+// when a node starts, Update what to send to another target, Retire drops those that are over. That
+// costs no fsync: a record that is back after a crash is offered once more, and that is all.
 //
 // After a failed write or fsync of the log the store is dead: nothing is acknowledged any more,
 // every call says so, Config.OnFatal is called, and the process must end (D10). An fsync that is
 // tried again after it failed proves nothing.
 //
-// Contents are checked against their checksum before they are given out (D5). When the disk has
+// Contents are checked against their checksum before they are given out (D5), and Heal replaces
+// damaged ones by those of another replica. Deleted objects whose type says so stay in the vault for
+// a while; Collect, which somebody must call now and then, removes them, and all else that is kept for
+// a time only. When the disk has
 // less than Config.MinFree left, new objects are refused with KindFull while reads and deletions
 // go on; that ends by itself when there is room again (Q3).
 //
@@ -37,8 +45,8 @@
 // # Group commit
 //
 // One goroutine, the committer, owns every write. It takes all updates that wait, reads the
-// records and headers they touch, builds one batch and commits it with one fsync; while that
-// runs, the next updates gather. All work that needs no order (reading and hashing contents,
+// records and headers they touch, decides, builds one batch and commits it with one fsync, or with
+// none if it only drops what is over; while that runs, the next updates gather. All work that needs no order (reading and hashing contents,
 // coding keys and records) is done before, by the caller's own goroutine. No lock is held over
 // I/O anywhere in this package.
 //
