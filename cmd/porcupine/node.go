@@ -163,6 +163,9 @@ func (c *statusCmd) Run(e *env) error {
 		return err
 	}
 	writeUpkeep(e.out, s)
+	for _, folder := range s.Aside {
+		fmt.Fprintf(e.out, "\nSet aside on this node: %s\nPut back what nobody else has with 'porcupine store reinject %s', then remove the folder.\n", folder, folder)
+	}
 	return nil
 }
 

@@ -364,7 +364,7 @@ func TestMetrics(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	for _, step := range []func() error{d.openSubstrate, d.openMail, d.startNode} {
+	for _, step := range []func() error{d.openSubstrate, d.openMail, d.openUpkeep, d.startNode} {
 		if err := step(); err != nil {
 			t.Fatal(err)
 		}
