@@ -24,11 +24,13 @@ type world struct {
 	nodes   []*node
 	faults  faults
 	rules   rules
+	merging bool // the contents are sets that are joined
 	told    bool
 	story   []string // what happened, if told
 
 	objects  []cluster.ObjectID
 	history  map[cluster.ObjectID][]*change
+	contents map[[32]byte][]byte // by their sum, if they are merged
 	snapshot []known
 
 	sent int // items of messages
@@ -49,6 +51,7 @@ type rules struct {
 	retire func(self cluster.NodeID, rec *cluster.Record, r cluster.Retirement, now int64) (*cluster.Record, bool)
 	forget func(rec *cluster.Record, together, now int64) bool
 	next   func(p *replication.Propagation, u *cluster.Update) []cluster.NodeID
+	join   func(self cluster.NodeID, have replication.State, mine []byte, u *cluster.Update, theirs []byte, merge func(a, b []byte) ([]byte, error)) *replication.Joined
 	heard  func(have replication.State, r cluster.Retirement) cluster.Retirement
 	added  func(l *replication.Log, r cluster.Record, now time.Time) replication.Output
 }
@@ -57,6 +60,7 @@ func trueRules() rules {
 	return rules{
 		decide: replication.Decide, retire: replication.AfterRetirement, forget: replication.Forget,
 		next:  func(p *replication.Propagation, _ *cluster.Update) []cluster.NodeID { return p.Next() },
+		join:  replication.Join,
 		heard: func(_ replication.State, r cluster.Retirement) cluster.Retirement { return r },
 		added: (*replication.Log).Added,
 	}
@@ -158,7 +162,7 @@ type node struct {
 }
 
 func newWorld(seed uint64, f faults, r rules) *world {
-	w := &world{rnd: rand.New(rand.NewPCG(seed, 7)), faults: f, rules: r, history: map[cluster.ObjectID][]*change{}}
+	w := &world{rnd: rand.New(rand.NewPCG(seed, 7)), faults: f, rules: r, history: map[cluster.ObjectID][]*change{}, contents: map[[32]byte][]byte{}}
 	for i := range 3 + w.rnd.IntN(4) {
 		n := &node{w: w, id: cluster.NodeID(i + 1), disk: map[cluster.ObjectID]replication.State{}, unsynced: map[cluster.ObjectID]*cluster.Record{}}
 		n.skew = w.upTo(4*time.Second) - 2*time.Second
@@ -292,6 +296,13 @@ func (n *node) apply(u cluster.Update, contents bool) replication.Reply {
 		return replication.Reply{Err: err}
 	}
 	st := n.disk[u.Object.ID]
+	if j := n.join(st, &u, contents); j != nil {
+		n.w.change(u.Object.ID, u.Object.Timestamp).applied = true
+		j.Update.Object.Timestamp = n.clock.Now(n.w.time().Add(n.skew))
+		n.w.history[u.Object.ID] = append(n.w.history[u.Object.ID], &change{update: j.Update})
+		n.w.contents[j.Update.Object.Sum] = j.Contents
+		return replication.Reply{Verdict: replication.Older, Have: n.apply(j.Update, true).Have}
+	}
 	d := n.w.rules.decide(n.id, st, &u, n.wall())
 	have := u.Object.Timestamp
 	if d.Needs && !contents {
@@ -320,6 +331,18 @@ func (n *node) apply(u cluster.Update, contents bool) replication.Reply {
 		n.perform(n.w.rules.added(n.log, *r, n.w.time()))
 	}
 	return replication.Reply{Verdict: d.Verdict, Have: have}
+}
+
+// join is the store's for types that merge.
+func (n *node) join(st replication.State, u *cluster.Update, contents bool) *replication.Joined {
+	if !n.w.merging || st.Object == nil {
+		return nil
+	}
+	var theirs []byte
+	if contents {
+		theirs = n.w.contents[u.Object.Sum]
+	}
+	return n.w.rules.join(n.id, st, n.w.contents[st.Object.Sum], u, theirs, union)
 }
 
 func newestOf(st replication.State) (t cluster.Timestamp) {
