@@ -27,6 +27,7 @@ type committer struct {
 	s       *Store
 	batch   *pebble.Batch
 	owners  *owners
+	filter  *filter
 	group   []*op
 	records map[cluster.ObjectID]*layout.Record // as after the group so far; nil: absent
 	updates map[cluster.ObjectID]*layout.Update // likewise
@@ -44,6 +45,7 @@ func newCommitter(s *Store) *committer {
 		s:       s,
 		batch:   s.db.NewBatch(pebble.WithInitialSizeBytes(groupBytesMax/4), pebble.WithMaxRetainedSizeBytes(2*groupBytesMax)),
 		owners:  newOwners(),
+		filter:  s.fillFilter(),
 		records: make(map[cluster.ObjectID]*layout.Record),
 		updates: make(map[cluster.ObjectID]*layout.Update),
 		state:   *s.state.Load(),
@@ -180,11 +182,10 @@ func (c *committer) record(st *staged) (*layout.Record, error) {
 }
 
 // logged gives the update record of an object after the group so far, nil for none, and leaves its
-// key in c.ukey. Where there are no records at all, which is so while every object lies on one node,
-// nothing is read.
+// key in c.ukey. Mostly there is none, and nothing is read.
 func (c *committer) logged(id cluster.ObjectID, objectKey []byte) (*layout.Update, error) {
 	c.ukey = layout.AppendUpdateKey(c.ukey[:0], objectKey)
-	if c.state.Records+c.state.Retired == 0 {
+	if !c.filter.mayHave(c.ukey) {
 		return nil, nil
 	}
 	if u, ok := c.updates[id]; ok {

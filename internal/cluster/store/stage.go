@@ -67,6 +67,7 @@ type staged struct {
 	sealed  int     // length of the record proper in record
 	body    []byte  // value of the body key, if number is set and chunked is not
 	refs    *[]byte // the pooled memory behind the slices
+	alone   bool    // in its op
 	adopted bool    // the caller left; the committer ends the op and gives back its place
 }
 
@@ -191,7 +192,7 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 	}
 	const recordMax = 256 // without attributes
 	need := 2*(keyOverhead+len(o.ID.Owner)+len(o.ID.Type)+len(o.ID.ID)) + recordMax + len(o.Attr) + int(contents)
-	if contents > 0 {
+	if st.alone {
 		st.refs = s.pool.buffer(need)
 	} else {
 		st.refs = buffer(need) // thousands of these may be staged at once
@@ -278,6 +279,7 @@ func (s *Store) newOp(name string, n int) *op {
 	p.name = name
 	if n == 1 {
 		p.updates, p.results = p.one[:], p.first[:]
+		p.one[0].alone = true
 	} else {
 		p.updates, p.results = make([]staged, n), make([]Result, n)
 	}

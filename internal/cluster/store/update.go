@@ -132,15 +132,18 @@ func (c *committer) setUpdate(id cluster.ObjectID, old *layout.Update, rec *clus
 	if old != nil {
 		*c.recordCount(&old.Record)--
 	}
-	if rec == nil {
+	switch {
+	case rec == nil && old == nil:
+		return nil
+	case rec == nil:
 		c.updates[id] = nil
-		switch {
-		case old == nil:
-			return nil
-		case old.Rewritten:
+		c.filter.remove(c.ukey)
+		if old.Rewritten {
 			return c.batch.Delete(c.ukey, nil)
 		}
 		return c.batch.SingleDelete(c.ukey, nil)
+	case old == nil:
+		c.filter.add(c.ukey)
 	}
 	*c.recordCount(rec)++
 	c.state.Time = max(c.state.Time, rec.Timestamp.Time)
