@@ -103,6 +103,23 @@ func (c *Core) onView(now time.Time, m Message) {
 		c.install(now, v)
 		c.send(m.From, Message{Kind: KindViewAck, Epoch: v.Epoch})
 		c.dropStruck(now)
+		c.handOnStrikes(now, m.Known)
+	}
+}
+
+// handOnStrikes begins a round when this node has struck a node of which the view's coordinator did not
+// know: it was done while the round was under way, and would stay untold until the next change.
+func (c *Core) handOnStrikes(now time.Time, known []Contact) {
+	told := make(map[cluster.NodeID]bool, len(known))
+	for _, k := range known {
+		told[k.ID] = k.Removed
+	}
+	for id, k := range c.contacts.byID {
+		if k.Removed && !told[id] {
+			c.gather.force = true
+			c.trigger(now)
+			return
+		}
 	}
 }
 
