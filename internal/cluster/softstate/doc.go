@@ -10,6 +10,8 @@
 //     manager of the current view acknowledged it.
 //   - [Manager], what this node knows of the buckets it manages: one a node.
 //
+// The manager also sees what no update record knows of: see [Manager.Divergences].
+//
 // A third, [Confirmation], settles whether a negative answer may be given for good.
 //
 // # The idea, and why it is not enough

@@ -26,11 +26,12 @@ type Manager struct {
 	managed    int
 	incomplete int
 
-	stays  stays
-	places places
-	sizes  sizes
-	empty  emptied
-	sweep  sweep
+	stays    stays
+	places   places
+	sizes    sizes
+	empty    emptied
+	sweep    sweep
+	suspects suspects
 }
 
 // bucket is one bucket managed here.

@@ -92,6 +92,7 @@ func (m *Manager) add(o *owner, h *cluster.Holding, stay stayID) {
 	for i := range h.Cached {
 		c := o.shared(&h.Cached[i])
 		if c == nil {
+			m.suspect(o, h.Cached[i].Object.ID)
 			c = &cluster.CachedObject{}
 			*c = h.Cached[i]
 			m.sizes.contents += objectSize + int64(len(c.Contents))
