@@ -36,6 +36,7 @@ type disk struct {
 	buckets map[cluster.Bucket][]string // owners, ascending
 	seq     uint64                      // of commits; never goes back
 	sole    int                         // live profiles that lie here alone
+	tombs   int                         // tombstones
 
 	log     []batch // not yet synced, oldest first
 	written uint64  // batches so far
@@ -122,6 +123,7 @@ func (d *disk) put(id cluster.ObjectID, o *stored, r *cluster.Record) {
 	}
 	own := d.owner(id.Owner)
 	d.sole += soleCount(o) - soleCount(old)
+	d.tombs += tombCount(o) - tombCount(old)
 	if o == nil {
 		delete(d.objects, id)
 	} else {
@@ -152,6 +154,13 @@ func replace(list []*stored, old, o *stored) []*stored {
 
 func soleCount(s *stored) int {
 	if s != nil && isCached(s.object.ID.Type) && !s.object.Deleted && len(s.object.Replicas) == 1 {
+		return 1
+	}
+	return 0
+}
+
+func tombCount(s *stored) int {
+	if s != nil && s.object.Deleted {
 		return 1
 	}
 	return 0
@@ -214,7 +223,7 @@ func (d *disk) state(id cluster.ObjectID) replication.State {
 // update gives what is to be offered for a record; false when it is no longer of that timestamp.
 func (d *disk) update(id cluster.ObjectID, ts cluster.Timestamp) (cluster.Update, bool) {
 	r := d.records[id]
-	if r == nil || r.Timestamp != ts {
+	if r == nil || r.Timestamp != ts || r.Retired != 0 {
 		return cluster.Update{}, false
 	}
 	if o := d.objects[id]; o != nil && o.object.Timestamp == ts {
@@ -239,6 +248,9 @@ func (d *disk) collect(now, together int64, grace time.Duration) (owners []strin
 		if replication.Forget(r, together, now) {
 			gone = append(gone, id)
 		}
+	}
+	if d.tombs == 0 && len(gone) == 0 {
+		return nil
 	}
 	for id, o := range d.objects {
 		if o.object.Deleted && d.records[id] == nil && now-o.object.Timestamp.Time > int64(grace) {
@@ -340,7 +352,7 @@ func (d *disk) damage(id cluster.ObjectID) {
 func (d *disk) copy() *disk {
 	c := newDisk(d.node, d.id)
 	c.persist, c.clock, c.seq, c.written = d.persist, d.clock, d.seq, d.written
-	c.sole = d.sole
+	c.sole, c.tombs = d.sole, d.tombs
 	for id, o := range d.objects {
 		twin := *o
 		c.objects[id] = &twin

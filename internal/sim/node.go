@@ -94,7 +94,7 @@ func (n *node) view() *cluster.View {
 
 // wall reads the node's wall clock.
 func (n *node) wall() time.Time {
-	return n.w.time().Add(n.skew + time.Duration(n.drift*float64(n.w.now-n.driftFrom)))
+	return n.w.time().Truncate(n.w.grain).Add(n.skew + time.Duration(n.drift*float64(n.w.now-n.driftFrom)))
 }
 
 // after runs do in this process after a while, unless it is dead by then.

@@ -223,17 +223,19 @@ func (n *node) replicate(out replication.Output) {
 func (n *node) offer(o replication.Offer) {
 	n.w.stats.Offers++
 	var batch []*cluster.Update
+	answers := make([]replication.Answer, 0, len(o.Items))
 	for _, r := range o.Items {
 		if u, ok := n.disk.update(r.ID, r.Timestamp); ok {
 			n.w.stats.Offered++
 			batch = append(batch, &u)
+		} else {
+			answers = append(answers, replication.Answer{ID: r.ID, Gone: true})
 		}
 	}
 	if len(batch) == 0 {
-		n.after(0, func() { n.replicate(n.log.Answered(o.Number, nil, nil, n.w.time())) })
+		n.after(0, func() { n.replicate(n.log.Answered(o.Number, answers, nil, n.w.time())) })
 		return
 	}
-	answers := make([]replication.Answer, 0, len(batch))
 	finish := func(err error) { n.replicate(n.log.Answered(o.Number, answers, err, n.w.time())) }
 	n.callAgain(o.To, &request{method: methodApply, updates: batch}, func(a *answer) {
 		if a.err != nil {
@@ -264,8 +266,8 @@ func (n *node) offer(o replication.Offer) {
 // sendContents sends an update with the contents that this node has, if it has them still.
 func (n *node) sendContents(to cluster.NodeID, u *cluster.Update, then func(replication.Reply)) {
 	have := n.disk.objects[u.Object.ID]
-	if have == nil || have.damaged || have.object.Sum != u.Object.Sum {
-		then(replication.Reply{Err: cluster.Errorf(cluster.KindUnavailable, "offer", "no contents here")})
+	if have == nil || have.damaged || have.object.Timestamp != u.Object.Timestamp {
+		then(replication.Reply{Want: true})
 		return
 	}
 	n.callAgain(to, &request{method: methodApply, updates: []*cluster.Update{u}, contents: have.contents, has: true}, func(a *answer) {

@@ -75,6 +75,7 @@ func (w *World) draw() {
 		w.copiesMin = 1 + rng.IntN(w.copies)
 	}
 	w.spread = 1 + rng.IntN(3)
+	w.grain = []time.Duration{1, 1, time.Millisecond, 100 * time.Millisecond}[rng.IntN(4)]
 	w.repairAfter = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute}[rng.IntN(3)]
 	if rng.IntN(3) == 0 {
 		w.grace = time.Duration(8+rng.IntN(8)) * time.Minute
@@ -89,10 +90,13 @@ func (w *World) draw() {
 	}
 	w.faults.draw()
 	if long { // days of operation with few faults, in place of minutes with many
-		w.opt.timing = []timing{timingDefault, timingSlow, timingSlow, timingSlowest}[min(rng.IntN(10), 3)]
+		w.opt.timing = []timing{timingDefault, timingSlow, timingSlowest, timingSlowest, timingDays}[min(rng.IntN(16), 4)]
 		hours := (6 + rng.IntN(19)) << w.opt.timing // sparser timings make longer runs as cheap
 		w.opt.Break = time.Duration(hours) * time.Hour
-		w.faults.every *= 60
+		w.faults.every *= 6
+		if w.opt.timing < timingDays {
+			w.faults.every *= 6
+		}
 		w.client.pause *= 20
 	}
 }
@@ -204,7 +208,15 @@ func (w *World) unsettled(nodes []*node) string {
 		}
 	}
 	for _, n := range nodes {
-		if n.up() && len(n.view().Members) != running {
+		if !n.up() {
+			continue
+		}
+		for _, k := range n.core.Known() {
+			if x := w.byID[k.ID]; x != nil && x.gone {
+				return fmt.Sprintf("%v counts on %v still, whose disk is lost", n, x)
+			}
+		}
+		if len(n.view().Members) != running {
 			return fmt.Sprintf("epoch %v has %d members, but %d nodes run", epoch, len(n.view().Members), running)
 		}
 	}

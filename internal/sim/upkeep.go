@@ -18,6 +18,7 @@ const movesMax = 8
 type upkeep struct {
 	circumstance string
 	since        time.Time
+	passes       int
 	running      bool
 	moves        []placement.Move
 	flying       int
@@ -72,13 +73,31 @@ func (n *node) world() placement.World {
 	return w
 }
 
+// listen asks members of which nothing was heard for a while how loaded they are. Between real
+// nodes the comparison of buckets and the reports of usage do that.
+func (n *node) listen() {
+	for _, m := range n.view().Members {
+		if known, ok := n.loads.Get(m.ID); m.ID != n.id && (!ok || n.w.time().Sub(known.At) > loadAge) {
+			n.call(m.ID, &request{method: methodConfirm}, func(*answer) {})
+		}
+	}
+}
+
+// loadAge is how old a load may be before it is asked for.
+const loadAge = 20 * time.Second
+
 // pass plans one walk over this node's objects and begins it.
 func (n *node) pass() {
 	u := &n.upkeep
 	planner := placement.NewPlanner(n.world())
+	thorough := n.w.healing || u.passes%8 == 0
+	u.passes++
+	if thorough {
+		n.listen()
+	}
 	for _, user := range n.w.client.users {
 		own := n.disk.owners[user.name]
-		if own == nil {
+		if own == nil || !thorough && !affected(planner, own) {
 			continue
 		}
 		var objects []placement.Object
@@ -106,6 +125,24 @@ func (n *node) pass() {
 	for u.flying < movesMax && len(u.moves) > 0 {
 		n.nextMove()
 	}
+}
+
+// affected reports whether an owner's objects may need a move now.
+func affected(p *placement.Planner, own *owned) bool {
+	var last cluster.ReplicaSet
+	for _, list := range [...][]*stored{own.messages, own.cached} {
+		for _, s := range list {
+			if s.damaged {
+				return true
+			}
+			if set := s.object.Replicas; !set.Equal(last) {
+				if last = set; p.Affected(set, 0) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // mailMap asks the owner's manager, in passing: a pass that does not know moves nothing for spread.

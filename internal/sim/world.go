@@ -39,6 +39,7 @@ type World struct {
 	copies      int // replicas wanted of a message
 	copiesMin   int // replicas that suffice when there are no others
 	spread      int
+	grain       time.Duration // of the wall clocks
 	grace       time.Duration
 	repairAfter time.Duration // see placement.World
 	healing     bool          // the second phase
@@ -68,6 +69,7 @@ const (
 	timingDefault timing = iota // as in production: pings every 200 ms
 	timingSlow                  // pings every second
 	timingSlowest               // pings every four seconds
+	timingDays                  // pings every fifteen seconds, for days of operation
 )
 
 // config gives the membership configuration.
@@ -77,6 +79,8 @@ func (t timing) config() membership.Config {
 		return membership.Config{PingPeriod: time.Second, DoubtPeriod: 250 * time.Millisecond}
 	case timingSlowest:
 		return membership.Config{PingPeriod: 4 * time.Second, DoubtPeriod: 500 * time.Millisecond}
+	case timingDays:
+		return membership.Config{PingPeriod: 15 * time.Second, DoubtPeriod: time.Second}
 	}
 	return membership.Config{}
 }
