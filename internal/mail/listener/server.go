@@ -68,7 +68,7 @@ func (s *Server) Serve(ln net.Listener) error {
 		if !isPassing(err) {
 			return fmt.Errorf("accept %s connections on %v: %w", s.cfg.Service, ln.Addr(), err)
 		}
-		s.cfg.Logger.Warn("cannot accept connections; trying again", "address", ln.Addr().String(), "delay", delay, "error", err)
+		s.cfg.Logger.Warn("cannot accept connections; trying again", "address", ln.Addr().String(), "delay", delay, "err", err)
 		select {
 		case <-time.After(delay):
 		case <-s.force.Done():
@@ -141,7 +141,7 @@ func (s *Server) serve(c *Conn) {
 	}()
 	if s.cfg.ImplicitTLS {
 		if err := c.StartTLS(s.force); err != nil {
-			s.cfg.Logger.Debug("TLS handshake failed", "remote", c.remote, "error", err)
+			s.cfg.Logger.Debug("TLS handshake failed", "remote", c.remote, "err", err)
 			return
 		}
 	}
@@ -212,7 +212,7 @@ func (s *Server) stop() []*Conn {
 	s.mu.Unlock()
 	for _, ln := range listeners {
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-			s.cfg.Logger.Warn("close listener", "address", ln.Addr().String(), "error", err)
+			s.cfg.Logger.Warn("close listener", "address", ln.Addr().String(), "err", err)
 		}
 	}
 	return conns

@@ -93,7 +93,7 @@ func (c *session) authFailed(err error) {
 	case cluster.IsKind(err, cluster.KindDenied):
 		reply = replyAuthWrong
 	}
-	c.log(slog.LevelInfo, "smtp login failed", slog.Any("error", err))
+	c.log(slog.LevelInfo, "smtp login failed", slog.Any("err", err))
 	c.say(reply)
 	if reply == replyAuthLater {
 		return

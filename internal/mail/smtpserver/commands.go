@@ -110,7 +110,7 @@ func (c *session) startTLS(ctx context.Context, arg string) {
 	c.resetTransaction()
 	c.hello, c.extended, c.user = "", false, ""
 	if err := c.conn.StartTLS(ctx); err != nil {
-		c.log(slog.LevelInfo, "smtp starttls failed", slog.Any("error", err))
+		c.log(slog.LevelInfo, "smtp starttls failed", slog.Any("err", err))
 		c.hangUp(endClosed)
 		return
 	}

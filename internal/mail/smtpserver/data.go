@@ -143,7 +143,7 @@ func (c *session) keep(p []byte) error {
 // store writes to the spool. A failure, such as a full disk, is temporary for the client.
 func (c *session) store(p []byte) {
 	if _, err := c.tx.body.Write(p); err != nil {
-		c.logLoud(slog.LevelError, "smtp spool", slog.String("id", c.tx.id), slog.Any("error", err))
+		c.logLoud(slog.LevelError, "smtp spool", slog.String("id", c.tx.id), slog.Any("err", err))
 		c.failMessage(temporary(err))
 	}
 }
@@ -159,7 +159,7 @@ func (c *session) failMessage(r smtp.Reply) {
 
 // refuseBytes ends the session for bytes that two programs could read in two ways (attack 1).
 func (c *session) refuseBytes(err error) error {
-	c.log(slog.LevelDebug, "smtp message refused", slog.Any("error", err))
+	c.log(slog.LevelDebug, "smtp message refused", slog.Any("err", err))
 	c.refuse(replyBytes, endProtocol)
 	return errMessageBytes
 }

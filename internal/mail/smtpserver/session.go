@@ -185,7 +185,7 @@ func (c *session) bad(r smtp.Reply) {
 }
 
 func (c *session) badSyntax(err error) {
-	c.log(slog.LevelDebug, "smtp command refused", slog.Any("error", err))
+	c.log(slog.LevelDebug, "smtp command refused", slog.Any("err", err))
 	var syntax *smtp.SyntaxError
 	if !errors.As(err, &syntax) {
 		c.bad(smtp.ReplySyntax)

@@ -47,7 +47,7 @@ func (c *session) dropBody() {
 		return
 	}
 	if err := c.tx.body.Close(); err != nil {
-		c.log(slog.LevelError, "smtp spool", slog.String("id", c.tx.id), slog.Any("error", err))
+		c.log(slog.LevelError, "smtp spool", slog.String("id", c.tx.id), slog.Any("err", err))
 	}
 	c.tx.body = nil
 }
@@ -199,5 +199,5 @@ func (c *session) logRefusal(msg string, reply smtp.Reply, err error, attrs ...s
 	case reply.Code()/100 == 4:
 		level = slog.LevelWarn
 	}
-	c.logLoud(level, msg, append(attrs, slog.String("reply", string(reply)), slog.Any("error", err))...)
+	c.logLoud(level, msg, append(attrs, slog.String("reply", string(reply)), slog.Any("err", err))...)
 }
