@@ -87,7 +87,7 @@ func (s *session) loggedIn(mechanism string, user mail.User, err error) bool {
 	remote := s.conn.Client().Remote
 	if err != nil {
 		if !errors.Is(err, sasl.ErrAborted) {
-			s.srv.cfg.Logger.Info("pop3 login failed", "remote", remote, "mechanism", mechanism, "error", err)
+			s.srv.cfg.Logger.Info("pop3 login failed", "remote", remote, "mechanism", mechanism, "err", err)
 		}
 		switch {
 		case cluster.IsKind(err, cluster.KindDenied):
@@ -103,7 +103,7 @@ func (s *session) loggedIn(mechanism string, user mail.User, err error) bool {
 	drop, err := s.srv.cfg.Maildrops.Open(ctx, user, s.conn.Client())
 	s.srv.cfg.Observer.LoggedIn(s.conn.Client(), time.Since(began), err)
 	if err != nil {
-		s.srv.cfg.Logger.Info("pop3 mailbox not opened", "remote", remote, "user", string(user), "error", err)
+		s.srv.cfg.Logger.Info("pop3 mailbox not opened", "remote", remote, "user", string(user), "err", err)
 		return s.err(openReply(err))
 	}
 	s.user, s.view = user, newView(drop)
@@ -142,7 +142,7 @@ func (s *session) stls() bool {
 		return false
 	}
 	if err := s.conn.StartTLS(s.ctx); err != nil {
-		s.srv.cfg.Logger.Debug("pop3 STLS failed", "remote", s.conn.Client().Remote, "error", err)
+		s.srv.cfg.Logger.Debug("pop3 STLS failed", "remote", s.conn.Client().Remote, "err", err)
 		s.end(EndedTLS)
 		return false
 	}

@@ -99,7 +99,7 @@ func (s *session) retrieve(number, lines int) bool {
 	watchdog.Stop()
 	octets, err := s.copyText(&watched{body, watchdog, s.srv.cfg.ServiceTimeout}, *lent, n, whole, lines)
 	if err != nil {
-		s.srv.cfg.Logger.Error("pop3 message failed while it was sent; connection closed", "user", string(s.user), "number", number, "error", err)
+		s.srv.cfg.Logger.Error("pop3 message failed while it was sent; connection closed", "user", string(s.user), "number", number, "err", err)
 		s.end(EndedReadError)
 		return false
 	}
@@ -154,7 +154,7 @@ func (s *session) copyText(body io.Reader, buf []byte, n int, whole bool, lines 
 
 // unreadable answers a message that cannot be read.
 func (s *session) unreadable(number int, err error) bool {
-	s.srv.cfg.Logger.Warn("pop3 message cannot be read", "user", string(s.user), "number", number, "error", err)
+	s.srv.cfg.Logger.Warn("pop3 message cannot be read", "user", string(s.user), "number", number, "err", err)
 	return s.err(readReply(err))
 }
 
@@ -192,7 +192,7 @@ func (s *session) quit() bool {
 	}
 	s.closeView()
 	if err != nil {
-		s.srv.cfg.Logger.Warn("pop3 deletions are not durable", "user", string(s.user), "messages", len(marked), "error", err)
+		s.srv.cfg.Logger.Warn("pop3 deletions are not durable", "user", string(s.user), "messages", len(marked), "err", err)
 		return s.err(pop3.SysTemp, "some deleted messages were not removed")
 	}
 	return s.ok("bye")
