@@ -119,3 +119,29 @@ func place(w *world, m *machine) string {
 	}
 	return "remote"
 }
+
+// BenchmarkDrain brings a node that was away the updates that it missed: 1 KiB each, the time for one.
+func BenchmarkDrain(b *testing.B) {
+	w := boot(b, 2)
+	from, to := w.machines[0], w.machines[1]
+	to.kill()
+	w.settle(from)
+	contents := strings.Repeat("m", 1<<10)
+	var number atomic.Int64
+	b.SetParallelism(16)
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			i := number.Add(1)
+			if err := from.tryPut(typeNote, fmt.Sprintf("owner-%d", i%1000), fmt.Sprint(i), contents, from.id, to.id); err == nil {
+				b.Error("no shortfall while a target is away")
+				return
+			}
+		}
+	})
+	to.start()
+	w.settle(from, to)
+	begun := from.node.Records()
+	b.ResetTimer()
+	w.awaitQuiet(from, to)
+	b.ReportMetric(float64(begun), "records")
+}

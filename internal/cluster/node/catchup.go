@@ -2,9 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
-	"sync"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -18,9 +15,12 @@ import (
 // A commit of a client's waits for no more than these at its disk.
 const (
 	OffersInFlight   = 8
-	CatchUpsInFlight = 64
+	CatchUpsInFlight = 16 // calls with contents
 	CatchUpBytesMax  = 16 << 20
 	OfferTimeout     = transport.CallTimeoutDefault
+	// GroupMax is the most updates with their contents in one call, all of which fit into
+	// transport.InlineBodyMax.
+	GroupMax = 64
 )
 
 // catchUp bounds the work.
@@ -106,58 +106,14 @@ func (n *Node) offerSome(ctx context.Context, id cluster.NodeID, updates []clust
 		return nil, err
 	}
 	answers := make([]replication.Answer, len(updates))
-	var wanted sync.WaitGroup
+	var wanted []int
 	for i := range replies {
 		answers[i] = replication.Answer{ID: updates[i].Object.ID, Reply: replies[i]}
 		// A node outside the replica set has no contents to bring; that they are wanted is the answer.
-		if replies[i].Want && updates[i].Object.Replicas.Contains(n.cfg.Self.ID) && enter(ctx, n.catchUp.calls) {
-			wanted.Go(func() {
-				defer func() { <-n.catchUp.calls }()
-				answers[i].Reply = n.bring(ctx, to, &updates[i])
-			})
+		if replies[i].Want && updates[i].Object.Replicas.Contains(n.cfg.Self.ID) {
+			wanted = append(wanted, i)
 		}
 	}
-	wanted.Wait()
+	n.bringAll(ctx, to, updates, wanted, answers)
 	return answers, nil
-}
-
-// bring sends an update with its contents to a target that wants them.
-func (n *Node) bring(ctx context.Context, to cluster.Member, u *cluster.Update) replication.Reply {
-	n.stats.wants.Add(1)
-	r, err := n.tryBring(ctx, to, u)
-	if err != nil {
-		n.log.Debug("contents not brought", "peer", to.ID, "owner", u.Object.ID.Owner, "err", err)
-		return replication.Reply{Err: err}
-	}
-	return r
-}
-
-func (n *Node) tryBring(ctx context.Context, to cluster.Member, u *cluster.Update) (replication.Reply, error) {
-	op := "bring " + string(u.Object.ID.Type) + " of " + u.Object.ID.Owner
-	size := min(u.Object.Size, CatchUpBytesMax)
-	if err := n.catchUp.bytes.Acquire(ctx, size); err != nil {
-		return replication.Reply{}, stopping(op)
-	}
-	defer n.catchUp.bytes.Release(size)
-	ctx, cancel := context.WithTimeout(ctx, TargetTimeout+time.Duration(u.Object.Size)*time.Second/transport.UploadRateMin)
-	defer cancel()
-	object, contents, err := n.openHere(u.Object.ID)
-	if err != nil {
-		return replication.Reply{}, err
-	}
-	var r replication.Reply
-	if object.Timestamp != u.Object.Timestamp {
-		err = cluster.Errorf(cluster.KindNotFound, op, "a newer update took its place")
-	} else {
-		req := applyRequest(u, &sequential{r: contents, size: object.Size})
-		n.stats.caughtUp.Add(int64(len(req.Payload)) + object.Size)
-		var replies []replication.Reply
-		if replies, err = n.callTarget(ctx, to, req, 1); err == nil {
-			r = replies[0]
-		}
-	}
-	if closeErr := contents.Close(); err == nil && closeErr != nil {
-		err = fmt.Errorf("%s: %w", op, closeErr)
-	}
-	return r, err
 }

@@ -65,18 +65,20 @@ func (l *loop) loadRecords() error {
 // learn takes in facts: this one, and those that wait.
 func (l *loop) learn(f fact) {
 	now := l.now()
-	for range factsAtOnce {
+	for taken := 1; ; taken++ {
 		if f.added != nil {
 			l.follow(l.log.Added(*f.added, now))
 		} else {
 			l.follow(l.log.Retired(f.retired, now))
 		}
+		if taken == factsAtOnce {
+			return
+		}
 		select {
 		case f = <-l.n.facts:
-			continue
 		default:
+			return
 		}
-		break
 	}
 }
 

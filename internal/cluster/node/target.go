@@ -196,7 +196,7 @@ func (n *Node) handleApply(ctx context.Context, r *transport.Incoming) (*transpo
 		replies = make([]replication.Reply, 1)
 		replies[0], err = n.apply(ctx, &req.Updates[0], asBody(r))
 	case r.Body != nil:
-		err = cluster.Errorf(cluster.KindInvalid, "apply", "%d updates with one body", len(req.Updates))
+		replies, err = n.applyGroup(ctx, req.Updates, r)
 	default:
 		replies, err = n.accept(ctx, req.Updates, n.announce)
 	}
