@@ -180,6 +180,7 @@ func (k *kept) deliver(n int, via ...*machine) (acknowledged int) {
 		case errors.As(err, &refusal) && strings.HasPrefix(refusal.reply, "5"):
 			t.Errorf("mail for %s was refused for good: %v", owner, err)
 		case errors.As(err, &refusal):
+			t.Logf("mail for %s by machine %d: try later: %v", owner, via[i%len(via)].n, err)
 		default:
 			k.doubtful[owner] = append(k.doubtful[owner], tag)
 		}

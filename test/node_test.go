@@ -35,6 +35,16 @@ type oneNode struct {
 // have the tables auth, limits, tls and log. The node gets the domain example.test.
 func startNode(t *testing.T, extra string) *oneNode {
 	t.Helper()
+	n := startEmpty(t, extra)
+	if err := n.admin.AddDomain(t.Context(), admin.Domain{Domain: dev.Domain}); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// startEmpty is startNode without the domain.
+func startEmpty(t *testing.T, extra string) *oneNode {
+	t.Helper()
 	n := &oneNode{t: t, dir: filepath.Join(t.TempDir(), "data"), ports: dev.PortsOf(freeBase(t), 1)}
 	n.conf = filepath.Join(filepath.Dir(n.dir), "porcupine.toml")
 	n.admin = admin.NewClient(filepath.Join(n.dir, admin.SocketName))
@@ -60,9 +70,6 @@ min_free = "64MiB"
 	}
 	command(t, "", "init", "--config", n.conf)
 	n.serve()
-	if err := n.admin.AddDomain(t.Context(), admin.Domain{Domain: dev.Domain}); err != nil {
-		t.Fatal(err)
-	}
 	return n
 }
 
