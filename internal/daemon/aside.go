@@ -220,7 +220,7 @@ const (
 
 // meetOthers waits until this node is in a view with others, if it knows of any.
 func (d *daemon) meetOthers(ctx context.Context) error {
-	if len(d.node.Known()) <= 1 {
+	if len(d.node.Known()) <= 1 && !d.hasPeers {
 		return nil
 	}
 	wait := meetWait

@@ -15,4 +15,7 @@
 // meanwhile the doors tell how it goes. Then the node leaves the view on purpose, so that the
 // others need not time out, and the disk is closed last. What can no longer keep a promise (a
 // disk that failed, a listener that does not accept) ends the process with an error.
+//
+// A node that the others refuse for good ends its life in the same order, but not its process: its store
+// is renamed, it takes a new identity, and a new life begins with an empty store (aside.go).
 package daemon

@@ -41,6 +41,7 @@ type daemon struct {
 	id        *identity.Identity
 	store     *store.Store
 	lastAlive time.Time // see away
+	hasPeers  bool      // it was told where other nodes may be
 	node      *node.Node
 	upkeep    *upkeep.Upkeep
 	drained   chan struct{} // closed when nothing is left on a node that drains
@@ -129,6 +130,7 @@ func (d *daemon) openLink() error {
 		return err
 	}
 	c := d.cfg.Cluster
+	d.hasPeers = len(peers)+len(c.Peers) > 0
 	times := timings(c)
 	times.Grace = d.cfg.Upkeep.Grace.D()
 	d.node, err = node.New(node.Config{
@@ -208,6 +210,9 @@ func (d *daemon) admitNewcomer(id cluster.NodeID) error {
 		if k.ID == id {
 			return cluster.Errorf(cluster.KindExists, "join", "node %s is known already", id)
 		}
+	}
+	if d.node.Struck().Contains(id) {
+		return cluster.Errorf(cluster.KindExists, "join", "node %s was struck: no other may take its id", id)
 	}
 	return nil
 }

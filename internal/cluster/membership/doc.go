@@ -40,10 +40,20 @@
 // and are neighbours on the ring, one of them is taken in and lost again, at growing
 // intervals (penalty.go).
 //
+// # Who is refused
+//
+// A node that was struck, by an administrator or after the grace period (absence.go), is never
+// admitted again under its id. Nor is a process on an old copy of a data directory, nor the second of two
+// processes on two copies (life.go). Whoever is refused is told so, by name of its process, and ends its part
+// in the cluster ([Output].Refused). Striking is gossip, as all that is known of nodes: it travels with
+// the replies of round 2 and with the views, and whoever makes a view leaves out those of whom a
+// reply said just now that they are struck.
+//
 // # Cost
 //
 // In a quiet cluster of N nodes, whatever N: one ping and one pong per node and PingPeriod, and one
-// probe per absent known node and ProbePeriodMax, from the acting coordinator alone. A change
+// probe per absent known node and ProbePeriodMax, from the acting coordinator alone; and while a
+// node is absent, one durable write a minute. A change
 // costs 5 N messages (new-group, reply, view, view-ack, and at most N repeats on a lossy network),
 // two round trips and the gather delay. The user map is sent N times, from the coordinator, and
 // fetched at most once, when the coordinator does not have the base view itself. The lists of

@@ -102,16 +102,13 @@ const (
 	EventTwin
 	// EventExpelled: Node, at Addr, was refused for the reason Why and has ended its part.
 	EventExpelled
-	// EventWaiting: this node, new in the cluster, is not admitted by Node yet: only Count nodes
-	// are in its view, which is not a majority of those known.
-	EventWaiting
 
-	eventMax = EventWaiting
+	eventMax = EventExpelled
 )
 
 var eventNames = [...]string{"", "installed", "alone", "doubt", "cleared", "lost", "found", "proposed", "yielded",
 	"raised", "promised", "refused", "silent", "abandoned", "regressed", "duplicate", "paused", "left", "invalid",
-	"removed", "struck", "rolled-back", "twin", "expelled", "waiting"}
+	"removed", "struck", "rolled-back", "twin", "expelled"}
 
 // String gives the name that logs and metrics use.
 func (k EventKind) String() string {

@@ -37,7 +37,7 @@ func (c *counters) event(k membership.EventKind) {
 // levelOf says how loud an event of membership is.
 func levelOf(k membership.EventKind) slog.Level {
 	switch k {
-	case membership.EventFound, membership.EventLeft, membership.EventWaiting:
+	case membership.EventFound, membership.EventLeft:
 		return slog.LevelInfo
 	case membership.EventAlone, membership.EventLost, membership.EventSilent, membership.EventPaused, membership.EventInvalid,
 		membership.EventRemoved:
