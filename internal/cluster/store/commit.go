@@ -31,6 +31,7 @@ type committer struct {
 	group   []*op
 	records map[cluster.ObjectID]*layout.Record // as after the group so far; nil: absent
 	updates map[cluster.ObjectID]*layout.Update // likewise
+	inline  map[cluster.ObjectID][]byte         // contents of those records whose type merges
 	dirty   []*owner
 	state   layout.State
 	sync    bool           // the group holds what must be durable BEFORE it is answered
@@ -48,6 +49,7 @@ func newCommitter(s *Store) *committer {
 		filter:  s.fillFilter(),
 		records: make(map[cluster.ObjectID]*layout.Record),
 		updates: make(map[cluster.ObjectID]*layout.Update),
+		inline:  make(map[cluster.ObjectID][]byte),
 		state:   *s.state.Load(),
 	}
 }
@@ -161,15 +163,18 @@ func (c *committer) record(st *staged) (*layout.Record, error) {
 	}
 	var rec *layout.Record
 	_, err := c.get(st.key, func(v []byte) error {
-		r, _, err := layout.ParseRecord(st.key, v)
+		r, contents, err := layout.ParseRecord(st.key, v)
 		if err != nil {
 			return corrupt("record: %w", err)
 		}
 		r.Object.ID = id
-		if attr := r.Object.Attr; st.vault { // points into v
+		if attr := r.Object.Attr; st.keepsAttr() { // points into v
 			r.Object.Attr = bytes.Clone(attr)
 		} else {
 			r.Object.Attr = nil
+		}
+		if st.merge {
+			c.inline[id] = bytes.Clone(contents)
 		}
 		rec = &r
 		return nil
@@ -302,5 +307,6 @@ func (c *committer) answer(err error) {
 	c.sync = false
 	clear(c.records)
 	clear(c.updates)
+	clear(c.inline)
 	c.owners.trim()
 }

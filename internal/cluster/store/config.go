@@ -71,7 +71,8 @@ type Config struct {
 	// they are not kept.
 	VaultFor time.Duration
 	// Stamp gives the timestamp of an update that joins two others (cluster.TypeSpec.Merge). It must
-	// be newer than any that was given before, and may not call the store. Needed if a type merges.
+	// be newer than any that it gave before and than those of all updates that the store was asked to
+	// apply, and may not call the store. Needed if a type merges.
 	Stamp func() cluster.Timestamp
 	// Now reads the wall clock; default time.Now. It may jump: sequence numbers grow all the same.
 	Now func() time.Time
@@ -111,8 +112,15 @@ func (c Config) withDefaults() (Config, error) {
 		if err := layout.CheckType(t.Name); err != nil {
 			return c, err
 		}
-		if i > 0 && c.Types[i-1].Name == t.Name {
+		switch {
+		case i > 0 && c.Types[i-1].Name == t.Name:
 			return c, fmt.Errorf("type %q is declared twice", t.Name)
+		case t.Cached && t.Vault:
+			return c, fmt.Errorf("type %q is cached: its objects cannot go to the vault", t.Name)
+		case t.Merge != nil && !t.Cached:
+			return c, fmt.Errorf("type %q is not cached: its contents cannot be merged", t.Name)
+		case t.Merge != nil && c.Stamp == nil:
+			return c, fmt.Errorf("type %q merges, and there is no Stamp", t.Name)
 		}
 	}
 	return c, nil

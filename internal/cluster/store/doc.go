@@ -10,6 +10,10 @@
 // of the un-synced data lost, leaves every acknowledged update byte for byte, its update record
 // until it is retired, headers that equal a recount, and nothing that belongs to no object (D3).
 //
+// An update of a type that merges may find a copy that has something it lacks. Then the store makes,
+// commits and logs a third update, which has both (replication.Join), and answers that the one which
+// came is older.
+//
 // The update records are the log of replication, one for an object at most. Records gives them all
 // when a node starts, Update what to send to another target, Retire drops those that are over. That
 // costs no fsync: a record that is back after a crash is offered once more, and that is all.

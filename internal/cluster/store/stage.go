@@ -58,6 +58,8 @@ type staged struct {
 	bucket  cluster.Bucket
 	cached  bool    // of a cached type
 	vault   bool    // of a type whose deleted objects go to the vault
+	merge   bool    // of a type that merges
+	joined  bool    // made here of two others: it is not joined again
 	mine    bool    // this node is in the new replica set
 	keep    bool    // no contents came: those stored stay
 	number  uint64  // of the contents; 0: none
@@ -185,6 +187,7 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 	t := s.types[o.ID.Type]
 	st.cached = t.Cached
 	st.vault = t.Vault && s.cfg.VaultFor > 0
+	st.merge = t.Merge != nil
 	st.mine = o.Replicas.Contains(s.format.Node)
 	contents := int64(0)
 	if st.mine && body != nil && (o.Size <= layout.ChunkSize || st.cached) {
@@ -237,6 +240,17 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 		st.body = buf[start:]
 	}
 	return nil
+}
+
+// keepsAttr reports whether the attributes of what is replaced will be needed.
+func (st *staged) keepsAttr() bool { return st.vault || st.merge }
+
+// contents gives those that came with an update of a cached type; nil if none came.
+func (st *staged) contents() []byte {
+	if !st.cached || !st.mine || st.keep || st.object.Deleted {
+		return nil
+	}
+	return st.record[st.sealed:]
 }
 
 // readContents appends the contents of an object and checks that they are what it says.

@@ -32,6 +32,11 @@ func (c *committer) decide(st *staged, result *Result) error {
 		have.Record = &logged.Record
 	}
 	c.update = cluster.Update{Object: st.object, Previous: st.former}
+	if st.merge && !st.joined && old != nil {
+		if joined, err := c.join(st, have); err != nil || joined != nil {
+			return c.decideJoined(joined, err, result)
+		}
+	}
 	d := replication.Decide(c.s.format.Node, have, &c.update, c.s.cfg.Now().UnixNano())
 	result.Verdict = d.Verdict
 	if d.Put {
@@ -257,8 +262,11 @@ func (c *committer) put(st *staged, old *layout.Record, o *owner) (appeared bool
 // write writes an object's record and contents.
 func (c *committer) write(st *staged, old *layout.Record) error {
 	r := &layout.Record{Object: st.object, Number: st.number, Chunked: st.chunked, Rewritten: old != nil}
-	if st.vault {
+	if st.keepsAttr() {
 		r.Object.Attr = bytes.Clone(st.attr)
+	}
+	if st.merge {
+		c.inline[st.object.ID] = bytes.Clone(st.contents())
 	}
 	if st.keep {
 		if err := c.keep(st, r, old); err != nil {
