@@ -70,8 +70,12 @@ func (s *Server) restoreDeleted(ctx context.Context, r *http.Request) (any, erro
 		return nil, cluster.Errorf(cluster.KindLimit, "restore mail of "+q.Address, "%d messages at once, at most %d", len(q.IDs), RestoreMax)
 	}
 	results, err := s.Vault.Restore(ctx, q.Address, q.IDs)
-	s.Logger.Info("admin command", "path", r.URL.Path, "object", q.Address, "messages", len(q.IDs), "err", err)
-	return results, err
+	if err != nil {
+		s.Logger.Info("admin command refused", "path", r.URL.Path, "object", q.Address, "err", err)
+		return nil, err
+	}
+	s.Logger.Info("admin command", "path", r.URL.Path, "object", q.Address, "messages", len(q.IDs))
+	return results, nil
 }
 
 // ListDeleted gives a user's deleted messages that can be restored.
