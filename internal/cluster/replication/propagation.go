@@ -160,5 +160,5 @@ func (p *Propagation) Retirement() (cluster.Retirement, bool) {
 			return cluster.Retirement{}, false
 		}
 	}
-	return cluster.Retirement{ID: p.id, Timestamp: p.time, Targets: p.targets}, true
+	return cluster.Retirement{ID: p.id, Timestamp: p.time, Targets: p.targets}, len(p.targets) > 0
 }
