@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,11 +66,11 @@ type machine struct {
 // disk is a file system in memory with room.
 type disk struct {
 	vfs.FS
-	free uint64
+	free atomic.Uint64
 }
 
 func (d *disk) GetDiskUsage(string) (vfs.DiskUsage, error) {
-	return vfs.DiskUsage{AvailBytes: d.free, TotalBytes: 1 << 40}, nil
+	return vfs.DiskUsage{AvailBytes: d.free.Load(), TotalBytes: 1 << 40}, nil
 }
 
 // Unwrap gives the file system under this one.
@@ -159,7 +160,8 @@ func boot(t testing.TB, count int, cfg upkeep.Config) *world {
 // add makes and starts one more machine.
 func (w *world) add() *machine {
 	w.Helper()
-	m := &machine{w: w, id: cluster.NodeID(0x10 * (len(w.machines) + 1)), fs: &disk{vfs.NewMem(), 1 << 38}}
+	m := &machine{w: w, id: cluster.NodeID(0x10 * (len(w.machines) + 1)), fs: &disk{FS: vfs.NewMem()}}
+	m.fs.free.Store(1 << 38)
 	w.machines = append(w.machines, m)
 	m.start()
 	return m
