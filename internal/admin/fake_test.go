@@ -244,6 +244,7 @@ type door struct {
 	cluster   *fakeCluster
 	store     *fakeStore
 	vault     *fakeVault
+	archive   *fakeArchive
 	client    *Client
 	log       *strings.Builder // read after the server has ended
 	close     func()
@@ -251,8 +252,8 @@ type door struct {
 
 func open(t *testing.T) *door {
 	t.Helper()
-	d := &door{directory: newFakeDirectory(), cluster: &fakeCluster{}, store: &fakeStore{}, vault: &fakeVault{}, log: &strings.Builder{}}
-	s := &Server{Directory: d.directory, Cluster: d.cluster, Store: d.store, Vault: d.vault, Timeout: time.Minute,
+	d := &door{directory: newFakeDirectory(), cluster: &fakeCluster{}, store: &fakeStore{}, vault: &fakeVault{}, archive: &fakeArchive{released: make(chan struct{})}, log: &strings.Builder{}}
+	s := &Server{Directory: d.directory, Cluster: d.cluster, Store: d.store, Vault: d.vault, Archive: d.archive, Timeout: time.Minute,
 		Logger: slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	path := t.TempDir() + "/" + SocketName
 	ln, err := Listen(path)

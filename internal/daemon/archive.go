@@ -33,11 +33,19 @@ var _ admin.Archive = (*archivist)(nil)
 // so that it costs links and no copies.
 const checkpointPrefix = "checkpoint-"
 
+// How long a new checkpoint waits for the end of the last one, whose client has gone already.
+const (
+	checkpointWait  = 3 * time.Second
+	checkpointRetry = 20 * time.Millisecond
+)
+
 // Checkpoint implements admin.Archive. What a crash left of an earlier one is removed first.
-func (a *archivist) Checkpoint(context.Context) (c admin.Checkpoint, release func() error, err error) {
+func (a *archivist) Checkpoint(ctx context.Context) (c admin.Checkpoint, release func() error, err error) {
 	const op = "checkpoint"
-	if !a.mu.TryLock() {
-		return c, nil, cluster.Errorf(cluster.KindExists, op, "a backup of this node is being made already")
+	for began := time.Now(); !a.mu.TryLock(); {
+		if time.Since(began) > checkpointWait || !sleep(ctx, checkpointRetry) {
+			return c, nil, cluster.Errorf(cluster.KindExists, op, "a backup of this node is being made already")
+		}
 	}
 	defer func() {
 		if err != nil {
