@@ -12,7 +12,7 @@ KILLS   ?= 20
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test race lint policy sim sim-many fuzz fuzz-all crash cluster failover bench golden advice
+.PHONY: help build check test race lint policy sim sim-many sim-bugs evidence fuzz fuzz-all crash cluster failover bench golden advice
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,12 @@ sim: ## replay one simulated cluster: make sim SEED=7
 
 sim-many: ## simulate at least N cluster-hours, seed after seed: make sim-many N=2000
 	$(GO) test -count=1 -v -timeout 0 -run '^TestMany$$' ./internal/sim -sim.hours=$(N) -sim.first=$(SEED)
+
+sim-bugs: ## plant each seeded bug and count the seeds until it is found
+	$(GO) test -count=1 -v -timeout 0 -run '^TestSeededBugsAreFound$$' ./internal/sim -sim.bugs
+
+evidence: ## simulate N more cluster-hours and write docs/evidence.md: make evidence N=20000
+	$(GO) test -count=1 -v -timeout 0 -run '^TestEvidence$$' ./internal/sim -sim.evidence -sim.hours=$(N)
 
 fuzz: ## one fuzz target until it is stopped: make fuzz T=FuzzParseListing
 	@dir=$$(grep -rl --include='*_test.go' 'func $(T)(' internal cmd | head -n 1 | xargs -r dirname); \

@@ -46,6 +46,7 @@ func (c *check) that(invariant, text string) {
 	c.failure = &Failure{
 		Seed:      c.w.opt.Seed,
 		Break:     c.w.given,
+		Dense:     c.w.opt.Dense,
 		Invariant: invariant,
 		At:        time.Duration(c.w.now),
 		Text:      text,

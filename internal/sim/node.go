@@ -140,7 +140,7 @@ func (n *node) start() {
 	}
 	n.tellSole()
 	n.collect()
-	n.upkeep = upkeep{}
+	n.upkeep = upkeep{healing: make(map[cluster.ObjectID]bool)}
 	n.keepUp()
 	n.schedule()
 	w.client.burst(n)

@@ -81,7 +81,7 @@ func (w *World) draw() {
 		w.grace = time.Duration(8+rng.IntN(8)) * time.Minute
 	}
 	w.client.pause = time.Duration(300+rng.IntN(3000)) * time.Millisecond
-	long := w.opt.Break == 0 && w.opt.Nodes <= 9 && rng.IntN(4) == 0
+	long := w.opt.Break == 0 && w.opt.Nodes <= 9 && rng.IntN(4) == 0 && !w.opt.Dense
 	if w.opt.Break == 0 {
 		w.opt.Break = time.Duration(2+rng.IntN(20)) * time.Minute
 		if w.opt.Nodes > 9 {
@@ -89,6 +89,13 @@ func (w *World) draw() {
 		}
 	}
 	w.faults.draw()
+	if w.opt.Dense {
+		w.opt.timing = max(w.opt.timing, timingSlow)
+		w.opt.Nodes = min(w.opt.Nodes, 6)
+		w.opt.Break *= 3
+		w.faults.every = min(w.faults.every, 5*time.Second)
+		w.client.pause *= 3
+	}
 	if long { // days of operation with few faults, in place of minutes with many
 		w.opt.timing = []timing{timingDefault, timingSlow, timingSlowest, timingSlowest, timingDays}[min(rng.IntN(16), 4)]
 		hours := (6 + rng.IntN(19)) << w.opt.timing // sparser timings make longer runs as cheap

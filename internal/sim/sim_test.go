@@ -3,7 +3,11 @@ package sim
 import (
 	"flag"
 	"os"
+	"os/exec"
+	"runtime"
 	"runtime/debug"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -13,7 +17,7 @@ var (
 	hoursFlag = flag.Float64("sim.hours", 0, "simulate at least this many cluster-hours (TestMany)")
 	nodesFlag = flag.Int("sim.nodes", 30, "nodes of TestScale")
 	breakFlag = flag.Duration("sim.break", 0, "length of the phase of faults in TestMany and TestReplay; 0: drawn from the seed")
-	firstFlag = flag.Uint64("sim.first", 1, "first seed of TestMany")
+	firstFlag = flag.Uint64("sim.first", 0, "first seed of TestMany; 0: others each day")
 )
 
 // TestSameSeedSameTrace is the ground that all else stands on.
@@ -42,32 +46,107 @@ func TestReplay(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("give a seed with -sim.seed=N")
 	}
-	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Log: os.Stdout})
+	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Log: os.Stdout})
 	t.Logf("seed %d: %d nodes, trace %016x, %+v", r.Seed, r.Nodes, r.Trace, r.Stats)
 	if r.Failure != nil {
-		t.Fatal(r.Failure)
+		t.Fatalf("at commit %s: %v", commit(t), r.Failure)
+	}
+}
+
+// rotation is how many seeds belong to one day: a test without flags plays others tomorrow.
+const rotation = 1000
+
+// firstSeed gives the first seed to play.
+func firstSeed() uint64 {
+	if *firstFlag > 0 {
+		return *firstFlag
+	}
+	return uint64(time.Now().Unix()/86400)*rotation + 1
+}
+
+// player plays seeds in order, several at once, until there is enough or one fails.
+type player struct {
+	opt   Options
+	goOn  bool                               // after a failure
+	until func(seeds int, total *Stats) bool // enough
+	slow  func(seed uint64, took time.Duration, s *Stats)
+
+	mu       sync.Mutex
+	next     uint64
+	played   int
+	total    Stats
+	failed   *Failure // the one of the lowest seed
+	failures []*Failure
+}
+
+// play gives the seed after the last one that was played.
+func (p *player) play(first uint64) (after uint64) {
+	p.next = first
+	var wg sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(p.work)
+	}
+	wg.Wait()
+	return p.next
+}
+
+func (p *player) work() {
+	for {
+		p.mu.Lock()
+		if p.failed != nil && !p.goOn || p.until(int(p.next), &p.total) {
+			p.mu.Unlock()
+			return
+		}
+		opt := p.opt
+		opt.Seed = p.next
+		p.next++
+		p.mu.Unlock()
+		begun := time.Now()
+		r := Run(opt)
+		p.mu.Lock()
+		p.total.add(&r.Stats)
+		p.played++
+		if f := r.Failure; f != nil {
+			p.failures = append(p.failures, f)
+			if p.failed == nil || f.Seed < p.failed.Seed {
+				p.failed = f
+			}
+		}
+		if p.slow != nil {
+			p.slow(opt.Seed, time.Since(begun), &r.Stats)
+		}
+		p.mu.Unlock()
 	}
 }
 
 // TestMany plays seeds until enough hours have been simulated, or for ten seconds.
 func TestMany(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // short-lived garbage: collect it less often
-	begun := time.Now()
-	var total Stats
-	seed := *firstFlag
-	for ; *seedsFlag == 0 || seed < *firstFlag+uint64(*seedsFlag); seed++ {
-		if *hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag || *hoursFlag == 0 && time.Since(begun) > 10*time.Second {
-			break
-		}
-		at := time.Now()
-		r := Run(Options{Seed: seed, Break: *breakFlag})
-		if testing.Verbose() && time.Since(at) > 5*time.Second {
-			t.Logf("seed %d took %v: %v", seed, time.Since(at).Round(time.Millisecond), r.Stats.String())
-		}
-		total.add(&r.Stats)
-		if r.Failure != nil {
-			t.Fatal(r.Failure)
+	begun, first := time.Now(), firstSeed()
+	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag}}
+	p.until = func(next int, total *Stats) bool {
+		return *seedsFlag > 0 && next >= int(first)+*seedsFlag ||
+			*hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag ||
+			*hoursFlag == 0 && *seedsFlag == 0 && time.Since(begun) > 8*time.Second
+	}
+	p.slow = func(seed uint64, took time.Duration, s *Stats) {
+		if testing.Verbose() && took > 20*time.Second {
+			t.Logf("seed %d took %v: %v", seed, took.Round(time.Millisecond), s.String())
 		}
 	}
-	t.Logf("seeds %d to %d in %v: %v", *firstFlag, seed-1, time.Since(begun).Round(time.Millisecond), total.String())
+	after := p.play(first)
+	if p.failed != nil {
+		t.Fatalf("at commit %s: %v", commit(t), p.failed)
+	}
+	t.Logf("seeds %d to %d in %v: %v", first, after-1, time.Since(begun).Round(time.Millisecond), p.total.String())
+}
+
+// commit names the version that runs; work that is not committed is not seen.
+func commit(t *testing.T) string {
+	out, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
+	if err != nil {
+		t.Logf("git rev-parse: %v", err)
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
 }

@@ -19,6 +19,7 @@ type upkeep struct {
 	circumstance string
 	since        time.Time
 	passes       int
+	healing      map[cluster.ObjectID]bool // copies that are being brought in order
 	running      bool
 	moves        []placement.Move
 	flying       int
@@ -209,10 +210,15 @@ func (n *node) carry(m *placement.Move, updates []cluster.Update, step int, end 
 // heal brings a damaged copy in order, from another replica of the same version (D5).
 func (n *node) heal(s *stored) {
 	id := s.object.ID
+	if n.upkeep.healing[id] {
+		return
+	}
+	n.upkeep.healing[id] = true
 	homes := s.object.Replicas.Without(cluster.ReplicaSet{n.id})
 	var try func(i int)
 	try = func(i int) {
 		if i == len(homes) {
+			delete(n.upkeep.healing, id)
 			return
 		}
 		n.callAgain(homes[i], &request{method: methodRead, object: id}, func(a *answer) {
@@ -231,7 +237,7 @@ func (n *node) heal(s *stored) {
 					n.disk.set(n.disk.begin(), id, &whole, n.disk.records[id])
 					n.w.stats.Healed++
 				},
-				done: func(error) {},
+				done: func(error) { delete(n.upkeep.healing, id) },
 			})
 		})
 	}

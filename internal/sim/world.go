@@ -55,6 +55,7 @@ type Options struct {
 	Break  time.Duration // length of the first phase
 	Log    io.Writer     // every event of note goes there; nil: nowhere
 	Quiet  bool          // no clients
+	Dense  bool          // minutes with many faults, no days
 	timing timing
 }
 
@@ -167,6 +168,7 @@ type Result struct {
 type Failure struct {
 	Seed      uint64
 	Break     time.Duration // Options.Break, if it was given
+	Dense     bool          // Options.Dense
 	Invariant string
 	At        time.Duration
 	Text      string
@@ -181,6 +183,9 @@ func (f *Failure) Error() string {
 	s += fmt.Sprintf("replay: go test ./internal/sim -run TestReplay -v -sim.seed=%d", f.Seed)
 	if f.Break != 0 {
 		s += fmt.Sprintf(" -sim.break=%v", f.Break)
+	}
+	if f.Dense {
+		s += " -sim.dense"
 	}
 	return s
 }

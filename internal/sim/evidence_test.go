@@ -1,0 +1,179 @@
+package sim
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	evidenceFlag = flag.Bool("sim.evidence", false, "TestEvidence plays seeds for -sim.hours or -sim.minutes and adds them to docs/evidence.md")
+	minutesFlag  = flag.Float64("sim.minutes", 0, "TestEvidence ends after so many minutes")
+	denseFlag    = flag.Bool("sim.dense", false, "TestEvidence plays minutes with many faults only, no days")
+)
+
+// evidence is the account of all that was simulated: a run a line, in the order they were made.
+type evidence struct {
+	Commit string
+	Date   string
+	First  uint64 // seeds
+	Last   uint64
+	Dense  bool
+	Took   time.Duration
+	Stats  Stats
+	Failed []string `json:",omitempty"` // seeds, and the invariants that they broke
+}
+
+const (
+	evidenceData = "testdata/evidence.json"
+	evidencePage = "../../docs/evidence.md"
+)
+
+func readEvidence(t *testing.T) []evidence {
+	var runs []evidence
+	data, err := os.ReadFile(evidenceData)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for line := range bytes.Lines(data) {
+		var run evidence
+		if err := json.Unmarshal(line, &run); err != nil {
+			t.Fatalf("%s: %v", evidenceData, err)
+		}
+		runs = append(runs, run)
+	}
+	return runs
+}
+
+// TestEvidence plays seeds that were never played before and writes the account of all runs. Without
+// its flag it checks that docs/evidence.md says what the account says.
+func TestEvidence(t *testing.T) {
+	runs := readEvidence(t)
+	if *evidenceFlag {
+		if run := playEvidence(t, runs); run.Last >= run.First {
+			runs = append(runs, run)
+		}
+		var data []byte
+		for _, run := range runs {
+			line, err := json.Marshal(run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data = append(append(data, line...), '\n')
+		}
+		if err := os.MkdirAll(filepath.Dir(evidenceData), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, evidenceData, data)
+		write(t, evidencePage, []byte(evidenceText(runs)))
+		return
+	}
+	page, err := os.ReadFile(evidencePage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(page) != evidenceText(runs) {
+		t.Errorf("%s does not say what %s says: run make evidence N=0", evidencePage, evidenceData)
+	}
+}
+
+func write(t *testing.T, path string, data []byte) {
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// playEvidence plays on from the last seed that was played.
+func playEvidence(t *testing.T, runs []evidence) evidence {
+	first := uint64(1)
+	for _, r := range runs {
+		first = max(first, r.Last+1)
+	}
+	begun := time.Now()
+	p := player{opt: Options{Dense: *denseFlag}, goOn: true}
+	p.until = func(_ int, total *Stats) bool {
+		return *hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag ||
+			*minutesFlag > 0 && time.Since(begun).Minutes() >= *minutesFlag ||
+			*hoursFlag == 0 && *minutesFlag == 0
+	}
+	after := p.play(first)
+	run := evidence{Commit: commit(t), Date: begun.UTC().Format(time.DateOnly), First: first, Last: after - 1,
+		Dense: *denseFlag, Took: time.Since(begun).Round(time.Second), Stats: p.total}
+	for _, f := range p.failures {
+		t.Error(f)
+		run.Failed = append(run.Failed, fmt.Sprintf("seed %d breaks %s", f.Seed, f.Invariant))
+	}
+	slices.Sort(run.Failed)
+	t.Logf("seeds %d to %d in %v: %v", run.First, run.Last, run.Took, run.Stats.String())
+	return run
+}
+
+// evidenceText is docs/evidence.md.
+func evidenceText(runs []evidence) string {
+	var b strings.Builder
+	b.WriteString(`# What was simulated
+
+Made by ` + "`make evidence`" + ` from the account in ` + "`internal/sim/testdata/evidence.json`" + `. What a run is, what is checked in it, and what it
+found in our own code stands in [simulation.md](simulation.md). Days are long runs with a fault every minute or so; dense runs are minutes
+with a fault every few seconds.
+
+## Runs
+
+| date | commit | seeds | kind | cluster-hours | faults | messages accepted | wall time | result |
+|---|---|---|---|---:|---:|---:|---:|---|
+`)
+	var total Stats
+	for _, r := range runs {
+		total.add(&r.Stats)
+		kind, result := "minutes and days", "no invariant broken"
+		if r.Dense {
+			kind = "dense"
+		}
+		if len(r.Failed) > 0 {
+			result = strings.Join(r.Failed, "; ")
+		}
+		fmt.Fprintf(&b, "| %s | %s | %d to %d | %s | %.0f | %d | %d | %v | %s |\n", r.Date, r.Commit, r.First, r.Last, kind,
+			r.Stats.Simulated.Hours(), r.Stats.Faults, r.Stats.Acked, r.Took, result)
+	}
+	fmt.Fprintf(&b, "\n## Sums\n\n| what | how much |\n|---|---:|\n")
+	for _, row := range []struct {
+		what string
+		much any
+	}{
+		{"cluster-hours", int64(total.Simulated.Hours())},
+		{"of them with the periods of production", int64(total.Default.Hours())},
+		{"events", total.Events},
+		{"messages between nodes", total.Messages},
+		{"faults", total.Faults},
+		{"crashes between two effects", total.Boundaries},
+		{"writes lost that were not synced", total.Unsynced},
+		{"views", total.Epochs},
+		{"messages accepted", total.Acked},
+		{"messages read", total.Reads},
+		{"deletions acknowledged", total.Removed},
+		{"profile changes acknowledged", total.Changes},
+		{"users refused for good", total.Refused},
+		{"offers of update records", total.Offers},
+		{"update records offered", total.Offered},
+		{"moves for repair and balance", total.Moves},
+		{"damaged copies brought in order", total.Healed},
+		{"processes refused for good (struck, rolled back)", total.Refusals},
+		{"requests refused because they came too late", total.Late},
+		{"messages lost with all disks that had them", total.Lost},
+		{"messages lost otherwise", 0},
+	} {
+		fmt.Fprintf(&b, "| %s | %v |\n", row.what, row.much)
+	}
+	fmt.Fprintf(&b, "\n## Faults by kind\n\nThe rows are those of the fault matrix in the design; classes without one are ordinary operation.\n\n| class | row | how often |\n|---|---|---:|\n")
+	for i, c := range classes() {
+		fmt.Fprintf(&b, "| %s | %s | %d |\n", c.name, c.row, total.Kinds[i])
+	}
+	return b.String()
+}
