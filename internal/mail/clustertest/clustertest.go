@@ -41,7 +41,7 @@ type Node struct {
 	id       cluster.NodeID
 	handlers map[string]handler
 	objects  map[cluster.ObjectID]stored
-	gone     map[cluster.ObjectID]cluster.Timestamp // of the newest update that left no copy here
+	gone     map[cluster.ObjectID]cluster.Update // the newest update that left no copy here
 	faults   Faults
 }
 
@@ -72,7 +72,7 @@ func New(n int, types []cluster.TypeSpec) *Cluster {
 	for i := range n {
 		c.nodes = append(c.nodes, &Node{cluster: c, id: cluster.NodeID(i + 1),
 			handlers: make(map[string]handler), objects: make(map[cluster.ObjectID]stored),
-			gone: make(map[cluster.ObjectID]cluster.Timestamp)})
+			gone: make(map[cluster.ObjectID]cluster.Update)})
 	}
 	ids := make([]cluster.NodeID, n)
 	for i := range ids {
@@ -217,7 +217,7 @@ func (c *Cluster) Contents(on cluster.NodeID, id cluster.ObjectID) ([]byte, bool
 }
 
 func (c *Cluster) now(node cluster.NodeID) cluster.Timestamp {
-	c.clock++
+	c.clock += 1000
 	return cluster.Timestamp{Time: c.clock, Node: node}
 }
 

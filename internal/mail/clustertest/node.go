@@ -13,6 +13,13 @@ import (
 // ID is the node's id.
 func (n *Node) ID() cluster.NodeID { return n.id }
 
+// Timestamp is newer than all before it.
+func (n *Node) Timestamp(context.Context) (cluster.Timestamp, error) {
+	n.cluster.mu.Lock()
+	defer n.cluster.mu.Unlock()
+	return n.cluster.now(n.id), nil
+}
+
 // View is the view of all members.
 func (n *Node) View() *cluster.View {
 	n.cluster.mu.Lock()

@@ -59,17 +59,35 @@ func (n *Node) UpdateAll(ctx context.Context, us []cluster.Update) []error {
 func (c *Cluster) send(u cluster.Update, contents []byte) error {
 	r := &record{update: u, contents: contents, targets: u.Targets()}
 	errs := make(map[cluster.NodeID]error)
+	var overtaken []*record // what is newer at some targets: all of this update's must hear of it
 	for _, id := range r.targets {
 		applied, err := c.apply(id, &u, contents)
 		if applied {
 			r.reached = r.reached.Union(cluster.ReplicaSet{id})
+			if newer := c.newest(id, u.Object.ID); newer.update.Object.Timestamp != u.Object.Timestamp {
+				overtaken = append(overtaken, newer)
+			}
 		}
 		if err != nil {
 			errs[id] = err
 		}
 	}
 	c.keep(r)
+	for _, newer := range overtaken {
+		newer.targets = newer.targets.Union(r.targets)
+		c.keep(newer)
+	}
 	return outcome(&u, errs)
+}
+
+// newest gives the newest update that a node knows of an object. Preconditions: mu is held.
+func (c *Cluster) newest(id cluster.NodeID, object cluster.ObjectID) *record {
+	n := c.Node(id)
+	u, contents := n.gone[object], []byte(nil)
+	if s, ok := n.objects[object]; ok && u.Object.Timestamp.Compare(s.object.Timestamp) < 0 {
+		u, contents = cluster.Update{Object: s.object}, s.contents
+	}
+	return &record{update: u, contents: contents, targets: u.Targets(), reached: cluster.ReplicaSet{id}}
 }
 
 // outcome says what the initiator may say of an update with these failures.
@@ -116,12 +134,12 @@ func (c *Cluster) apply(id cluster.NodeID, u *cluster.Update, contents []byte) (
 		return false, cluster.Errorf(cluster.KindBehind, "update", "an older view")
 	}
 	old, have := node.objects[u.Object.ID]
-	if (!have || old.object.Timestamp.Compare(u.Object.Timestamp) < 0) && node.gone[u.Object.ID].Compare(u.Object.Timestamp) < 0 {
+	if (!have || old.object.Timestamp.Compare(u.Object.Timestamp) < 0) && node.gone[u.Object.ID].Object.Timestamp.Compare(u.Object.Timestamp) < 0 {
 		if stays {
 			node.objects[u.Object.ID] = stored{object: u.Object, contents: contents}
 		} else {
 			delete(node.objects, u.Object.ID)
-			node.gone[u.Object.ID] = u.Object.Timestamp
+			node.gone[u.Object.ID] = *u
 		}
 	}
 	if node.faults.Mute {
@@ -138,8 +156,11 @@ func (c *Cluster) keep(r *record) {
 	}
 	if old := c.records[r.update.Object.ID]; old != nil {
 		newer, older := r, old
-		if r.update.Object.Timestamp.Compare(old.update.Object.Timestamp) < 0 {
+		switch r.update.Object.Timestamp.Compare(old.update.Object.Timestamp) {
+		case -1:
 			newer, older = old, r
+		case 0:
+			newer.reached = newer.reached.Union(old.reached)
 		}
 		newer.targets = newer.targets.Union(older.targets)
 		r = newer

@@ -109,6 +109,53 @@ func TestD6_RefusedIsGoneEverywhere(t *testing.T) {
 	}
 }
 
+// meddler is a node on which something happens after its first update.
+type meddler struct {
+	*clustertest.Node
+	then func()
+}
+
+func (n *meddler) Update(ctx context.Context, u cluster.Update, body cluster.Body) error {
+	err := n.Node.Update(ctx, u, body)
+	if n.then != nil {
+		n.then()
+		n.then = nil
+	}
+	return err
+}
+
+// R5: a message that is stored on one of two nodes can be seen already. If it is read and deleted
+// before the delivery has found another node, it does not come back.
+func TestR5_DeletedBetweenAttempts(t *testing.T) {
+	w := newWorld(t, Config{})
+	node := &meddler{Node: w.Node(1)}
+	d, err := New(node, w.people, Config{Copies: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.MoveBucket("a@x.test", 1)
+	env := w.envelope(t, "a@x.test")
+	for id := cluster.NodeID(2); id <= 4; id++ {
+		w.SetFaults(id, clustertest.Faults{Hung: true})
+	}
+	node.then = func() {
+		for id := cluster.NodeID(2); id <= 4; id++ {
+			w.SetFaults(id, clustertest.Faults{})
+		}
+		id := w.messages("a@x.test")[0]
+		removal := cluster.Update{Object: cluster.Object{ID: id, Deleted: true}, Previous: w.Copies(id)}
+		if err := w.Node(2).Update(context.Background(), removal, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := kinds(d.Deliver(context.Background(), env, body)); got != "ok" {
+		t.Fatalf("Deliver = %s", got)
+	}
+	if left := w.Propagate(); left != 0 || len(w.messages("a@x.test")) != 0 {
+		t.Errorf("%d records are left, and the deleted message is on %v", left, w.messages("a@x.test"))
+	}
+}
+
 // More copies than a replica set has room for replacements: what is durable counts.
 func TestReplicaSetIsFull(t *testing.T) {
 	people := &people{settings: map[mail.User]mail.Settings{"a@x.test": {Copies: cluster.ReplicaSetMax}}}

@@ -32,6 +32,8 @@ type substrate interface {
 	Update(ctx context.Context, u cluster.Update, body cluster.Body) error
 	UpdateAll(ctx context.Context, us []cluster.Update) []error
 	ID() cluster.NodeID
+	// Timestamp gives one for a new object.
+	Timestamp(ctx context.Context) (cluster.Timestamp, error)
 }
 
 // directory is who knows the users.

@@ -75,11 +75,16 @@ func (p *Delivery) store(ctx context.Context, it *item, body cluster.Body) {
 // place stores an item, at most AttemptsMax times: what is durable stays where it is, and the nodes
 // that failed are replaced. Each attempt is an update of the same object, newer than the one before,
 // and has all nodes that may know of one among its targets: so whatever became of the failed calls,
-// it ends as one message on the nodes of the last attempt (D6). nil: it lies on all nodes that were
-// wanted and are there.
+// it ends as one message on the nodes of the last attempt (D6). The updates are a nanosecond apart: a
+// message can be seen, read and deleted as soon as an attempt has stored a copy, and the next attempt
+// must not bring it back (R5). nil: it lies on all nodes that were wanted and are there.
 func (p *Delivery) place(ctx context.Context, it *item, plan *plan, body cluster.Body) error {
 	op := "deliver to " + string(it.user)
 	var failed error // of the last attempt
+	var err error
+	if it.object.Timestamp, err = p.cluster.Timestamp(ctx); err != nil {
+		return err
+	}
 	var tried cluster.ReplicaSet
 	for range p.cfg.AttemptsMax {
 		wanted := min(plan.copies-len(it.durable), cluster.ReplicaSetMax-len(it.touched))
@@ -133,6 +138,7 @@ func (p *Delivery) attempt(ctx context.Context, it *item, set cluster.ReplicaSet
 		return err
 	}
 	it.touched = it.touched.Union(set)
+	it.object.Timestamp.Time++ // of the next attempt
 	it.object.Replicas = u.Object.Replicas
 	return err
 }
