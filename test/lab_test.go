@@ -483,8 +483,13 @@ func (l *lab) logs() {
 		if m.p == nil {
 			continue
 		}
-		lines := strings.Split(strings.TrimSpace(m.p.out.String()), "\n")
-		l.t.Logf("machine %d, the last of %d lines:\n%s", m.n, len(lines), strings.Join(lines[max(0, len(lines)-most):], "\n"))
+		var lines []string
+		for line := range strings.Lines(m.p.out.String()) {
+			if !strings.Contains(line, "session ended") && !strings.Contains(line, "message stored") {
+				lines = append(lines, line)
+			}
+		}
+		l.t.Logf("machine %d, the last of %d lines that are not about mail:\n%s", m.n, len(lines), strings.Join(lines[max(0, len(lines)-most):], ""))
 	}
 }
 

@@ -368,7 +368,7 @@ func (l *lab) alive() (up []*machine) {
 }
 
 // repairWithin is how long the cluster has, at rest, until nothing has too few copies any more (R6).
-const repairWithin = 60 * time.Second
+const repairWithin = 90 * time.Second
 
 // verified runs `porcupine verify`, which reads the whole cluster, until it finds nothing to complain of.
 func (l *lab) verified() {

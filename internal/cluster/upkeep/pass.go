@@ -23,6 +23,7 @@ type pass struct {
 	circumstance string    // view, draining and struck nodes of the last pass
 	since        time.Time // when they changed
 	thorough     time.Time // when a pass last looked at small replica sets too
+	small        int64     // objects on such sets that the last thorough pass left so, as their headers say
 	rebalanced   time.Time // when one last rebalanced
 	empty        int       // passes in a row that found nothing on this node while it drains
 
@@ -62,8 +63,14 @@ func (p *pass) run(ctx context.Context) time.Duration {
 	p.planner = placement.NewPlanner(w)
 	p.waiting = 0
 	p.failed.Store(0)
-	hits, left, err := p.survey(ctx, thorough)
+	hits, left, small, err := p.survey(ctx, thorough)
+	if err == nil && !thorough && small > p.small {
+		// Some were written since with too few copies: while nodes came and went, say.
+		thorough = true
+		hits, left, small, err = p.survey(ctx, thorough)
+	}
 	u.count.left.Store(left)
+	moved := u.count.repair.done.Load()
 	pending := int64(0)
 	for _, h := range hits {
 		pending += h.count
@@ -87,8 +94,13 @@ func (p *pass) run(ctx context.Context) time.Duration {
 	}
 	u.count.repair.busy(p.waiting+p.failed.Load(), now)
 	if p.failed.Load() == 0 {
-		if thorough {
-			p.thorough = now
+		switch {
+		case !thorough:
+			p.small = min(p.small, small)
+		case u.count.repair.done.Load() == moved && p.waiting == 0:
+			p.thorough, p.small = now, small
+		default: // the next one is thorough too, until what is left can be no other way
+			p.thorough, p.small = time.Time{}, 0
 		}
 		if w.Rebalance {
 			p.rebalanced = now
@@ -148,8 +160,9 @@ type hit struct {
 	local  map[string][]cluster.Fragment // the fragments of its owners, as far as they lie here
 }
 
-// survey reads the headers of all buckets. left is all that this node holds, tombstones included.
-func (p *pass) survey(ctx context.Context, thorough bool) (hits []hit, left int64, err error) {
+// survey reads the headers of all buckets. left is all that this node holds, tombstones included, small
+// what lies on fewer nodes than usual; that counts as a hit if the pass is thorough.
+func (p *pass) survey(ctx context.Context, thorough bool) (hits []hit, left, small int64, err error) {
 	for b := cluster.Bucket(0); b < cluster.BucketCount && ctx.Err() == nil; b++ {
 		h := hit{bucket: b, local: map[string][]cluster.Fragment{}}
 		any := false
@@ -158,11 +171,12 @@ func (p *pass) survey(ctx context.Context, thorough bool) (hits []hit, left int6
 			count := int64(0)
 			for _, f := range x.Fragments {
 				left += f.Count
-				few := 0
-				if thorough {
-					few = p.u.cfg.Copies[f.Type]
+				needs := p.planner.Affected(f.Replicas, 0)
+				unusual := !needs && p.planner.Affected(f.Replicas, p.u.cfg.Copies[f.Type])
+				if unusual {
+					small += f.Count
 				}
-				if p.planner.Affected(f.Replicas, few) {
+				if needs || unusual && thorough {
 					count += f.Count
 				}
 			}
@@ -179,13 +193,13 @@ func (p *pass) survey(ctx context.Context, thorough bool) (hits []hit, left int6
 			return nil
 		})
 		if err != nil {
-			return nil, left, fmt.Errorf("scan bucket %d: %w", b, err)
+			return nil, left, small, fmt.Errorf("scan bucket %d: %w", b, err)
 		}
 		if h.count > 0 || any && p.rebalance {
 			hits = append(hits, h)
 		}
 	}
-	return hits, left, nil
+	return hits, left, small, nil
 }
 
 // bucket plans the moves of one bucket and begins to carry them out.
