@@ -21,24 +21,25 @@ import (
 
 // loop owns the cores that only one goroutine may touch. Its methods run on that goroutine.
 type loop struct {
-	n        *Node
-	events   chan func(*loop)
-	members  *membership.Core
-	first    membership.Output // of the core's birth, obeyed by begin
-	reporter *softstate.Reporter
-	log      *replication.Log
-	owedAt   time.Time            // when Owed was last counted
-	struck   cluster.ReplicaSet   // that the log knows of
-	next     time.Time            // when the membership core wants its Tick
-	waiters  map[string][]*waiter // owner -> commits that wait for the manager to have heard
-	sending  chan struct{}        // bounds membership messages in flight
-	calling  chan struct{}        // bounds pushes in flight
-	left     []chan struct{}      // those that wait for Left
-	met      bool                 // this node has met others, in this life or before
-	sole     bool                 // this node's Sole flag, as the core has it
-	soleAt   time.Time            // when it was last looked at
-	begun    bool                 // begin is over
-	failed   error                // why the membership state is not durable
+	n          *Node
+	events     chan func(*loop)
+	members    *membership.Core
+	first      membership.Output // of the core's birth, obeyed by begin
+	reporter   *softstate.Reporter
+	log        *replication.Log
+	reconciled time.Time            // when holders were last compared
+	owedAt     time.Time            // when Owed was last counted
+	struck     cluster.ReplicaSet   // that the log knows of
+	next       time.Time            // when the membership core wants its Tick
+	waiters    map[string][]*waiter // owner -> commits that wait for the manager to have heard
+	sending    chan struct{}        // bounds membership messages in flight
+	calling    chan struct{}        // bounds pushes in flight
+	left       []chan struct{}      // those that wait for Left
+	met        bool                 // this node has met others, in this life or before
+	sole       bool                 // this node's Sole flag, as the core has it
+	soleAt     time.Time            // when it was last looked at
+	begun      bool                 // begin is over
+	failed     error                // why the membership state is not durable
 }
 
 func newLoop(n *Node) (*loop, error) {

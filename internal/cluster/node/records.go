@@ -121,6 +121,7 @@ func (n *Node) dropRecords(ctx context.Context, items []cluster.Retirement) {
 // tickRecords does what is due in the log.
 func (l *loop) tickRecords(now time.Time) {
 	l.retire(now)
+	l.reconcile(now)
 	if d := l.log.Deadline(); !d.IsZero() && !now.Before(d) {
 		l.follow(l.log.Tick(now))
 	}

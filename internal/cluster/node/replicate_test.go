@@ -501,3 +501,34 @@ func TestR4_StruckNodeIsNotWaitedFor(t *testing.T) {
 		w.settle(a, b)
 	})
 }
+
+// R1: two sides of a partition make a card of the same name on nodes that have nothing in common. No
+// record tells the one of the other; the owner's manager sees both.
+func TestR1_DisjointReplicaSetsConverge(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 4)
+		a, b, c, d := w.machines[0], w.machines[1], w.machines[2], w.machines[3]
+		w.net.Partition(ids(a, b), ids(c, d))
+		w.settle(a, b)
+		w.settle(c, d)
+		a.put(typeCard, "o", "", "older", a.id, b.id)
+		pass(time.Second)
+		d.put(typeCard, "o", "", "newer", c.id, d.id)
+		w.net.HealAll()
+		w.settle(w.machines...)
+		id := cluster.ObjectID{Type: typeCard, Owner: "o"}
+		w.await("one version", time.Minute, func() error {
+			if a.has(id) != "" || b.has(id) != "" || c.has(id) != "newer" || d.has(id) != "newer" {
+				return fmt.Errorf("the nodes have %q, %q, %q, %q", a.has(id), b.has(id), c.has(id), d.has(id))
+			}
+			return nil
+		})
+		w.awaitQuiet(w.machines...)
+		for _, m := range w.machines {
+			if e := m.lookup("o"); len(e.Cached) != 1 || string(e.Cached[0].Contents) != "newer" {
+				t.Errorf("R1: node %v is told %+v", m.id, e.Cached)
+			}
+		}
+		w.checkS1(w.machines...)
+	})
+}

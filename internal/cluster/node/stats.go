@@ -24,6 +24,7 @@ type counters struct {
 	records                                 atomic.Int64
 	offers, offered, wants, caughtUp        atomic.Int64
 	retires, superseded, late, doubtsLost   atomic.Int64
+	reconciled                              atomic.Int64
 	owed                                    atomic.Pointer[map[cluster.NodeID]int]
 	events                                  [64]atomic.Int64 // by membership.EventKind
 }
@@ -59,13 +60,16 @@ type Metrics struct {
 	BucketsManaged, BucketsIncomplete    int
 	OwnersManaged, References, SoftBytes int64
 	EpochCounter                         uint64
-	Records                              int              // update records that propagate
-	Offers, OfferedItems, Wants          int64            // of this node's log to other targets
-	CatchUpBytes                         int64            // sent with them, contents included
-	Retires                              int64            // retirements heard of
-	Superseded, LateCalls                int64            // updates that met a newer one; calls refused as too late
-	DoubtsLost                           int64            // records that the log will know after the next start only
-	Events                               map[string]int64 // membership events by name
+
+	Records                     int   // update records that propagate
+	Offers, OfferedItems, Wants int64 // of this node's log to other targets
+	CatchUpBytes                int64 // sent with them, contents included
+	Retires                     int64 // retirements heard of
+	Superseded, LateCalls       int64 // updates that met a newer one; calls refused as too late
+	Reconciled                  int64 // cached objects of which nodes held different versions
+	DoubtsLost                  int64 // records that the log will know after the next start only
+
+	Events map[string]int64 // membership events by name
 }
 
 // Metrics gives the counters since New and the gauges of this moment.
@@ -86,7 +90,8 @@ func (n *Node) Metrics() Metrics {
 		Offers:       s.offers.Load(), OfferedItems: s.offered.Load(), Wants: s.wants.Load(),
 		CatchUpBytes: s.caughtUp.Load(), Retires: s.retires.Load(),
 		Superseded: s.superseded.Load(), LateCalls: s.late.Load(), DoubtsLost: s.doubtsLost.Load(),
-		Events: map[string]int64{},
+		Reconciled: s.reconciled.Load(),
+		Events:     map[string]int64{},
 	}
 	for k := range s.events {
 		if c := s.events[k].Load(); c > 0 {
