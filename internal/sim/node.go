@@ -130,6 +130,7 @@ func (n *node) start() {
 		n.log.Load(*n.disk.records[id], w.time())
 	}
 	n.obey(out)
+	n.tellSole() // BEFORE the first message, as the node does
 	for _, peer := range w.nodes {
 		if n.up() && peer != n && !peer.gone && peer.index < w.opt.seeds() {
 			n.obey(n.core.AddPeer(w.time(), peer.addr()))
@@ -138,7 +139,6 @@ func (n *node) start() {
 	if !n.up() {
 		return
 	}
-	n.tellSole()
 	n.collect()
 	n.upkeep = upkeep{healing: make(map[cluster.ObjectID]bool)}
 	n.keepUp()
