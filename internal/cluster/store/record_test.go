@@ -128,8 +128,11 @@ func TestD3_RecordsAreDurable(t *testing.T) {
 	moved.Object.Timestamp.Time, moved.Object.Replicas, moved.Previous = 11, cluster.NewReplicaSet(other), u.Object.Replicas
 	gone := remove("message", "a@b", "2", 10)
 	gone.Previous = cluster.NewReplicaSet(self, third)
-	if r, err := s.Accept(ctx, []cluster.Update{moved, gone}); err != nil || r[0].Err != nil || r[1].Err != nil {
-		t.Fatalf("Accept() = %+v, %v", r, err)
+	revived, _ := put("message", "a@b", "1", 9, []byte("old"), self, third)
+	for _, u := range []cluster.Update{moved, gone, revived} { // one by one: the latter two change nothing but a record
+		if r, err := s.Accept(ctx, []cluster.Update{u}); err != nil || r[0].Err != nil || r[0].Record == nil {
+			t.Fatalf("Accept() = %+v, %v", r, err)
+		}
 	}
 	want := fmt.Sprint(recordsOf(t, s))
 	u2, ok, err := s.Update(u.Object.ID, moved.Object.Timestamp)
