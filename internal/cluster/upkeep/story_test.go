@@ -77,6 +77,22 @@ func TestR6_MoreNodes(t *testing.T) {
 	})
 }
 
+// R6: an object that was written with too few copies, though there were nodes enough and the view did not
+// change afterwards, gets the others within two passes.
+func TestR6_WrittenWithTooFewCopies(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 3, upkeep.Config{Copies: map[cluster.ObjectType]int{typeNote: 2}})
+		w.fill(10, 6)
+		w.settle(w.machines...)
+		<-time.After(200 * time.Second) // some passes at rest
+		for i := range 5 {
+			w.put(typeNote, fmt.Sprintf("owner-%d", i), fmt.Sprintf("alone-%d", i), 2, w.machines[0].id)
+		}
+		took := w.await("two copies", 150*time.Second, func() error { return w.check(2) })
+		t.Logf("after %v", took)
+	})
+}
+
 // A node that drains is emptied, says so, and nothing is under-replicated at any moment.
 func TestR6_Drain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
