@@ -15,7 +15,7 @@ var errSilent = errors.New("no answer")
 
 var oneSeed = flag.Uint64("converge.seed", 0, "play this seed of TestConvergence only, and tell its story")
 
-var seeds = flag.Int("converge.seeds", 3000, "how many seeds TestConvergence plays")
+var seeds = flag.Int("converge.seeds", 2000, "how many seeds TestConvergence plays")
 
 // swarm draws the faults of a seed: whole classes are on or off.
 func swarm(seed uint64) faults {

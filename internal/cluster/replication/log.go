@@ -126,7 +126,7 @@ func NewLog(self cluster.NodeID, struck []cluster.NodeID) *Log {
 }
 
 // Load takes in a record found on disk at start, BEFORE the first Install. Retired ones are ignored.
-func (l *Log) Load(r cluster.Record, now time.Time) { l.take(r, now) }
+func (l *Log) Load(r cluster.Record, now time.Time) { l.take(r, r.Targets, now) }
 
 // Install takes in the members of a new view: what is owed to nodes that came is offered to
 // them soon, without waiting for TakeOverAfter.
@@ -152,12 +152,17 @@ func (l *Log) Install(members []cluster.NodeID, now time.Time) Output {
 
 // Added takes in a record that is now durable at this node, new or with more targets. It replaces
 // an older one of the same object; calls for one object may come in any order.
-func (l *Log) Added(r cluster.Record, now time.Time) Output {
-	l.take(r, now)
+func (l *Log) Added(r cluster.Record, now time.Time) Output { return l.AddedFor(r, r.Targets, now) }
+
+// AddedFor is Added for a record that has more targets than the update it was made for: told are those
+// that the update's sender tells. The others, which only this node knew of ("add targets"), hear of it
+// from nobody else, so they are offered it at once and not after TakeOverAfter.
+func (l *Log) AddedFor(r cluster.Record, told cluster.ReplicaSet, now time.Time) Output {
+	l.take(r, told, now)
 	return l.flush(now)
 }
 
-func (l *Log) take(r cluster.Record, now time.Time) {
+func (l *Log) take(r cluster.Record, told cluster.ReplicaSet, now time.Time) {
 	e := l.entries[r.ID]
 	fresh := &entry{rec: r}
 	if e != nil {
@@ -188,7 +193,13 @@ func (l *Log) take(r cluster.Record, now time.Time) {
 			p.owed++
 		}
 	}
-	l.queue(fresh, l.since(now)+due)
+	soon := l.since(now)
+	l.queueEach(fresh, func(id cluster.NodeID) time.Duration {
+		if told.Contains(id) {
+			return soon + due
+		}
+		return soon
+	})
 	l.settle(fresh)
 }
 
@@ -213,10 +224,14 @@ func (l *Log) since(now time.Time) time.Duration {
 
 // queue puts a record into the lines of all peers that may be offered it and are not in line yet.
 func (l *Log) queue(e *entry, due time.Duration) {
+	l.queueEach(e, func(cluster.NodeID) time.Duration { return due })
+}
+
+func (l *Log) queueEach(e *entry, due func(cluster.NodeID) time.Duration) {
 	for i, id := range e.rec.Targets {
 		if bit := uint64(1) << i; (e.acked|e.queued)&bit == 0 && e.open(bit) {
 			e.queued |= bit
-			l.peer(id).line.push(waiting{due, e})
+			l.peer(id).line.push(waiting{due(id), e})
 		}
 	}
 }
