@@ -62,12 +62,14 @@ type known struct {
 
 type has struct {
 	Knowledge cluster.Knowledge `json:"knowledge"`
+	FloorTime int64             `json:"floor_time,omitempty"`
+	FloorNode uint64            `json:"floor_node,omitempty"`
 	Objects   []known           `json:"objects"`
 }
 
 func (s *Server) has(ctx context.Context, r *http.Request) (any, error) {
 	h, err := s.Archive.Has(ctx, r.FormValue("owner"))
-	answer := has{Knowledge: h.Knowledge, Objects: make([]known, len(h.Objects))}
+	answer := has{Knowledge: h.Knowledge, FloorTime: h.Floor.Time, FloorNode: uint64(h.Floor.Node), Objects: make([]known, len(h.Objects))}
 	for i, k := range h.Objects {
 		answer.Objects[i] = known{Type: k.ID.Type, ID: []byte(k.ID.ID), Time: k.Timestamp.Time, Node: uint64(k.Timestamp.Node), Cached: k.Cached, Deleted: k.Deleted}
 	}
@@ -78,7 +80,7 @@ func (s *Server) has(ctx context.Context, r *http.Request) (any, error) {
 func (c *Client) Has(ctx context.Context, owner string) (archive.Has, error) {
 	var answer has
 	err := c.call(ctx, http.MethodGet, "/archive/has?"+url.Values{"owner": {owner}}.Encode(), nil, &answer)
-	h := archive.Has{Knowledge: answer.Knowledge, Objects: make([]archive.Known, len(answer.Objects))}
+	h := archive.Has{Knowledge: answer.Knowledge, Floor: cluster.Timestamp{Time: answer.FloorTime, Node: cluster.NodeID(answer.FloorNode)}, Objects: make([]archive.Known, len(answer.Objects))}
 	for i, k := range answer.Objects {
 		h.Objects[i] = archive.Known{ID: cluster.ObjectID{Type: k.Type, Owner: owner, ID: string(k.ID)},
 			Timestamp: cluster.Timestamp{Time: k.Time, Node: cluster.NodeID(k.Node)}, Cached: k.Cached, Deleted: k.Deleted}

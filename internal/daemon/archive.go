@@ -19,6 +19,7 @@ import (
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/archive"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/directory"
 )
 
 // archivist makes checkpoints for backups, and takes in what a backup has and the cluster lacks.
@@ -95,6 +96,9 @@ func (a *archivist) Has(ctx context.Context, owner string) (archive.Has, error) 
 		return archive.Has{}, err
 	}
 	h := archive.Has{Knowledge: e.Knowledge}
+	if h.Floor, err = directory.MailFloor(&e); err != nil && !cluster.IsKind(err, cluster.KindUnavailable) && !cluster.IsKind(err, cluster.KindNotFound) {
+		return h, err
+	}
 	for i := range e.Cached {
 		o := &e.Cached[i].Object
 		h.Objects = append(h.Objects, archive.Known{ID: o.ID, Timestamp: o.Timestamp, Cached: true, Deleted: o.Deleted})

@@ -24,7 +24,9 @@ type Has struct {
 	// Knowledge of the owner's manager. Below Complete what is not in Objects may lie on a member
 	// all the same; below Conclusive a cached object may.
 	Knowledge cluster.Knowledge
-	Objects   []Known // tombstones of cached types included; any order
+	// Floor: an object that is not cached and not newer belonged to a former owner of the name. Zero: none.
+	Floor   cluster.Timestamp
+	Objects []Known // tombstones of cached types included; any order
 }
 
 // Known is one object that the cluster has.
@@ -206,6 +208,8 @@ func newPlan(in *Injector, have []cluster.Object, has *Has) (p plan) {
 			p.present++
 		case known && !in.Deleted:
 			p.stayGone++
+		case !in.Cached(o.ID.Type) && !has.Floor.IsZero() && o.Timestamp.Compare(has.Floor) <= 0:
+			p.stayGone++ // not even with Deleted: it is nobody's business but the former owner's
 		case in.Cached(o.ID.Type):
 			p.cached = append(p.cached, o)
 		default:

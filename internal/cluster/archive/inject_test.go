@@ -19,6 +19,7 @@ import (
 type live struct {
 	mu        sync.Mutex
 	knowledge cluster.Knowledge
+	floor     cluster.Timestamp
 	objects   map[cluster.ObjectID]string // contents
 	gone      map[cluster.ObjectID]bool   // tombstones
 	order     []cluster.ObjectID          // as they were put
@@ -32,7 +33,7 @@ func newLive() *live {
 func (l *live) Has(_ context.Context, owner string) (Has, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := Has{Knowledge: l.knowledge}
+	h := Has{Knowledge: l.knowledge, Floor: l.floor}
 	for id := range l.objects {
 		if id.Owner == owner {
 			h.Objects = append(h.Objects, Known{ID: id, Cached: isCached(id.Type)})
@@ -139,6 +140,19 @@ func TestInjectOnlyWhatLacks(t *testing.T) {
 	in.Deleted, in.Wants = true, func(owner string) bool { return owner == "u1@x.example" }
 	if n := inject(t, in); n.Put != 5 || n.Owners != 1 {
 		t.Errorf("with Deleted, of one user: %+v, want 5 injected", n)
+	}
+}
+
+// A1: mail of the former owner of a name does not go to the new one.
+func TestA1_InjectLeavesAFormerOwnersMail(t *testing.T) {
+	l := newLive()
+	l.objects[id(profile, "u0", "")] = "another person"
+	l.floor = cluster.Timestamp{Time: 3}
+	in := injector(t, source(t), l)
+	in.Deleted, in.Wants = true, func(owner string) bool { return owner == "u0@x.example" }
+	// Of the messages m0 to m3 the first was written before the floor, the second at it or by a node after it.
+	if n := inject(t, in); n.StayGone != 1 || n.Put != 3 || n.Present != 1 {
+		t.Errorf("injected %+v, want 3 messages that are newer than the floor", n)
 	}
 }
 
