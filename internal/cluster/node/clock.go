@@ -56,6 +56,11 @@ func loadClock(s Hard) (int64, error) {
 	return int64(binary.BigEndian.Uint64(value[1:])), nil
 }
 
+// Timestamp gives a timestamp for an update, as Update does when there is none. It is for who makes
+// several updates of one object that are one change: those after the first take times just after its
+// own, so that whatever others have done to the object in the meantime is newer.
+func (n *Node) Timestamp(ctx context.Context) (cluster.Timestamp, error) { return n.timestamp(ctx) }
+
 // timestamp gives the timestamp of a new update. It waits for the disk once in ClockReserve.
 func (n *Node) timestamp(ctx context.Context) (cluster.Timestamp, error) {
 	for {
