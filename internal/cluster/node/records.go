@@ -21,7 +21,8 @@ const (
 // fact is news for the log: a record that is durable here, or retirements. They come one by one with
 // every commit, so they have a queue of their own, and take no closure each.
 type fact struct {
-	added   *cluster.Record // nil: retired
+	added   *cluster.Record    // nil: retired
+	told    cluster.ReplicaSet // targets that the sender of added's update tells
 	retired []cluster.Retirement
 }
 
@@ -34,14 +35,20 @@ func (n *Node) learn(f fact) {
 	}
 }
 
-// recorded takes the record that a commit left.
-func (n *Node) recorded(r *store.Result) {
+// recorded takes the record that the commit of an update left. It may have targets that the update's
+// sender did not know; if the update came too late, its sender tells nobody of the newer one.
+func (n *Node) recorded(r *store.Result, u *cluster.Update) {
 	if r.Verdict == replication.Older {
 		n.stats.superseded.Add(1)
 	}
-	if r.Record != nil {
-		n.learn(fact{added: r.Record})
+	if r.Record == nil {
+		return
 	}
+	f := fact{added: r.Record}
+	if r.Verdict != replication.Older {
+		f.told = u.Targets()
+	}
+	n.learn(f)
 }
 
 // loadRecords takes in the records of earlier lives, BEFORE the node serves.
@@ -67,7 +74,7 @@ func (l *loop) learn(f fact) {
 	now := l.now()
 	for taken := 1; ; taken++ {
 		if f.added != nil {
-			l.follow(l.log.Added(*f.added, now))
+			l.follow(l.log.AddedFor(*f.added, f.told, now))
 		} else {
 			l.follow(l.log.Retired(f.retired, now))
 		}

@@ -54,7 +54,7 @@ func (n *Node) apply(ctx context.Context, u *cluster.Update, body cluster.Body) 
 		n.doubt(err, *u)
 		return replication.Reply{}, err
 	}
-	n.recorded(&r) // AFTER the commit
+	n.recorded(&r, u) // AFTER the commit
 	// What was there already may have been stored by a call that did not get as far as the manager.
 	switch {
 	case r.Announce || !r.Applied && !r.Want && u.Object.Replicas.Contains(n.cfg.Self.ID):
@@ -87,7 +87,7 @@ func (n *Node) accept(ctx context.Context, batch []cluster.Update, tell func(con
 	var changed []cluster.Update
 	for k := range results {
 		r := &results[k]
-		n.recorded(r) // AFTER the commit
+		n.recorded(r, &admitted[k]) // AFTER the commit
 		replies[places[k]] = replyOf(r)
 		switch {
 		case r.Announce:
