@@ -114,7 +114,7 @@ func (u *Upkeep) states(b cluster.Bucket, report *CheckReport, v *cluster.View) 
 			Timestamp: o.Timestamp, Replicas: o.Replicas, Sum: o.Sum,
 		})
 		if report != nil {
-			u.tally(&o, propagating, report, v)
+			u.tally(&o, report, v)
 		}
 		return nil
 	})
@@ -125,7 +125,7 @@ func (u *Upkeep) states(b cluster.Bucket, report *CheckReport, v *cluster.View) 
 }
 
 // tally counts an object at the first of its live holders.
-func (u *Upkeep) tally(o *cluster.Object, propagating bool, r *CheckReport, v *cluster.View) {
+func (u *Upkeep) tally(o *cluster.Object, r *CheckReport, v *cluster.View) {
 	live := 0
 	for _, id := range o.Replicas {
 		if v.Contains(id) {
@@ -136,7 +136,7 @@ func (u *Upkeep) tally(o *cluster.Object, propagating bool, r *CheckReport, v *c
 	}
 	r.Objects++
 	wanted := min(cmp.Or(o.Copies, len(o.Replicas)), len(v.Members))
-	if live < wanted && !u.young(o.Timestamp, propagating) {
+	if live < wanted && !u.young(o.Timestamp, false) {
 		r.UnderReplicated++
 		r.detail(fmt.Sprintf("%s has %d live replicas of %d", nameOf(o.ID), live, wanted))
 	}
@@ -145,6 +145,20 @@ func (u *Upkeep) tally(o *cluster.Object, propagating bool, r *CheckReport, v *c
 // young reports whether an update may still be on its way.
 func (u *Upkeep) young(t cluster.Timestamp, propagating bool) bool {
 	return propagating || u.cfg.Now().Sub(time.Unix(0, t.Time)) < quietAfter
+}
+
+// between tells what of some states is under way between this node and a peer: a record that waits for
+// others only, for an absent node perhaps for days, does not keep these two from being alike. What it
+// is given stays as it is.
+func (u *Upkeep) between(peer cluster.NodeID, states []state) []state {
+	if u.node.Owed()[peer] > 0 {
+		return states
+	}
+	states = slices.Clone(states)
+	for i := range states {
+		states[i].Propagating = false
+	}
+	return states
 }
 
 // digests sums up the objects at rest that this node and a peer should both have, by bucket and set.
@@ -195,7 +209,8 @@ func (u *Upkeep) compareWith(ctx context.Context, peer cluster.NodeID, s span, m
 		there[d.Bucket] = append(there[d.Bucket], d)
 	}
 	for b := s.First; int(b) < int(s.First)+s.Count; b++ {
-		here := u.digests(b, mine[b], peer)
+		ours := u.between(peer, mine[b])
+		here := u.digests(b, ours, peer)
 		for _, d := range here {
 			report.Compared += int64(d.Count)
 			u.count.compared.Add(int64(d.Count))
@@ -203,7 +218,7 @@ func (u *Upkeep) compareWith(ctx context.Context, peer cluster.NodeID, s span, m
 		if slices.EqualFunc(here, there[b], func(x, y digest) bool { return x.Set.Equal(y.Set) && x.Count == y.Count && x.Hash == y.Hash }) {
 			continue
 		}
-		if err := u.reconcile(ctx, peer, b, mine[b], report); err != nil {
+		if err := u.reconcile(ctx, peer, b, ours, report); err != nil {
 			return fmt.Errorf("bucket %d: %w", b, err)
 		}
 	}
@@ -230,6 +245,7 @@ func (u *Upkeep) reconcile(ctx context.Context, peer cluster.NodeID, b cluster.B
 	if mine, err = u.states(b, nil, nil); err != nil {
 		return err
 	}
+	mine = u.between(peer, mine)
 	for chunk := range slices.Chunk(suspects, listMax/4) {
 		theirs, err := u.look(ctx, peer, b, chunk)
 		if err != nil {

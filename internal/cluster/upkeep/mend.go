@@ -89,7 +89,7 @@ func (u *Upkeep) serveDigest(_ context.Context, from cluster.NodeID, payload []b
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, u.digests(b, states, from)...)
+		all = append(all, u.digests(b, u.between(from, states), from)...)
 	}
 	if len(all) > digestsMax {
 		return nil, cluster.Errorf(cluster.KindLimit, methodDigest, "%d replica sets, at most %d", len(all), digestsMax)
@@ -107,6 +107,7 @@ func (u *Upkeep) serveList(_ context.Context, from cluster.NodeID, payload []byt
 	if err != nil {
 		return nil, err
 	}
+	states = u.between(from, states)
 	var a listAnswer
 	size := 0
 	for i := range states {
@@ -127,7 +128,7 @@ func (u *Upkeep) serveList(_ context.Context, from cluster.NodeID, payload []byt
 // stateOverhead is what a state takes beside its names, about.
 const stateOverhead = 160
 
-func (u *Upkeep) serveLook(_ context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
+func (u *Upkeep) serveLook(_ context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
 	l, err := readIDList(payload)
 	if err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func (u *Upkeep) serveLook(_ context.Context, _ cluster.NodeID, payload []byte) 
 	if err != nil {
 		return nil, err
 	}
-	return (&listAnswer{States: find(states, l.IDs)}).marshal(), nil
+	return (&listAnswer{States: find(u.between(from, states), l.IDs)}).marshal(), nil
 }
 
 // serveResend sends objects again to their holders and to the caller.

@@ -312,6 +312,9 @@ func (p *pass) begin(ctx context.Context, m *placement.Move) bool {
 		case err == nil:
 			progress.done.Add(1)
 			progress.bytes.Add(cost)
+			if !move.Replicas.Contains(p.u.node.ID()) {
+				p.u.count.left.Add(-1)
+			}
 		case ctx.Err() == nil:
 			progress.failed.Add(1)
 			p.failed.Add(1)

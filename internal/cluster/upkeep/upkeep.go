@@ -26,7 +26,7 @@ const (
 
 // Limits and times.
 const (
-	movesInFlight  = 32               // moves being carried out at once
+	movesInFlight  = 16               // moves being carried out at once
 	moveTimeout    = 2 * time.Minute  // of one update of a move; well below cluster.LateWindow
 	passEvery      = time.Minute      // between passes when nothing happens
 	thoroughEvery  = 10 * time.Minute // between passes that also look for small replica sets
