@@ -32,7 +32,8 @@ func try(t *testing.T, stdin string, args ...string) (code int, out, errOut stri
 // Every command parses with what it needs, and none takes a password on the command line.
 func TestGrammar(t *testing.T) {
 	lines := []string{
-		"serve", "serve --config x.toml", "init", "token", "join", "status", "status --json", "node list", "node remove 00000000000000aa", "node drain 00000000000000aa", "verify",
+		"serve", "serve --config x.toml", "init", "token", "join", "status", "status --json", "node list", "node remove 00000000000000aa", "node drain 00000000000000aa --wait", "node drain 00000000000000aa --cancel",
+		"verify", "verify --contents --wait 5s --json",
 		"dev", "dev --nodes 5 --dir d --port-base 20000 --users 3", "dev --add --dir d",
 		"user add a@x.example", "user list", "user show a@x.example", "user passwd a@x.example", "user remove a@x.example",
 		"user set a@x.example --quota-bytes 5GiB --quota-messages 10 --disable", "user set a@x.example --enable", "user set a@x.example --copies 3",
@@ -116,6 +117,8 @@ func TestExitCodes(t *testing.T) {
 		{"alias list --config " + conf, "", exitFailed, "porcupine serve"},
 		{"token --config " + conf, "", exitFailed, "porcupine serve"},
 		{"status --config " + conf, "", exitFailed, "porcupine serve"},
+		{"verify --config " + conf, "", exitFailed, "porcupine serve"},
+		{"node drain 00000000000000aa --config " + conf, "", exitFailed, "porcupine serve"},
 		{"store verify --config " + conf, "", exitFailed, "holds no node"},
 		{"store dump --config " + conf, "", exitFailed, "holds no node"},
 		{"serve --config " + conf, "", exitFailed, "porcupine init"},

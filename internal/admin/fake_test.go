@@ -243,6 +243,7 @@ type door struct {
 	directory *fakeDirectory
 	cluster   *fakeCluster
 	store     *fakeStore
+	keeper    *fakeKeeper
 	vault     *fakeVault
 	archive   *fakeArchive
 	client    *Client
@@ -252,8 +253,8 @@ type door struct {
 
 func open(t *testing.T) *door {
 	t.Helper()
-	d := &door{directory: newFakeDirectory(), cluster: &fakeCluster{}, store: &fakeStore{}, vault: &fakeVault{}, archive: &fakeArchive{released: make(chan struct{})}, log: &strings.Builder{}}
-	s := &Server{Directory: d.directory, Cluster: d.cluster, Store: d.store, Vault: d.vault, Archive: d.archive, Timeout: time.Minute,
+	d := &door{directory: newFakeDirectory(), cluster: &fakeCluster{}, store: &fakeStore{}, keeper: &fakeKeeper{draining: map[cluster.NodeID]bool{}}, vault: &fakeVault{}, archive: &fakeArchive{released: make(chan struct{})}, log: &strings.Builder{}}
+	s := &Server{Directory: d.directory, Cluster: d.cluster, Store: d.store, Keeper: d.keeper, Vault: d.vault, Archive: d.archive, Timeout: time.Minute,
 		Logger: slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	path := t.TempDir() + "/" + SocketName
 	ln, err := Listen(path)

@@ -83,6 +83,13 @@ func TestParse(t *testing.T) {
 		{"vault of no time", "[store]\nvault_for = \"0s\"", func(c Config) bool { return c.Store.VaultFor == Term(72*time.Hour) }, ""},
 		{"negative vault", "[store]\nvault_for = \"-1h\"", nil, "is negative"},
 		{"bad vault", "[store]\nvault_for = \"soon\"", nil, "or \"off\""},
+		{"upkeep", "[upkeep]\nrebalance = \"always\"\nrepair_after = \"10s\"", func(c Config) bool {
+			_, length := c.Upkeep.Rebalance.Times()
+			return length == 24*time.Hour && c.Upkeep.RepairAfter.D() == 10*time.Second
+		}, ""},
+		{"upkeep window", "[upkeep]\nrebalance = \"at night\"", nil, "02:00-05:00"},
+		{"upkeep rate", "[upkeep]\nrepair_rate = -1", nil, "must be between"},
+		{"short grace", "[upkeep]\ngrace = \"90s\"", nil, "twice repair_after"},
 		{"range", "[smtp]\nrecipients_max = 1000000", nil, "must be between"},
 		{"nervous", "[cluster]\nsuspect_after = \"200ms\"", nil, "at least twice ping_interval"},
 		{"level", "[log]\nlevel = \"chatty\"", nil, "write debug, info"},

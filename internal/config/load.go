@@ -128,6 +128,9 @@ func (c *Config) Validate() error {
 	if c.Cluster.SuspectAfter < 2*c.Cluster.PingInterval {
 		return errors.New("cluster.suspect_after: must be at least twice ping_interval, or one lost packet is a dead node")
 	}
+	if _, _, err := parseWindow(string(c.Upkeep.Rebalance)); err != nil {
+		return fmt.Errorf("upkeep.rebalance: %w", err)
+	}
 	if c.Upkeep.Grace < 2*c.Upkeep.RepairAfter {
 		return errors.New("upkeep.grace: must be at least twice repair_after: what a node held is copied before the node is given up")
 	}

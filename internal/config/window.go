@@ -10,22 +10,14 @@ type Window string
 
 const day = 24 * time.Hour
 
-// Times gives the window's start, since midnight, and its length, at most a day; 0: it is off.
+// Times gives the window's start, since midnight, and its length, at most a day; 0: it is off. A text
+// that is no window, which Validate refuses, is off.
 func (w Window) Times() (start, length time.Duration) {
 	start, length, err := parseWindow(string(w))
 	if err != nil {
-		return 0, 0 // it was never read: UnmarshalText refuses it
+		return 0, 0
 	}
 	return start, length
-}
-
-// UnmarshalText reads what the type says.
-func (w *Window) UnmarshalText(b []byte) error {
-	if _, _, err := parseWindow(string(b)); err != nil {
-		return err
-	}
-	*w = Window(b)
-	return nil
 }
 
 func parseWindow(s string) (start, length time.Duration, err error) {
