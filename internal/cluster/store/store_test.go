@@ -190,6 +190,12 @@ func TestAcceptWants(t *testing.T) {
 	if string(readBody(t, s, offer.Object.ID)) != "text" {
 		t.Error("contents changed")
 	}
+	_, body = put("user", "a@b", "", 10, []byte("text"), self, other)
+	mustApply(t, s, profile, body)
+	profile.Object.Timestamp.Time = 11
+	if r := mustApply(t, s, profile, nil); !r.Want || r.Have.Time != 10 || string(readBody(t, s, profile.Object.ID)) != "text" {
+		t.Errorf("a cached object with the contents that are here = %+v, want Want: they must come", r)
+	}
 	mustVerify(t, s)
 }
 

@@ -193,25 +193,27 @@ func TestCheckpoint(t *testing.T) {
 
 // A copy that fails, its log included, leaves the store alive.
 func TestCheckpointFails(t *testing.T) {
-	mem := vfs.NewMem()
-	cfg := testConfig(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
-		if strings.HasPrefix(op.Path, "copy/") && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
-			return fmt.Errorf("the other disk is full")
+	for _, suffix := range []string{"", ".log"} {
+		mem := vfs.NewMem()
+		cfg := testConfig(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if strings.HasPrefix(op.Path, "copy/") && strings.HasSuffix(op.Path, suffix) && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+				return fmt.Errorf("the other disk is full")
+			}
+			return nil
+		})))
+		s := mustOpen(t, cfg)
+		u, body := put("message", "a@b", "1", 1, []byte("text"), self)
+		mustApply(t, s, u, body)
+		if err := s.Checkpoint("copy"); err == nil || !strings.Contains(err.Error(), "full") {
+			t.Errorf("copy/*%s: Checkpoint() = %v, want the cause", suffix, err)
 		}
-		return nil
-	})))
-	s := mustOpen(t, cfg)
-	u, body := put("message", "a@b", "1", 1, []byte("text"), self)
-	mustApply(t, s, u, body)
-	if err := s.Checkpoint("copy"); err == nil || !strings.Contains(err.Error(), "full") {
-		t.Errorf("Checkpoint() = %v, want the cause", err)
-	}
-	if s.Metrics().Failed {
-		t.Error("the store failed with the copy")
-	}
-	u, body = put("message", "a@b", "2", 1, []byte("text"), self)
-	mustApply(t, s, u, body)
-	if err := s.Close(); err != nil {
-		t.Error(err)
+		if s.Metrics().Failed {
+			t.Errorf("copy/*%s: the store failed with the copy", suffix)
+		}
+		u, body = put("message", "a@b", "2", 1, []byte("text"), self)
+		mustApply(t, s, u, body)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
