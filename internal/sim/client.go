@@ -30,6 +30,7 @@ const (
 	opCreate
 	opPassword
 	opDelete
+	opFlag
 	opKinds
 )
 
@@ -42,6 +43,8 @@ type clients struct {
 	byName   map[string]*user
 	messages map[cluster.ObjectID]*sent // acknowledged
 	removed  map[cluster.ObjectID]bool  // a deletion was tried
+	deleted  map[cluster.ObjectID]bool  // a deletion was acknowledged
+	written  []written
 	ledger   *ledger.Ledger
 	number   int
 	pause    time.Duration // mean time between two operations
@@ -75,6 +78,7 @@ func (c *clients) init(w *World) {
 	c.w, c.rng = w, w.stream("clients")
 	c.messages = make(map[cluster.ObjectID]*sent)
 	c.removed = make(map[cluster.ObjectID]bool)
+	c.deleted = make(map[cluster.ObjectID]bool)
 	c.byName = make(map[string]*user)
 	c.ledger = ledger.New()
 	c.pause = time.Second
@@ -121,6 +125,8 @@ func (c *clients) operateAt(n *node) {
 		kind = opPassword
 	case x < 40:
 		kind = opDelete
+	case x < 48:
+		kind = opFlag
 	}
 	c.w.stats.Ops[kind]++
 	if kind == opDeliver {
@@ -138,6 +144,8 @@ func (c *clients) operateAt(n *node) {
 			c.change(n, u, changeReplace)
 		case opDelete:
 			c.change(n, u, changeRemove)
+		case opFlag:
+			c.setFlag(n, u)
 		}
 	})
 }
@@ -326,6 +334,7 @@ func (c *clients) remove(n *node, u *user, list []listed) {
 		for i := range us {
 			if errs[i] == nil {
 				c.w.stats.Removed++
+				c.deleted[us[i].Object.ID] = true
 				c.w.oracle.keep(us[i].Object.ID, us[i].Object.Timestamp)
 			}
 		}

@@ -91,6 +91,7 @@ type item struct {
 	reply    replication.Reply
 	record   *cluster.Record // that propagates afterwards; nil: none
 	applied  bool
+	joined   bool // was made here, of two others
 	announce bool
 }
 
@@ -167,6 +168,13 @@ func (n *node) decide(it *item) {
 	u, d := it.update, n.disk
 	id := u.Object.ID
 	have := d.objects[id]
+	if joined := n.join(it, have); joined != nil {
+		n.decide(joined)
+		it.reply = joined.reply
+		it.reply.Verdict, it.reply.Have = replication.Older, joined.update.Object.Timestamp
+		it.record, it.applied, it.announce = joined.record, joined.applied, joined.announce
+		return
+	}
 	decision := replication.Decide(n.id, d.state(id), u, n.wall().UnixNano())
 	it.reply.Verdict = decision.Verdict
 	it.reply.Have = u.Object.Timestamp

@@ -105,6 +105,9 @@ func (d *delivery) attempt() {
 		Object:   cluster.Object{ID: d.id, Replicas: all, Copies: w.copies, Size: int64(len(d.contents)), Sum: sumOf(d.contents)},
 		Previous: d.touched,
 	}
+	if !d.first.IsZero() { // what others have done to it in the meantime is newer
+		u.Object.Timestamp = cluster.Timestamp{Time: d.first.Time + int64(d.attempts), Node: d.first.Node}
+	}
 	d.touched = d.touched.Union(set)
 	n.update(u, d.contents, func(ts cluster.Timestamp, err error) {
 		if d.first.IsZero() {

@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"hash/fnv"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -49,7 +49,6 @@ type stored struct {
 	object   cluster.Object
 	contents string
 	damaged  bool   // bit rot: the contents do not match their sum
-	batch    uint64 // that wrote it
 	since    int64  // when it was written
 }
 
@@ -85,13 +84,8 @@ func newDisk(node cluster.NodeID, id cluster.ID) *disk {
 	}
 }
 
-// sumOf stands for SHA-256: what the cores do with a sum is to compare it.
-func sumOf(contents string) (sum [32]byte) {
-	h := fnv.New64a()
-	h.Write([]byte(contents)) // never fails (hash.Hash)
-	copy(sum[:], h.Sum(nil))
-	return sum
-}
+// sumOf is the sum of some contents.
+func sumOf(contents string) [32]byte { return sha256.Sum256([]byte(contents)) }
 
 // begin begins a batch.
 func (d *disk) begin() *batch {
@@ -104,9 +98,6 @@ func (d *disk) begin() *batch {
 // set changes the state of one object as part of a batch.
 func (d *disk) set(b *batch, id cluster.ObjectID, o *stored, r *cluster.Record) {
 	b.undo = append(b.undo, change{id, d.objects[id], d.records[id], o, r})
-	if o != nil && o != d.objects[id] {
-		o.batch = b.number
-	}
 	d.put(id, o, r)
 }
 
@@ -192,9 +183,16 @@ func (d *disk) synced(number uint64, durable func(change)) {
 	d.log = slices.Delete(d.log, 0, n)
 }
 
-// isDurable reports whether a copy would survive a crash now.
-func (d *disk) isDurable(s *stored) bool {
-	return len(d.log) == 0 || s.batch < d.log[0].number
+// durable gives what a crash now, without luck, would leave of an object.
+func (d *disk) durable(id cluster.ObjectID) (*stored, *cluster.Record) {
+	for i := range d.log {
+		for _, c := range d.log[i].undo {
+			if c.id == id {
+				return c.object, c.record
+			}
+		}
+	}
+	return d.objects[id], d.records[id]
 }
 
 // crash loses all batches not yet synced but the first keep, which become durable.

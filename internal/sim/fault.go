@@ -87,6 +87,12 @@ func (f *faults) draw() {
 			f.on = append(f.on, c)
 		}
 	}
+	if f.rng.IntN(6) == 0 { // what a run with one fault shows, one with all of them hides
+		f.on = nil
+		for range 1 + f.rng.IntN(2) {
+			f.on = append(f.on, classes()[f.rng.IntN(len(classes()))])
+		}
+	}
 	f.every = time.Duration(float64(time.Second) * []float64{3, 8, 20, 60}[f.rng.IntN(4)])
 	f.last = time.Duration(float64(time.Second) * []float64{1, 4, 15, 40}[f.rng.IntN(4)])
 	f.joins, f.losses = joinsMax, f.rng.IntN(lossesMax+1)

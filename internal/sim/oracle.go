@@ -14,6 +14,7 @@ type oracle struct {
 	w      *World
 	newest map[cluster.ObjectID]cluster.Object // of all updates durable on a disk that is not lost
 	acked  map[cluster.ObjectID]promise
+	hurt   map[cluster.ObjectID]bool // a disk that had it was destroyed
 	lost   map[cluster.ObjectID]bool // all that had it are destroyed: nothing is owed
 }
 
@@ -29,6 +30,7 @@ func (o *oracle) init(w *World) {
 	o.newest = make(map[cluster.ObjectID]cluster.Object)
 	o.acked = make(map[cluster.ObjectID]promise)
 	o.lost = make(map[cluster.ObjectID]bool)
+	o.hurt = make(map[cluster.ObjectID]bool)
 }
 
 // begun is called when an initiator sends an update.
@@ -88,10 +90,10 @@ func (o *oracle) has(node cluster.NodeID, id cluster.ObjectID, ts cluster.Timest
 	if n == nil || n.disk.destroyed {
 		return false
 	}
-	if s := n.disk.objects[id]; s != nil && s.object.Timestamp.Compare(ts) >= 0 {
-		return !s.damaged && n.disk.isDurable(s)
+	s, r := n.disk.durable(id)
+	if s != nil && s.object.Timestamp.Compare(ts) >= 0 {
+		return !s.damaged
 	}
-	r := n.disk.records[id]
 	return r != nil && r.Timestamp.Compare(ts) >= 0
 }
 
@@ -131,7 +133,7 @@ func (o *oracle) keep(id cluster.ObjectID, ts cluster.Timestamp) {
 // unless all that had it when it was promised are lost (D1, D4).
 func (o *oracle) destroyed(n *node) {
 	ids := n.disk.ids()
-	for id := range n.disk.records {
+	for id := range n.disk.records { // sorted below
 		if n.disk.objects[id] == nil {
 			ids = append(ids, id)
 		}
@@ -139,6 +141,7 @@ func (o *oracle) destroyed(n *node) {
 	slices.SortFunc(ids, cluster.ObjectID.Compare)
 	n.disk.destroyed = true
 	for _, id := range ids {
+		o.hurt[id] = true
 		o.forget(id, n)
 	}
 }
@@ -150,13 +153,14 @@ func (o *oracle) forget(id cluster.ObjectID, n *node) {
 		if x.disk.destroyed {
 			continue
 		}
-		if s := x.disk.objects[id]; s != nil && !s.damaged && x.disk.isDurable(s) {
+		s, r := x.disk.durable(id)
+		if s != nil && !s.damaged {
 			any = true
 			if rest.Timestamp.Compare(s.object.Timestamp) < 0 {
 				rest = s.object
 			}
 		}
-		if r := x.disk.records[id]; r != nil && r.Deleted && rest.Timestamp.Compare(r.Timestamp) < 0 {
+		if r != nil && r.Deleted && rest.Timestamp.Compare(r.Timestamp) < 0 {
 			any = true
 			rest.Timestamp, rest.Replicas, rest.Deleted = r.Timestamp, r.Replicas, r.Deleted
 		}
@@ -164,7 +168,7 @@ func (o *oracle) forget(id cluster.ObjectID, n *node) {
 	if o.newest[id].Timestamp.Compare(rest.Timestamp) <= 0 {
 		return
 	}
-	if o.newest[id].Deleted && !any {
+	if r := n.disk.records[id]; o.newest[id].Deleted && !any && (r == nil || r.Retired != 0) {
 		return // complete: nothing can come back
 	}
 	p, ok := o.acked[id]
@@ -202,6 +206,8 @@ func (w *World) diverging() (invariant, text string) {
 				continue // is being collected
 			case s.damaged && w.oracle.lost[id]: // no other copy was left: it stays, for whoever can read it
 				continue
+			case w.client.deleted[id] && !w.oracle.hurt[id]:
+				return "R5", fmt.Sprintf("%v has %s of %s of %v; its deletion was acknowledged", n, id.ID, id.Owner, s.object.Timestamp)
 			case want.Deleted && !s.object.Deleted:
 				return "R5", fmt.Sprintf("%v has %s of %s, of %v, which was deleted at %v", n, id.ID, id.Owner, s.object.Timestamp, want.Timestamp)
 			case s.object.Timestamp != want.Timestamp:
@@ -307,6 +313,30 @@ func (w *World) scattered() string {
 		}
 		if len(on) > limit {
 			return fmt.Sprintf("the mail of %s lies on %v, the limit are %d nodes", u.name, w.names(on), limit)
+		}
+	}
+	return ""
+}
+
+// differing is R1 for cached objects: holders that have different versions. Where no record remembers
+// that, their manager finds it.
+func (w *World) differing() string {
+	seen := make(map[cluster.ObjectID]cluster.Timestamp)
+	for _, n := range w.nodes {
+		if n.disk.destroyed {
+			continue
+		}
+		for _, u := range w.client.users {
+			own := n.disk.owners[u.name]
+			if own == nil {
+				continue
+			}
+			for _, s := range own.cached {
+				if ts, ok := seen[s.object.ID]; ok && ts != s.object.Timestamp {
+					return fmt.Sprintf("%v has %s %s of %s of %v, another node of %v", n, s.object.ID.Type, s.object.ID.ID, u.name, s.object.Timestamp, ts)
+				}
+				seen[s.object.ID] = s.object.Timestamp
+			}
 		}
 	}
 	return ""

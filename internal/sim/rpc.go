@@ -28,6 +28,9 @@ const (
 	changeTimeout = 12 * time.Second
 )
 
+// lateCallMax is node.LateCallMax.
+const lateCallMax = cluster.LateWindow/2 - cluster.ClockSkewMax
+
 // request is a call. Requests and answers are immutable once sent: they may arrive twice.
 type request struct {
 	id     uint64
@@ -151,7 +154,7 @@ func (n *node) load() cluster.Load {
 // fence refuses a request of another epoch (M4), and one that was sent so long ago that what it
 // would have met may be forgotten (R5).
 func (n *node) fence(r *request) error {
-	if age := n.wall().UnixNano() - r.clock.Time; age > int64(cluster.LateWindow-cluster.ClockSkewMax) {
+	if age := n.wall().UnixNano() - r.clock.Time; age > int64(lateCallMax) && r.updates != nil {
 		n.w.stats.Late++
 		return cluster.Errorf(cluster.KindUnavailable, "serve", "sent %v ago", time.Duration(age))
 	}

@@ -162,12 +162,14 @@ func (w *World) heal() {
 	}
 	w.check.that("M6", w.overlapping())
 	w.await("R4", drainMax, w.undrained)
+	w.await("R1", repairMax, w.differing)
 	w.await("R6", repairMax, w.thin)
 	w.await("R7", repairMax, w.scattered)
 	w.await("R4", drainMax, w.undrained)
 	w.check.that("S1", w.softStateDiffers())
 	w.check.that(w.diverging())
 	w.check.that("D4", w.changesLost())
+	w.check.that("R2", w.flagsLost())
 	w.listAll()
 }
 
@@ -257,7 +259,7 @@ func (w *World) softStateDiffers() string {
 		if err != nil || e.Knowledge == cluster.Partial {
 			return fmt.Sprintf("%v on %s: %v, %v", manager, u.name, e.Knowledge, err)
 		}
-		var newest *cluster.CachedObject
+		newest := make(map[cluster.ObjectID]cluster.Timestamp)
 		var holders []string
 		for _, n := range w.nodes {
 			if !v.Contains(n.id) {
@@ -268,9 +270,8 @@ func (w *World) softStateDiffers() string {
 				holders = append(holders, n.id.String()+f.Replicas.String())
 			}
 			for i := range h.Cached {
-				if newest == nil || newest.Object.Timestamp.Compare(h.Cached[i].Object.Timestamp) < 0 {
-					newest = &h.Cached[i]
-				}
+				x := &h.Cached[i].Object
+				newest[x.ID] = later(newest[x.ID], x.Timestamp)
 			}
 		}
 		var told []string
@@ -284,8 +285,13 @@ func (w *World) softStateDiffers() string {
 		if !slices.Equal(holders, told) {
 			return fmt.Sprintf("%v places the mail of %s on %v, the disks on %v", manager, u.name, told, holders)
 		}
-		if (newest == nil) != (len(e.Cached) == 0) || newest != nil && newest.Object.Timestamp != e.Cached[0].Object.Timestamp {
-			return fmt.Sprintf("%v has another profile of %s than the disks", manager, u.name)
+		if len(newest) != len(e.Cached) {
+			return fmt.Sprintf("%v has %d cached objects of %s, the disks %d", manager, len(e.Cached), u.name, len(newest))
+		}
+		for _, c := range e.Cached {
+			if newest[c.Object.ID] != c.Object.Timestamp {
+				return fmt.Sprintf("%v has %s %s of %s of %v, the disks of %v", manager, c.Object.ID.Type, c.Object.ID.ID, u.name, c.Object.Timestamp, newest[c.Object.ID])
+			}
 		}
 	}
 	return ""

@@ -36,6 +36,7 @@ func (w *World) passPeriod() time.Duration {
 // keepUp makes a pass now and then.
 func (n *node) keepUp() {
 	n.after(n.w.passPeriod(), n.keepUp)
+	n.reconcile()
 	if !n.upkeep.running {
 		n.pass()
 	}
@@ -125,6 +126,25 @@ func (n *node) pass() {
 	}
 	for u.flying < movesMax && len(u.moves) > 0 {
 		n.nextMove()
+	}
+}
+
+// reconcile sends the newest version of a cached object to all who hold one of it, where they hold
+// different ones for a while (R1).
+func (n *node) reconcile() {
+	for _, d := range n.manager.Divergences(n.w.time()) {
+		e, err := n.manager.Lookup(d.ID.Owner)
+		if err != nil {
+			continue
+		}
+		for _, c := range e.Cached {
+			if c.Object.ID != d.ID || c.Object.Timestamp != d.Newest {
+				continue
+			}
+			n.w.stats.Reconciled++
+			n.updateAll([]cluster.Update{{Object: c.Object, Previous: d.Holders.Union(d.Stale)}}, string(c.Contents), true,
+				func([]cluster.Update, []error) {})
+		}
 	}
 }
 

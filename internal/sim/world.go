@@ -101,6 +101,9 @@ type Stats struct {
 	Reads      int64             // of messages
 	Removed    int64             // messages, acknowledged
 	Changes    int64             // of profiles, acknowledged
+	Flags      int64             // set, acknowledged
+	Reconciled int64             // divergences that no record remembered
+	Joined     int64             // updates of which neither knew the other
 	Offers     int64             // of update records
 	Offered    int64             // update records in them
 	Refusals   int64             // processes that were refused for good
@@ -129,6 +132,9 @@ func (s *Stats) add(o *Stats) {
 	s.Reads += o.Reads
 	s.Removed += o.Removed
 	s.Changes += o.Changes
+	s.Flags += o.Flags
+	s.Joined += o.Joined
+	s.Reconciled += o.Reconciled
 	s.Offers += o.Offers
 	s.Offered += o.Offered
 	s.Refusals += o.Refusals

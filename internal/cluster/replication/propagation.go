@@ -34,6 +34,9 @@ func (e *end) durable() bool {
 	return e.answered && e.err == nil && e.reply.Err == nil && !e.reply.Want && e.reply.Verdict != 0
 }
 
+// outdone reports whether the target has a newer version, which the update does not touch.
+func (e *end) outdone() bool { return e.durable() && e.reply.Verdict == Older }
+
 func (e *end) failure() error {
 	switch {
 	case !e.answered:
@@ -44,6 +47,8 @@ func (e *end) failure() error {
 		return e.reply.Err
 	case e.reply.Want:
 		return cluster.Errorf(cluster.KindInvalid, "send an update", "the target does not have the contents that the update keeps")
+	case e.reply.Verdict == Older:
+		return cluster.Errorf(cluster.KindUnavailable, "send an update", "a newer version of the object is there: look again, and set the clocks of the nodes if it goes on")
 	}
 	return cluster.Errorf(cluster.KindInternal, "send an update", "the answer says nothing")
 }
@@ -106,7 +111,9 @@ func (p *Propagation) Answered(target cluster.NodeID, r Reply, err error) {
 //   - any other error: known to be durable nowhere, though it may be. Its kind is that of all targets
 //     if they agree, KindFull if one says so, else KindUnavailable.
 //
-// An update that met a newer one counts as applied: it was overwritten at once.
+// An update that met a newer one counts as applied: it was overwritten at once. Not so a deletion without
+// trace: it ends with KindUnavailable, since the object may be there still, in a version of a clock that
+// is ahead, or of somebody who did not know of the deletion (D4).
 func (p *Propagation) Outcome() error {
 	wanted := p.replicas
 	if len(wanted) == 0 {
@@ -115,6 +122,8 @@ func (p *Propagation) Outcome() error {
 	var durable, missing cluster.ReplicaSet
 	for _, id := range wanted {
 		switch e := p.at(id); {
+		case len(p.replicas) == 0 && e.outdone(): // what is there is newer, may be alive, and will win everywhere
+			return e.failure()
 		case e.durable():
 			durable = append(durable, id)
 		case len(p.replicas) == 0 && (!e.answered || e.err != nil): // the record brings it there
