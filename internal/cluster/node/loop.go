@@ -346,6 +346,7 @@ func (l *loop) tellSole() {
 // leave begins the departure; left is closed when nobody counts on this node any more.
 func (l *loop) leave(left chan struct{}) {
 	l.left = append(l.left, left)
+	l.retire(l.now().Add(RetireDelay)) // what waits, BEFORE nobody takes calls of this node any more
 	l.obey(l.members.Leave(l.now()))
 	if l.failed != nil {
 		l.release() // nobody will be told
