@@ -21,7 +21,7 @@ func (d *daemon) openUpkeep() (err error) {
 	c := d.cfg
 	start, length := c.Upkeep.Rebalance.Times()
 	d.upkeep, err = upkeep.New(d.node, d.store, upkeep.Config{
-		Cluster: d.id.Cluster(), Types: mail.Types(),
+		Types:       mail.Types(),
 		Copies:      map[cluster.ObjectType]int{mail.TypeMessage: c.Cluster.MessageCopies},
 		RepairAfter: c.Upkeep.RepairAfter.D(), Grace: c.Upkeep.Grace.D(),
 		RepairRate: c.Upkeep.RepairRate, RepairBytes: int64(c.Upkeep.RepairBytes),

@@ -132,7 +132,9 @@ func (p *Planner) Bucket(objects []Object, maps map[string][]cluster.Fragment) (
 			switch {
 			case !ok:
 			case !p.myTurn(o, &move):
-				waiting++
+				if move.Reason != Spread {
+					waiting++
+				}
 			default:
 				for _, id := range move.Added() {
 					p.free[id] -= o.Size

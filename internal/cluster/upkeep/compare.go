@@ -87,19 +87,22 @@ func (r *CheckReport) detail(text string) {
 func (u *Upkeep) check(ctx context.Context, s span) (CheckReport, error) {
 	var report CheckReport
 	v := u.node.View()
-	mine := map[cluster.Bucket][]state{}
+	peers := slices.DeleteFunc(v.IDs(), func(id cluster.NodeID) bool { return id <= u.node.ID() })
+	mine := map[cluster.NodeID]map[cluster.Bucket][]digest{}
+	for _, peer := range peers {
+		mine[peer] = map[cluster.Bucket][]digest{}
+	}
 	for b := s.First; int(b) < int(s.First)+s.Count; b++ {
 		states, err := u.states(b, &report, v)
 		if err != nil {
 			return report, err
 		}
-		mine[b] = states
-	}
-	for _, peer := range v.IDs() {
-		if peer <= u.node.ID() {
-			continue
+		for _, peer := range peers {
+			mine[peer][b] = u.digests(b, u.between(peer, states), peer)
 		}
-		if err := u.compareWith(ctx, peer, s, mine, &report); err != nil {
+	}
+	for _, peer := range peers {
+		if err := u.compareWith(ctx, peer, s, mine[peer], &report); err != nil {
 			return report, fmt.Errorf("compare with node %s: %w", peer, err)
 		}
 	}
@@ -195,7 +198,7 @@ func (s *state) hash() [2]uint64 {
 }
 
 // compareWith compares buckets with one peer.
-func (u *Upkeep) compareWith(ctx context.Context, peer cluster.NodeID, s span, mine map[cluster.Bucket][]state, report *CheckReport) error {
+func (u *Upkeep) compareWith(ctx context.Context, peer cluster.NodeID, s span, mine map[cluster.Bucket][]digest, report *CheckReport) error {
 	answer, err := u.tell(ctx, peer, methodDigest, s.marshal())
 	if err != nil {
 		return err
@@ -208,21 +211,42 @@ func (u *Upkeep) compareWith(ctx context.Context, peer cluster.NodeID, s span, m
 	for _, d := range theirs {
 		there[d.Bucket] = append(there[d.Bucket], d)
 	}
+	var found []suspects
 	for b := s.First; int(b) < int(s.First)+s.Count; b++ {
-		ours := u.between(peer, mine[b])
-		here := u.digests(b, ours, peer)
-		for _, d := range here {
+		for _, d := range mine[b] {
 			report.Compared += int64(d.Count)
 			u.count.compared.Add(int64(d.Count))
 		}
-		if slices.EqualFunc(here, there[b], func(x, y digest) bool { return x.Set.Equal(y.Set) && x.Count == y.Count && x.Hash == y.Hash }) {
+		if slices.EqualFunc(mine[b], there[b], func(x, y digest) bool { return x.Set.Equal(y.Set) && x.Count == y.Count && x.Hash == y.Hash }) {
 			continue
 		}
-		if err := u.reconcile(ctx, peer, b, ours, report); err != nil {
+		ids, err := u.suspects(ctx, peer, b)
+		if err != nil {
 			return fmt.Errorf("bucket %d: %w", b, err)
+		}
+		if len(ids) > 0 {
+			found = append(found, suspects{b, ids})
+		}
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	// What was under way a moment ago has arrived by now, or shows that it still is.
+	if !sleep(ctx, recheckAfter) {
+		return cluster.Errorf(cluster.KindUnavailable, "compare", "%w", context.Cause(ctx))
+	}
+	for i := range found {
+		if err := u.reconcile(ctx, peer, &found[i], report); err != nil {
+			return fmt.Errorf("bucket %d: %w", found[i].bucket, err)
 		}
 	}
 	return nil
+}
+
+// suspects are objects of a bucket that differ at first sight.
+type suspects struct {
+	bucket cluster.Bucket
+	ids    []cluster.ObjectID
 }
 
 // tell calls a peer, within a bound.
@@ -232,48 +256,51 @@ func (u *Upkeep) tell(ctx context.Context, peer cluster.NodeID, method string, p
 	return u.node.Tell(ctx, peer, method, payload)
 }
 
-// reconcile finds the objects of a bucket that differ between this node and a peer, and mends them.
-func (u *Upkeep) reconcile(ctx context.Context, peer cluster.NodeID, b cluster.Bucket, mine []state, report *CheckReport) error {
-	suspects, err := u.suspects(ctx, peer, b, mine)
-	if err != nil || len(suspects) == 0 {
-		return err
-	}
-	// What was under way a moment ago has arrived by now, or shows that it still is.
-	if !sleep(ctx, recheckAfter) {
-		return cluster.Errorf(cluster.KindUnavailable, "compare", "%w", context.Cause(ctx))
-	}
-	if mine, err = u.states(b, nil, nil); err != nil {
+// reconcile looks again at objects that differed between this node and a peer, and mends those that
+// still do.
+func (u *Upkeep) reconcile(ctx context.Context, peer cluster.NodeID, s *suspects, report *CheckReport) error {
+	mine, err := u.states(s.bucket, nil, nil)
+	if err != nil {
 		return err
 	}
 	mine = u.between(peer, mine)
-	for chunk := range slices.Chunk(suspects, listMax/4) {
-		theirs, err := u.look(ctx, peer, b, chunk)
+	for chunk := range slices.Chunk(s.ids, listMax/4) {
+		theirs, err := u.look(ctx, peer, s.bucket, chunk)
 		if err != nil {
 			return err
 		}
 		here := find(mine, chunk)
 		for i := range chunk {
-			if u.differ(&here[i], &theirs[i], peer) {
-				u.count.divergences.Add(1)
-				report.Divergences++
-				report.detail(fmt.Sprintf("%s differs: node %s has %s, node %s has %s", nameOf(chunk[i]), u.node.ID(), &here[i], peer, &theirs[i]))
-				u.log.Warn("upkeep: a replica differs; the newest version is sent to all holders", "object", nameOf(chunk[i]),
-					"here", here[i].String(), "peer", peer, "there", theirs[i].String())
-				u.mend(ctx, peer, b, &here[i], &theirs[i])
+			if !u.differ(&here[i], &theirs[i], peer) {
+				continue
 			}
+			u.count.divergences.Add(1)
+			report.Divergences++
+			report.detail(fmt.Sprintf("%s differs: node %s has %s, node %s has %s", nameOf(chunk[i]), u.node.ID(), &here[i], peer, &theirs[i]))
+			u.log.Warn("upkeep: a replica differs; the newest version is sent to all holders", "object", nameOf(chunk[i]),
+				"here", here[i].String(), "peer", peer, "there", theirs[i].String())
+			if !u.repairs.wait(ctx, 0) {
+				return cluster.Errorf(cluster.KindUnavailable, "compare", "%w", context.Cause(ctx))
+			}
+			u.mend(ctx, peer, s.bucket, &here[i], &theirs[i])
 		}
 	}
 	return nil
 }
 
-// suspects lists the ids that differ at first sight.
-func (u *Upkeep) suspects(ctx context.Context, peer cluster.NodeID, b cluster.Bucket, mine []state) ([]cluster.ObjectID, error) {
+// suspects lists the ids of a bucket that differ at first sight.
+func (u *Upkeep) suspects(ctx context.Context, peer cluster.NodeID, b cluster.Bucket) ([]cluster.ObjectID, error) {
+	mine, err := u.states(b, nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	mine = u.between(peer, mine)
 	here := map[cluster.ObjectID]*state{}
 	for i := range mine {
 		here[mine[i].ID] = &mine[i]
 	}
 	seen := map[cluster.ObjectID]bool{}
-	var suspects []cluster.ObjectID
+	var ids []cluster.ObjectID
 	for q := (listRequest{Bucket: b}); ; {
 		answer, err := u.tell(ctx, peer, methodList, q.marshal())
 		if err != nil {
@@ -291,7 +318,7 @@ func (u *Upkeep) suspects(ctx context.Context, peer cluster.NodeID, b cluster.Bu
 				have = &state{}
 			}
 			if u.differ(have, theirs, peer) {
-				suspects = append(suspects, theirs.ID)
+				ids = append(ids, theirs.ID)
 			}
 		}
 		if !page.More || len(page.States) == 0 {
@@ -301,10 +328,10 @@ func (u *Upkeep) suspects(ctx context.Context, peer cluster.NodeID, b cluster.Bu
 	}
 	for i := range mine {
 		if s := &mine[i]; !seen[s.ID] && s.Replicas.Contains(peer) {
-			suspects = append(suspects, s.ID)
+			ids = append(ids, s.ID)
 		}
 	}
-	return suspects, nil
+	return ids, nil
 }
 
 // differ reports whether two nodes' states of an object cannot both be right.

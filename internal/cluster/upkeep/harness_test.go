@@ -205,7 +205,7 @@ func (m *machine) tryStart() (err error) {
 		return err
 	}
 	cfg := m.w.cfg
-	cfg.Cluster, cfg.Types, cfg.Logger = testCluster, testTypes(), log
+	cfg.Types, cfg.Logger = testTypes(), log
 	drained := make(chan struct{})
 	cfg.OnDrained = func() { close(drained) }
 	m.drained = drained

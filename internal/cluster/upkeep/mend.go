@@ -17,7 +17,7 @@ func (u *Upkeep) mend(ctx context.Context, peer cluster.NodeID, b cluster.Bucket
 	var err error
 	switch c := here.Timestamp.Compare(there.Timestamp); {
 	case !there.Held, here.Held && c > 0, here.Held && c == 0 && u.node.ID() < peer:
-		err = u.resend(ctx, b, here.ID, there.Replicas.Union(cluster.ReplicaSet{peer}), here.Held && c == 0)
+		err = u.resend(ctx, here.ID, there.Replicas.Union(cluster.ReplicaSet{peer}), here.Held && c == 0)
 	default:
 		var answer []byte
 		answer, err = u.tell(ctx, peer, methodResend, (&idList{Bucket: b, IDs: []cluster.ObjectID{there.ID}}).marshal())
@@ -34,8 +34,8 @@ func (u *Upkeep) mend(ctx context.Context, peer cluster.NodeID, b cluster.Bucket
 
 // resend sends an object as this node has it, with its own timestamp, to all its holders and to those
 // named. anew: it gets a newer timestamp, since two versions have the same one.
-func (u *Upkeep) resend(ctx context.Context, b cluster.Bucket, id cluster.ObjectID, also cluster.ReplicaSet, anew bool) error {
-	o, found, err := u.object(b, id)
+func (u *Upkeep) resend(ctx context.Context, id cluster.ObjectID, also cluster.ReplicaSet, anew bool) error {
+	o, found, err := u.object(id)
 	if err != nil || !found {
 		return err
 	}
@@ -50,19 +50,13 @@ func (u *Upkeep) resend(ctx context.Context, b cluster.Bucket, id cluster.Object
 	return u.send(ctx, &up, true, &o)
 }
 
-// object reads what this node has of one object.
-func (u *Upkeep) object(b cluster.Bucket, id cluster.ObjectID) (found cluster.Object, ok bool, err error) {
-	err = u.disk.Review(b, func(o cluster.Object, _ bool) error {
-		if o.ID == id {
-			found, ok = o, true
-			return errPage
-		}
-		return nil
-	})
-	if ok {
-		return found, true, nil
+// object reads what this node has of one object, a tombstone too.
+func (u *Upkeep) object(id cluster.ObjectID) (o cluster.Object, found bool, err error) {
+	o, err = u.disk.Get(id)
+	if cluster.IsKind(err, cluster.KindNotFound) {
+		return o, false, nil
 	}
-	return found, false, err
+	return o, err == nil, err
 }
 
 // Register makes the node answer other nodes' upkeep. Before the node starts.
@@ -148,7 +142,7 @@ func (u *Upkeep) serveResend(ctx context.Context, from cluster.NodeID, payload [
 	}
 	sent := 0
 	for _, id := range l.IDs {
-		if err := u.resend(ctx, l.Bucket, id, cluster.ReplicaSet{from}, false); err != nil {
+		if err := u.resend(ctx, id, cluster.ReplicaSet{from}, false); err != nil {
 			return nil, fmt.Errorf("send %s again: %w", nameOf(id), err)
 		}
 		sent++

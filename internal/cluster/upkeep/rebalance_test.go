@@ -114,7 +114,7 @@ func TestWrongUse(t *testing.T) {
 		w := boot(t, 1, upkeep.Config{})
 		m := w.machines[0]
 		if _, err := upkeep.New(m.node, m.store, upkeep.Config{}); !cluster.IsKind(err, cluster.KindInvalid) {
-			t.Errorf("New without a cluster = %v", err)
+			t.Errorf("New without types = %v", err)
 		}
 		if err := m.up.DrainAt(context.Background(), 0x99, true); !cluster.IsKind(err, cluster.KindUnavailable) {
 			t.Errorf("DrainAt a stranger = %v", err)

@@ -95,7 +95,7 @@ func (u *Upkeep) healAlways(ctx context.Context) {
 // heal replaces the damaged contents of an object by those of another replica. If none has them, the
 // object is left alone: what is left of it may be of use to a person.
 func (u *Upkeep) heal(ctx context.Context, id cluster.ObjectID) {
-	o, found, err := u.object(u.cfg.Cluster.BucketOf(id.Owner), id)
+	o, found, err := u.object(id)
 	if err == nil && !found || err == nil && u.read(&o) == nil {
 		u.setLost(id, "")
 		return // gone, or healed already

@@ -38,7 +38,7 @@ const (
 	tellTimeout    = 30 * time.Second
 )
 
-// cluster is what upkeep needs to know of the cluster.
+// view is what upkeep needs to know of the cluster.
 type view interface {
 	ID() cluster.NodeID
 	View() *cluster.View
@@ -77,6 +77,7 @@ type node interface {
 type disk interface {
 	ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (uint64, error)
 	Review(b cluster.Bucket, fn func(o cluster.Object, propagating bool) error) error
+	Get(id cluster.ObjectID) (cluster.Object, error)
 	OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error)
 	Heal(ctx context.Context, o cluster.Object, body cluster.Body) error
 	Collect(ctx context.Context, now, together time.Time) (store.Collected, error)
@@ -84,10 +85,9 @@ type disk interface {
 	PutMeta(ctx context.Context, name string, value []byte) error
 }
 
-// Config of an Upkeep. Cluster and Types are needed; zero fields are the defaults.
+// Config of an Upkeep. Types are needed; zero fields are the defaults.
 type Config struct {
-	Cluster cluster.ID
-	Types   []cluster.TypeSpec
+	Types []cluster.TypeSpec
 	// Copies is how many copies objects of a type usually have; fragments on fewer nodes are looked at
 	// when there are more nodes again. A type that is not in it is looked at by compare alone.
 	Copies map[cluster.ObjectType]int
@@ -158,8 +158,8 @@ type Upkeep struct {
 
 // New makes an Upkeep on a node and its disk. Nothing runs until Run.
 func New(n node, d disk, cfg Config) (*Upkeep, error) {
-	if n == nil || d == nil || cfg.Cluster == (cluster.ID{}) || len(cfg.Types) == 0 {
-		return nil, cluster.Errorf(cluster.KindInvalid, "new upkeep", "configuration lacks a node, a disk, the cluster's id or the types")
+	if n == nil || d == nil || len(cfg.Types) == 0 {
+		return nil, cluster.Errorf(cluster.KindInvalid, "new upkeep", "configuration lacks a node, a disk or the types")
 	}
 	cfg = cfg.withDefaults()
 	u := &Upkeep{
