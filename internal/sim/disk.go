@@ -48,8 +48,8 @@ type disk struct {
 type stored struct {
 	object   cluster.Object
 	contents string
-	damaged  bool   // bit rot: the contents do not match their sum
-	since    int64  // when it was written
+	damaged  bool  // bit rot: the contents do not match their sum
+	since    int64 // when it was written
 }
 
 // owned is what a disk holds of one owner.

@@ -16,7 +16,8 @@ import (
 var (
 	evidenceFlag = flag.Bool("sim.evidence", false, "TestEvidence plays seeds for -sim.hours or -sim.minutes and adds them to docs/evidence.md")
 	minutesFlag  = flag.Float64("sim.minutes", 0, "TestEvidence ends after so many minutes")
-	denseFlag    = flag.Bool("sim.dense", false, "TestEvidence plays minutes with many faults only, no days")
+	daysFlag     = flag.Bool("sim.days", false, "play days of operation only")
+	denseFlag    = flag.Bool("sim.dense", false, "play minutes with many faults only, no days")
 )
 
 // evidence is the account of all that was simulated: a run a line, in the order they were made.
@@ -25,7 +26,8 @@ type evidence struct {
 	Date   string
 	First  uint64 // seeds
 	Last   uint64
-	Dense  bool
+	Dense  bool `json:",omitempty"`
+	Days   bool `json:",omitempty"`
 	Took   time.Duration
 	Stats  Stats
 	Failed []string `json:",omitempty"` // seeds, and the invariants that they broke
@@ -92,12 +94,12 @@ func write(t *testing.T, path string, data []byte) {
 
 // playEvidence plays on from the last seed that was played.
 func playEvidence(t *testing.T, runs []evidence) evidence {
-	first := uint64(1)
+	first := max(1, *firstFlag)
 	for _, r := range runs {
 		first = max(first, r.Last+1)
 	}
 	begun := time.Now()
-	p := player{opt: Options{Dense: *denseFlag}, goOn: true}
+	p := player{opt: Options{Dense: *denseFlag, Days: *daysFlag}, goOn: true}
 	p.until = func(_ int, total *Stats) bool {
 		return *hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag ||
 			*minutesFlag > 0 && time.Since(begun).Minutes() >= *minutesFlag ||
@@ -105,7 +107,7 @@ func playEvidence(t *testing.T, runs []evidence) evidence {
 	}
 	after := p.play(first)
 	run := evidence{Commit: commit(t), Date: begun.UTC().Format(time.DateOnly), First: first, Last: after - 1,
-		Dense: *denseFlag, Took: time.Since(begun).Round(time.Second), Stats: p.total}
+		Dense: *denseFlag, Days: *daysFlag, Took: time.Since(begun).Round(time.Second), Stats: p.total}
 	for _, f := range p.failures {
 		t.Error(f)
 		run.Failed = append(run.Failed, fmt.Sprintf("seed %d breaks %s", f.Seed, f.Invariant))
@@ -133,8 +135,11 @@ with a fault every few seconds.
 	for _, r := range runs {
 		total.add(&r.Stats)
 		kind, result := "minutes and days", "no invariant broken"
-		if r.Dense {
+		switch {
+		case r.Dense:
 			kind = "dense"
+		case r.Days:
+			kind = "days"
 		}
 		if len(r.Failed) > 0 {
 			result = strings.Join(r.Failed, "; ")

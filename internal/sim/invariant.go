@@ -47,6 +47,7 @@ func (c *check) that(invariant, text string) {
 		Seed:      c.w.opt.Seed,
 		Break:     c.w.given,
 		Dense:     c.w.opt.Dense,
+		Days:      c.w.opt.Days,
 		Invariant: invariant,
 		At:        time.Duration(c.w.now),
 		Text:      text,

@@ -307,7 +307,9 @@ func (w *World) scattered() string {
 	for _, u := range w.client.users {
 		var on cluster.ReplicaSet
 		for _, n := range w.nodes {
-			if own := n.disk.owners[u.name]; !n.disk.destroyed && own != nil && len(own.messages) > 0 {
+			// The only copy of a message, damaged, is left alone.
+			if own := n.disk.owners[u.name]; !n.disk.destroyed && own != nil &&
+				slices.ContainsFunc(own.messages, func(s *stored) bool { return !s.damaged }) {
 				on = on.Union(cluster.ReplicaSet{n.id})
 			}
 		}

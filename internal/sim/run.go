@@ -81,7 +81,10 @@ func (w *World) draw() {
 		w.grace = time.Duration(8+rng.IntN(8)) * time.Minute
 	}
 	w.client.pause = time.Duration(300+rng.IntN(3000)) * time.Millisecond
-	long := w.opt.Break == 0 && w.opt.Nodes <= 9 && rng.IntN(4) == 0 && !w.opt.Dense
+	if w.opt.Days {
+		w.opt.Nodes = min(w.opt.Nodes, 9)
+	}
+	long := w.opt.Break == 0 && w.opt.Nodes <= 9 && (rng.IntN(4) == 0 || w.opt.Days) && !w.opt.Dense
 	if w.opt.Break == 0 {
 		w.opt.Break = time.Duration(2+rng.IntN(20)) * time.Minute
 		if w.opt.Nodes > 9 {

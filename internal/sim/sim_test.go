@@ -46,7 +46,7 @@ func TestReplay(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("give a seed with -sim.seed=N")
 	}
-	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Log: os.Stdout})
+	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Log: os.Stdout})
 	t.Logf("seed %d: %d nodes, trace %016x, %+v", r.Seed, r.Nodes, r.Trace, r.Stats)
 	if r.Failure != nil {
 		t.Fatalf("at commit %s: %v", commit(t), r.Failure)
@@ -123,7 +123,7 @@ func (p *player) work() {
 func TestMany(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // short-lived garbage: collect it less often
 	begun, first := time.Now(), firstSeed()
-	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag}}
+	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag}}
 	p.until = func(next int, total *Stats) bool {
 		return *seedsFlag > 0 && next >= int(first)+*seedsFlag ||
 			*hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag ||

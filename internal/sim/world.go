@@ -56,6 +56,7 @@ type Options struct {
 	Log    io.Writer     // every event of note goes there; nil: nowhere
 	Quiet  bool          // no clients
 	Dense  bool          // minutes with many faults, no days
+	Days   bool          // days alone
 	timing timing
 }
 
@@ -175,6 +176,7 @@ type Failure struct {
 	Seed      uint64
 	Break     time.Duration // Options.Break, if it was given
 	Dense     bool          // Options.Dense
+	Days      bool          // Options.Days
 	Invariant string
 	At        time.Duration
 	Text      string
@@ -192,6 +194,9 @@ func (f *Failure) Error() string {
 	}
 	if f.Dense {
 		s += " -sim.dense"
+	}
+	if f.Days {
+		s += " -sim.days"
 	}
 	return s
 }
