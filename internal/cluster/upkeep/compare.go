@@ -41,9 +41,6 @@ func (u *Upkeep) compareAlways(ctx context.Context) {
 			}
 		}
 		u.count.under.Store(under)
-		if under > 0 {
-			u.poke()
-		}
 		if whole {
 			u.count.rounds.Add(1)
 			u.count.round.Store(u.cfg.Now().UnixNano())
@@ -111,38 +108,44 @@ func (u *Upkeep) check(ctx context.Context, s span) (CheckReport, error) {
 
 // states reads what this node has in a bucket, and counts it unless report is nil.
 func (u *Upkeep) states(b cluster.Bucket, report *CheckReport, v *cluster.View) (list []state, err error) {
+	short := false
 	err = u.disk.Review(b, func(o cluster.Object, propagating bool) error {
 		list = append(list, state{
 			ID: o.ID, Held: true, Deleted: o.Deleted, Propagating: propagating,
 			Timestamp: o.Timestamp, Replicas: o.Replicas, Sum: o.Sum,
 		})
-		if report != nil {
-			u.tally(&o, report, v)
+		if report != nil && u.tally(&o, report, v) {
+			short = true
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("review bucket %d: %w", b, err)
 	}
+	if short {
+		u.isShort(b)
+	}
 	return list, nil
 }
 
-// tally counts an object at the first of its live holders.
-func (u *Upkeep) tally(o *cluster.Object, r *CheckReport, v *cluster.View) {
+// tally counts an object at the first of its live holders, and reports whether it has too few copies.
+func (u *Upkeep) tally(o *cluster.Object, r *CheckReport, v *cluster.View) (short bool) {
 	live := 0
 	for _, id := range o.Replicas {
 		if v.Contains(id) {
 			if live++; live == 1 && id != u.node.ID() {
-				return
+				return false
 			}
 		}
 	}
 	r.Objects++
 	wanted := min(cmp.Or(o.Copies, len(o.Replicas)), len(v.Members))
-	if live < wanted && !u.young(o.Timestamp, false) {
-		r.UnderReplicated++
-		r.detail(fmt.Sprintf("%s has %d live replicas of %d", nameOf(o.ID), live, wanted))
+	if live >= wanted || u.young(o.Timestamp, false) {
+		return false
 	}
+	r.UnderReplicated++
+	r.detail(fmt.Sprintf("%s has %d live replicas of %d", nameOf(o.ID), live, wanted))
+	return true
 }
 
 // young reports whether an update may still be on its way.

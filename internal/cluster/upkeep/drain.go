@@ -2,6 +2,7 @@ package upkeep
 
 import (
 	"context"
+	"time"
 
 	"porcupine/internal/cluster"
 )
@@ -12,6 +13,10 @@ const drainMeta = "upkeep.draining"
 // emptyPasses is how many passes in a row must have found the node empty before it leaves: an object
 // that was under way to it when it began to drain may still arrive.
 const emptyPasses = 2
+
+// emptyRest is how long a process must have run before it leaves because it is empty: time enough to
+// say 'porcupine node drain --cancel' to a node that was drained and is started again.
+const emptyRest = time.Minute
 
 // drainState is guarded by Upkeep.mu.
 type drainState struct {
@@ -62,7 +67,7 @@ func (p *pass) seeToDrain(left int64) {
 		u.mu.Unlock()
 		return
 	}
-	if left > 0 || u.node.Records() > 0 || len(u.node.View().Members) < 2 {
+	if left > 0 || u.cfg.Now().Sub(u.began) < emptyRest || u.node.Records() > 0 || len(u.node.View().Members) < 2 {
 		p.empty = 0
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"sync"
@@ -26,6 +27,9 @@ type pass struct {
 	small        int64     // objects on such sets that the last thorough pass left so, as their headers say
 	rebalanced   time.Time // when one last rebalanced
 	empty        int       // passes in a row that found nothing on this node while it drains
+
+	failures   int       // passes in a row in which something failed
+	complained time.Time // when a failure was last logged for people
 
 	planner   *placement.Planner
 	rebalance bool
@@ -63,51 +67,67 @@ func (p *pass) run(ctx context.Context) time.Duration {
 	p.planner = placement.NewPlanner(w)
 	p.waiting = 0
 	p.failed.Store(0)
-	hits, left, small, err := p.survey(ctx, thorough)
-	if err == nil && !thorough && small > p.small {
+	short := u.takeShort()
+	found := p.survey(ctx, thorough, short)
+	if !thorough && found.small > p.small {
 		// Some were written since with too few copies: while nodes came and went, say.
 		thorough = true
-		hits, left, small, err = p.survey(ctx, thorough)
+		found = p.survey(ctx, thorough, short)
 	}
-	u.count.left.Store(left)
+	u.count.left.Store(found.left)
 	moved := u.count.repair.done.Load()
-	pending := int64(0)
-	for _, h := range hits {
-		pending += h.count
-	}
-	u.count.repair.busy(pending, now)
-	for _, h := range hits {
-		if ctx.Err() != nil || err != nil {
-			break
-		}
-		err = p.bucket(ctx, h)
-		pending -= h.count
-		u.count.repair.busy(max(pending, 1), now)
-	}
-	p.moves.Wait()
+	p.work(ctx, found.hits, now)
 	if ctx.Err() != nil {
 		return 0
 	}
-	if err != nil {
-		u.log.Warn("upkeep: a pass ended early; it is made again", "err", err)
-		p.failed.Add(1)
-	}
-	u.count.repair.busy(p.waiting+p.failed.Load(), now)
 	if p.failed.Load() == 0 {
 		switch {
 		case !thorough:
-			p.small = min(p.small, small)
+			p.small = min(p.small, found.small)
 		case u.count.repair.done.Load() == moved && p.waiting == 0:
-			p.thorough, p.small = now, small
+			p.thorough, p.small = now, found.small
 		default: // the next one is thorough too, until what is left can be no other way
 			p.thorough, p.small = time.Time{}, 0
 		}
 		if w.Rebalance {
 			p.rebalanced = now
 		}
+		p.seeToDrain(found.left)
 	}
-	p.seeToDrain(left)
 	return p.rest(now)
+}
+
+// work carries out what the buckets need, and waits for it. A bucket that cannot be read does not keep
+// the others from it.
+func (p *pass) work(ctx context.Context, hits []hit, now time.Time) {
+	progress := &p.u.count.repair
+	pending := int64(0)
+	for _, h := range hits {
+		pending += h.count
+	}
+	progress.busy(pending, now)
+	for _, h := range hits {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := p.bucket(ctx, h); err != nil {
+			p.fail(err)
+		}
+		pending -= h.count
+		progress.busy(max(pending, 1), now)
+	}
+	p.moves.Wait()
+	progress.busy(p.waiting+p.failed.Load(), now)
+}
+
+// fail notes what keeps the pass from being whole.
+func (p *pass) fail(err error) {
+	p.failed.Add(1)
+	level := slog.LevelDebug
+	if now := p.u.cfg.Now(); now.Sub(p.complained) >= thoroughEvery {
+		p.complained, level = now, slog.LevelError
+	}
+	p.u.log.Log(context.Background(), level, "upkeep: a bucket cannot be read, and nothing in it is repaired: run 'porcupine store verify' on this node", "err", err)
 }
 
 // world gathers what is known now.
@@ -144,8 +164,14 @@ func (p *pass) note(w *placement.World) (thorough bool) {
 func (p *pass) rest(now time.Time) time.Duration {
 	rest := passEvery
 	switch {
-	case p.failed.Load() > 0, p.waiting > 0, p.u.draining.Load():
+	case p.failed.Load() > 0:
+		p.failures++
+		rest = min(failedRest*time.Duration(p.failures), passEvery)
+	case p.waiting > 0, p.u.draining.Load():
 		rest = failedRest
+		fallthrough
+	default:
+		p.failures = 0
 	}
 	if d := p.planner.Deadline(); !d.IsZero() {
 		rest = min(rest, max(d.Sub(now), 0)+minPause)
@@ -160,46 +186,59 @@ type hit struct {
 	local  map[string][]cluster.Fragment // the fragments of its owners, as far as they lie here
 }
 
-// survey reads the headers of all buckets. left is all that this node holds, tombstones included, small
-// what lies on fewer nodes than usual; that counts as a hit if the pass is thorough.
-func (p *pass) survey(ctx context.Context, thorough bool) (hits []hit, left, small int64, err error) {
+// survey is what the headers of all buckets say.
+type survey struct {
+	hits  []hit
+	left  int64 // all that this node holds, tombstones included
+	small int64 // objects that lie on fewer nodes than usual
+}
+
+// survey reads the headers of all buckets. What lies on fewer nodes than usual is a hit if the pass is
+// thorough, and so is a bucket in which comparing has found something short of copies.
+func (p *pass) survey(ctx context.Context, thorough bool, short map[cluster.Bucket]bool) (s survey) {
 	for b := cluster.Bucket(0); b < cluster.BucketCount && ctx.Err() == nil; b++ {
 		h := hit{bucket: b, local: map[string][]cluster.Fragment{}}
-		any := false
+		held := false
 		_, err := p.u.disk.ScanBucket(b, func(x cluster.Holding) error {
-			any = true
-			count := int64(0)
-			for _, f := range x.Fragments {
-				left += f.Count
-				needs := p.planner.Affected(f.Replicas, 0)
-				unusual := !needs && p.planner.Affected(f.Replicas, p.u.cfg.Copies[f.Type])
-				if unusual {
-					small += f.Count
-				}
-				if needs || unusual && thorough {
-					count += f.Count
-				}
-			}
-			for i := range x.Cached {
-				left++
-				if o := &x.Cached[i].Object; p.planner.Affected(o.Replicas, o.Copies) {
-					count++
-				}
-			}
-			if count > 0 || p.rebalance {
+			held = true
+			count := p.concerned(&x, thorough, &s)
+			if count > 0 || p.rebalance || short[b] {
 				h.local[x.Owner] = x.Fragments
 			}
 			h.count += count
 			return nil
 		})
 		if err != nil {
-			return nil, left, small, fmt.Errorf("scan bucket %d: %w", b, err)
+			p.fail(fmt.Errorf("scan bucket %d: %w", b, err))
+			continue
 		}
-		if h.count > 0 || any && p.rebalance {
-			hits = append(hits, h)
+		if h.count > 0 || held && (p.rebalance || short[b]) {
+			s.hits = append(s.hits, h)
 		}
 	}
-	return hits, left, small, nil
+	return s
+}
+
+// concerned counts the objects of an owner that may need something, and adds to the survey.
+func (p *pass) concerned(x *cluster.Holding, thorough bool, s *survey) (count int64) {
+	for _, f := range x.Fragments {
+		s.left += f.Count
+		needs := p.planner.Affected(f.Replicas, 0)
+		unusual := !needs && p.planner.Affected(f.Replicas, p.u.cfg.Copies[f.Type])
+		if unusual {
+			s.small += f.Count
+		}
+		if needs || unusual && thorough {
+			count += f.Count
+		}
+	}
+	for i := range x.Cached {
+		s.left++
+		if o := &x.Cached[i].Object; p.planner.Affected(o.Replicas, o.Copies) {
+			count++
+		}
+	}
+	return count
 }
 
 // bucket plans the moves of one bucket and begins to carry them out.

@@ -275,3 +275,12 @@ func forget(t *testing.T, m *machine, id cluster.ObjectID) {
 		t.Fatalf("%v is still there", id)
 	}
 }
+
+// R6: what has too few copies though its set is not smaller than usual is found by comparing.
+func TestR6_ComparingFindsTooFewCopies(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 3, upkeep.Config{CompareEvery: 10 * time.Minute, Copies: map[cluster.ObjectType]int{typeNote: 1}})
+		w.put(typeNote, "owner", "three", 3, w.machines[0].id)
+		w.await("three copies", 15*time.Minute, func() error { return w.check(3) })
+	})
+}

@@ -143,6 +143,7 @@ type Upkeep struct {
 	node   node
 	disk   disk
 	cached map[cluster.ObjectType]bool
+	began  time.Time
 
 	repairs    *throttle
 	rebalances *throttle
@@ -154,6 +155,7 @@ type Upkeep struct {
 	mu      sync.Mutex
 	lost    map[cluster.ObjectID]string // damaged here, and no replica has it
 	drained drainState
+	short   map[cluster.Bucket]bool // in which comparing found objects with too few copies; the next pass looks there
 }
 
 // New makes an Upkeep on a node and its disk. Nothing runs until Run.
@@ -163,11 +165,11 @@ func New(n node, d disk, cfg Config) (*Upkeep, error) {
 	}
 	cfg = cfg.withDefaults()
 	u := &Upkeep{
-		cfg: cfg, log: cfg.Logger, node: n, disk: d, cached: map[cluster.ObjectType]bool{},
+		cfg: cfg, log: cfg.Logger, node: n, disk: d, cached: map[cluster.ObjectType]bool{}, began: cfg.Now(),
 		repairs:    newThrottle(cfg.RepairRate, cfg.RepairBytes),
 		rebalances: newThrottle(cfg.RebalanceRate, cfg.RepairBytes/rebalanceBytesDivisor),
 		wake:       make(chan struct{}, 1), damage: make(chan cluster.ObjectID, damagedMax),
-		lost: map[cluster.ObjectID]string{},
+		lost: map[cluster.ObjectID]string{}, short: map[cluster.Bucket]bool{},
 	}
 	for _, t := range cfg.Types {
 		u.cached[t.Name] = t.Cached
@@ -191,6 +193,23 @@ func (u *Upkeep) Damaged(id cluster.ObjectID) {
 	case u.damage <- id:
 	default:
 	}
+}
+
+// isShort notes that objects in a bucket have too few copies.
+func (u *Upkeep) isShort(b cluster.Bucket) {
+	u.mu.Lock()
+	u.short[b] = true
+	u.mu.Unlock()
+	u.poke()
+}
+
+// takeShort gives the buckets noted, and forgets them.
+func (u *Upkeep) takeShort() map[cluster.Bucket]bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	short := u.short
+	u.short = map[cluster.Bucket]bool{}
+	return short
 }
 
 // poke asks for a pass now.
