@@ -311,7 +311,7 @@ func (c *clients) read(n *node, u *user, list []listed) {
 				return
 			}
 			c.w.stats.Reads++
-			if sumOf(a.contents) != m.object.Sum {
+			if sent := c.messages[m.object.ID]; sumOf(a.contents) != m.object.Sum || sent != nil && sent.contents != a.contents {
 				c.w.check.that("D5", fmt.Sprintf("%v gives other contents of %s of %s than were delivered", c.w.byID[home], m.object.ID.ID, u.name))
 			}
 		})

@@ -56,6 +56,9 @@ func TestReplay(t *testing.T) {
 // rotation is how many seeds belong to one day: a test without flags plays others tomorrow.
 const rotation = 1000
 
+// shareBreak is the length of the phase of faults in a test without flags: short, so that the test is.
+const shareBreak = 5 * time.Minute
+
 // firstSeed gives the first seed to play.
 func firstSeed() uint64 {
 	if *firstFlag > 0 {
@@ -124,6 +127,9 @@ func TestMany(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // short-lived garbage: collect it less often
 	begun, first := time.Now(), firstSeed()
 	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag}}
+	if *hoursFlag == 0 && *seedsFlag == 0 && *breakFlag == 0 {
+		p.opt.Break = shareBreak
+	}
 	p.until = func(next int, total *Stats) bool {
 		return *seedsFlag > 0 && next >= int(first)+*seedsFlag ||
 			*hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag ||
