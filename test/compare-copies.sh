@@ -3,7 +3,7 @@
 # this machine.
 #
 # BENCH_DIR holds mailbench; without it our own load generator is used. Each round loads a new cluster with
-# one copy and then one with two, 32 workers for COMPARE_TIME (default 20s). The figures are medians of the
+# one copy and then one with two, 32 workers for COMPARE_TIME (default 20s), on the ports from COMPARE_BASE on. The figures are medians of the
 # rounds, and the ratios are taken round by round, since machines are noisy. fsyncs are honest: a node answers
 # after they are done. Everything listens on loopback and is stopped at the end. It takes Go, curl and python3.
 set -euo pipefail
@@ -12,7 +12,7 @@ bench=${1:-}
 rounds=${2:-3}
 time=${COMPARE_TIME:-20s}
 users=200
-base=23000
+base=${COMPARE_BASE:-23500}
 scratch=$(mktemp -d)
 daemon=""
 
@@ -38,6 +38,13 @@ metrics() { # FILE: the figures of all nodes
 	for n in 1 2 3; do curl -sf "http://127.0.0.1:$((base + 100 * n + 80))/metrics"; done >"$1"
 }
 
+await() { # LOG: until the cluster is ready
+	until grep -qsx ready "$1"; do
+		kill -0 "$daemon" || { cat "$1"; return 1; }
+		sleep 0.1
+	done
+}
+
 load() { # RESULT PIDS
 	if [ -n "$bench" ]; then
 		"$scratch/mailbench" -c 32 -d "$time" -server-pids "$2" -json "$1" -smtp "$(ports 25)" -pop "$(ports 10)" \
@@ -59,15 +66,16 @@ processor() { # PIDS: seconds that they have used
 run() { # COPIES ROUND
 	local dir=$scratch/dev$1.$2 out=$scratch/$1.$2 n pids="" before
 	mkdir -p "$dir"
-	"$scratch/porcupine" dev --nodes 3 --users 1 --dir "$dir" --port-base "$base" >"$out.dev" 2>&1 </dev/null &
+	"$scratch/porcupine" dev --nodes 3 --users 1 --dir "$dir" --port-base "$base" >"$out.made" 2>&1 </dev/null &
 	daemon=$!
-	until grep -qx ready "$out.dev"; do kill -0 "$daemon"; sleep 0.1; done
+	await "$out.made"
 	kill -TERM "$daemon" && wait "$daemon" || true
 	for n in 1 2 3; do sed -i "s/^\[cluster\]/[cluster]\nmessage_copies = $1/" "$dir/node$n/porcupine.toml"; done
 	"$scratch/porcupine" dev --nodes 3 --users "$users" --dir "$dir" --port-base "$base" >"$out.dev" 2>&1 </dev/null &
 	daemon=$!
-	until grep -qx ready "$out.dev"; do kill -0 "$daemon"; sleep 0.1; done
+	await "$out.dev"
 	for n in 1 2 3; do pids+=${pids:+,}$(cat "$dir/node$n/pid"); done
+	echo "round $2, $1 copies: $users users, nodes $pids"
 	metrics "$out.before"
 	before=$(processor "$pids")
 	load "$out.json" "$pids"
@@ -114,7 +122,7 @@ def figures(copies, r):
         "of them with contents (apply)": grown("porcupine_calls_total:apply"),
         "of them retirements": grown("porcupine_calls_total:retire"),
         "bytes between nodes a message": grown("porcupine_calls_sent_bytes_total") + grown("porcupine_calls_received_bytes_total"),
-        "bad": sum(ledger.get(k, 0) for k in ("lost", "wrong_user", "misplaced", "corrupt", "phantom")),
+        "bad": sum(ledger.get(k, 0) for k in ("lost", "duplicated", "wrong_user", "misplaced", "corrupt", "phantom")),
     }
 
 one, two = ([figures(c, r) for r in range(1, rounds + 1)] for c in (1, 2))
