@@ -137,6 +137,15 @@ func inBubble(t *testing.T, f func(t *testing.T)) {
 	synctest.Test(t, f)
 }
 
+// notUnderRace skips a test when it is to be quick under the race detector: the others take the same
+// ways.
+func notUnderRace(t *testing.T) {
+	t.Helper()
+	if raceEnabled && testing.Short() {
+		t.Skip("not with -race -short: a boot takes seconds")
+	}
+}
+
 // boot makes a cluster of that many nodes and waits until it is at rest.
 func boot(t testing.TB, count int, cfg upkeep.Config) *world {
 	t.Helper()

@@ -65,6 +65,7 @@ func TestR6_RepairAfterANodeDied(t *testing.T) {
 
 // R6: objects that were made while there was one node only get their second copy when there is one more.
 func TestR6_MoreNodes(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 1, upkeep.Config{Copies: map[cluster.ObjectType]int{typeNote: 2}})
 		for i := range 30 {
@@ -132,6 +133,7 @@ func TestR6_Drain(t *testing.T) {
 
 // A drain that was cancelled ends; the node takes objects again.
 func TestDrainCancelled(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 2, upkeep.Config{})
 		ctx := context.Background()
@@ -278,6 +280,7 @@ func forget(t *testing.T, m *machine, id cluster.ObjectID) {
 
 // R6: what has too few copies though its set is not smaller than usual is found by comparing.
 func TestR6_ComparingFindsTooFewCopies(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3, upkeep.Config{CompareEvery: 10 * time.Minute, Copies: map[cluster.ObjectType]int{typeNote: 1}})
 		w.put(typeNote, "owner", "three", 3, w.machines[0].id)
