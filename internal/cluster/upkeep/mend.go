@@ -40,9 +40,6 @@ func (u *Upkeep) resend(ctx context.Context, id cluster.ObjectID, also cluster.R
 		return err
 	}
 	up := cluster.Update{Object: o, Previous: also}
-	if len(up.Targets()) > cluster.ReplicaSetMax {
-		up.Previous = nil
-	}
 	if anew {
 		up.Object.Timestamp.Time++
 		up.Object.Timestamp.Node = u.node.ID()
