@@ -16,6 +16,7 @@ import (
 // In its window, a node whose disk is much fuller gives objects to the emptiest one, an owner whose objects
 // lie on too many nodes is gathered, and orphans are deleted, all without losing a copy.
 func TestRebalance(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		// The bubble's clock begins at midnight, in UTC.
 		window := upkeep.Window{Start: 10 * time.Minute, Length: time.Hour}

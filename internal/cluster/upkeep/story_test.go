@@ -81,6 +81,7 @@ func TestR6_MoreNodes(t *testing.T) {
 // R6: an object that was written with too few copies, though there were nodes enough and the view did not
 // change afterwards, gets the others within two passes.
 func TestR6_WrittenWithTooFewCopies(t *testing.T) {
+	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3, upkeep.Config{Copies: map[cluster.ObjectType]int{typeNote: 2}})
 		w.fill(10, 6)
