@@ -70,7 +70,7 @@ func candidates(q Request, t *Table, spread int, rng *rand.Rand) []cluster.NodeI
 }
 
 // best gives the index of the candidate with the shortest wait: of all of them, or of two drawn
-// at random when they are many. Ties go to either.
+// at random when they are many. Among those that are alike it is any one.
 func (t *Table) best(c []cluster.NodeID, now time.Time, rng *rand.Rand) int {
 	sample := make([]int, len(c))
 	for i := range sample {
@@ -80,34 +80,16 @@ func (t *Table) best(c []cluster.NodeID, now time.Time, rng *rand.Rand) int {
 	if n > sampleMin {
 		n = 2
 	}
-	for i := range n { // a random order also breaks ties
+	for i := range n { // a random order: the first one that is alike is any one
 		j := i + rng.IntN(len(sample)-i)
 		sample[i], sample[j] = sample[j], sample[i]
 	}
-	waits := t.fill(c, now)
-	return slices.MinFunc(sample[:n], func(a, b int) int { return cmp.Compare(waits[a], waits[b]) })
-}
-
-// fill estimates the wait at each candidate. One of unknown load counts like the middle of the
-// known ones: neither preferred as idle nor shunned for ever.
-func (t *Table) fill(c []cluster.NodeID, now time.Time) []time.Duration {
-	waits := make([]time.Duration, len(c))
-	var known []time.Duration
-	for i, id := range c {
-		if w, ok := t.wait(id, now); ok {
-			waits[i] = w
-			known = append(known, w)
+	list := t.estimates(c, now)
+	best := slices.MinFunc(sample[:n], func(a, b int) int { return cmp.Compare(list[a].wait, list[b].wait) })
+	for _, i := range sample[:n] {
+		if list[i].isAlike(list[best]) {
+			return i
 		}
 	}
-	middle := commitDefault
-	if len(known) > 0 {
-		slices.Sort(known)
-		middle = known[len(known)/2]
-	}
-	for i, id := range c {
-		if _, ok := t.wait(id, now); !ok {
-			waits[i] = middle
-		}
-	}
-	return waits
+	return best
 }

@@ -13,8 +13,12 @@ import (
 // of 5 s cost a wide spread 40 % of its throughput).
 const FreshMax = 3 * time.Second
 
-// commitDefault stands for a commit time that a node does not know yet.
+// commitDefault stands for the commit time of all nodes if none knows its own.
 const commitDefault = 5 * time.Millisecond
+
+// alikeFactor is by how much commit times of one kind of disk differ from one moment to another. Less
+// says nothing.
+const alikeFactor = 4
 
 // Known is a load as it was last heard.
 type Known struct {
@@ -61,20 +65,69 @@ func (t *Table) closed(id cluster.NodeID) bool {
 	return l.DiskFull || l.Draining
 }
 
-// wait estimates how long a new commit would wait at the node. A node whose load is not known
-// counts like the median of those that are: see fill.
-func (t *Table) wait(id cluster.NodeID, now time.Time) (time.Duration, bool) {
+// estimate is what a new commit at a node would meet.
+type estimate struct {
+	wait    time.Duration
+	pending int // commits before it; math.MaxInt if the load is not known
+}
+
+// isAlike reports whether a node is as good a choice as the best one. Where no more is pending, a commit
+// time that is a little longer does not count: else one node would take all mail of a quiet cluster,
+// and only because its last commit was the quickest.
+func (e estimate) isAlike(best estimate) bool {
+	return e.wait <= best.wait || e.pending <= best.pending && e.wait/alikeFactor <= best.wait
+}
+
+// fresh gives a node's load if it was heard of lately.
+func (t *Table) fresh(id cluster.NodeID, now time.Time) (cluster.Load, bool) {
 	k, ok := t.loads[id]
-	if !ok || now.Sub(k.At) > FreshMax {
-		return 0, false
+	return k.Load, ok && now.Sub(k.At) <= FreshMax
+}
+
+// estimates gives one for each candidate. A commit time that a node does not know counts like the middle
+// of those that the others know: a node that has just joined, or that has had nothing to do, is neither
+// preferred nor shunned. A load that is not known counts like the middle of the known ones, too.
+func (t *Table) estimates(c []cluster.NodeID, now time.Time) []estimate {
+	var commits, waits []time.Duration
+	for _, id := range c {
+		if l, ok := t.fresh(id, now); ok && l.Commit > 0 {
+			commits = append(commits, l.Commit)
+		}
 	}
-	commit := k.Load.Commit
+	commit := middle(commits)
+	list := make([]estimate, len(c))
+	for i, id := range c {
+		if l, ok := t.fresh(id, now); ok {
+			list[i] = estimateOf(l, commit)
+			waits = append(waits, list[i].wait)
+		}
+	}
+	for i, id := range c {
+		if _, ok := t.fresh(id, now); !ok {
+			list[i] = estimate{wait: middle(waits), pending: math.MaxInt}
+		}
+	}
+	return list
+}
+
+// estimateOf gives what a new commit would meet at a node with that load.
+func estimateOf(l cluster.Load, unknown time.Duration) estimate {
+	commit := l.Commit
 	if commit <= 0 {
-		commit = commitDefault
+		commit = unknown
 	}
-	pending := max(k.Load.Pending, 0)
-	if int64(pending) >= math.MaxInt64/int64(commit)-1 {
-		return math.MaxInt64, true
+	e := estimate{wait: math.MaxInt64, pending: max(l.Pending, 0)}
+	if int64(e.pending) < math.MaxInt64/int64(commit)-1 {
+		e.wait = time.Duration(e.pending+1) * commit
 	}
-	return time.Duration(pending+1) * commit, true
+	return e
+}
+
+// middle gives the middle one, or commitDefault if there is none.
+func middle(list []time.Duration) time.Duration {
+	if len(list) == 0 {
+		return commitDefault
+	}
+	slices.Sort(list)
+	return list[len(list)/2]
 }

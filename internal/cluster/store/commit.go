@@ -274,7 +274,7 @@ func (c *committer) commit() error {
 		if err := c.s.write(c.batch, pebble.Sync); err != nil {
 			return err
 		}
-		c.s.count.committed(c.s.since(start))
+		c.s.count.committed(c.s.since(start), c.s.cfg.Now())
 	}
 	c.batch.Reset()
 	state := c.state

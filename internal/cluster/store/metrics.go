@@ -16,6 +16,7 @@ type counters struct {
 	bytes      atomic.Int64
 	commitTime atomic.Int64 // nanoseconds, all commits
 	commitMean atomic.Int64 // nanoseconds, moving average
+	commitLast atomic.Int64 // when the last one ended: nanoseconds since 1970
 	headerHits atomic.Int64
 	headerMiss atomic.Int64
 	refused    atomic.Int64 // because the disk was full
@@ -30,15 +31,28 @@ type counters struct {
 // commitMeanShare is the weight of one commit in the moving average: 1/8.
 const commitMeanShare = 8
 
-// committed counts one commit. Only the committer calls it.
-func (c *counters) committed(took time.Duration) {
+// commitRecent is how long the service time of commits says something of the next one. Who was slow for
+// a moment and gets nothing new since would be taken for slow for ever.
+const commitRecent = 10 * time.Second
+
+// committed counts one commit, which ended now. Only the committer calls it.
+func (c *counters) committed(took time.Duration, now time.Time) {
 	c.commits.Add(1)
 	c.commitTime.Add(int64(took))
-	mean := c.commitMean.Load()
+	mean := int64(c.recentCommit(now))
 	if mean == 0 {
 		mean = int64(took)
 	}
 	c.commitMean.Store(max(1, mean+(int64(took)-mean)/commitMeanShare))
+	c.commitLast.Store(now.UnixNano())
+}
+
+// recentCommit gives the moving average of the service time; 0: the last commit was too long ago.
+func (c *counters) recentCommit(now time.Time) time.Duration {
+	if now.UnixNano()-c.commitLast.Load() > int64(commitRecent) {
+		return 0
+	}
+	return time.Duration(c.commitMean.Load())
 }
 
 // Metrics counts what the store did since it was opened.
@@ -116,7 +130,7 @@ func (s *Store) Load() cluster.Load {
 	full := s.space.isFull()
 	return cluster.Load{
 		Pending:  int(s.count.pending.Load()),
-		Commit:   time.Duration(s.count.commitMean.Load()),
+		Commit:   s.count.recentCommit(s.cfg.Now()),
 		DiskFull: full,
 		DiskFree: s.space.free.Load(),
 		Objects:  state.Objects,

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"porcupine/internal/cluster"
 )
@@ -140,4 +141,24 @@ func TestLoad(t *testing.T) {
 		}
 	}
 	mustVerify(t, s)
+}
+
+// What a node's disk took long ago says nothing of what it takes now: it would be shunned for ever.
+func TestLoadForgetsOldCommits(t *testing.T) {
+	s, clock := openClock(t, func(*Config) {})
+	u, body := put("message", "a", "1", 1, nil, self)
+	mustApply(t, s, u, body)
+	s.count.committed(time.Hour, clock.Now())
+	clock.now = clock.now.Add(commitRecent)
+	if l := s.Load(); l.Commit < time.Minute {
+		t.Errorf("Commit = %v soon after one of an hour", l.Commit)
+	}
+	clock.now = clock.now.Add(1)
+	if l := s.Load(); l.Commit != 0 {
+		t.Errorf("Commit = %v long after the last one, want 0: not known", l.Commit)
+	}
+	s.count.committed(time.Millisecond, clock.Now())
+	if l := s.Load(); l.Commit != time.Millisecond {
+		t.Errorf("Commit = %v after the first new one of 1 ms", l.Commit)
+	}
 }
