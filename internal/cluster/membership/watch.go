@@ -213,9 +213,12 @@ func (c *Core) takeBack(now time.Time, m Message) {
 
 // votedOut reacts to a newer view of our group in which we are not.
 func (c *Core) votedOut(now time.Time) {
-	if c.leave != nil {
+	switch {
+	case c.leave == nil:
+		c.goAlone(now)
+	case c.round != nil && c.round.phase == phaseViews:
+		// It is the view that we are handing out ourselves: the others must have it BEFORE we go.
+	default:
 		c.finishLeave()
-		return
 	}
-	c.goAlone(now)
 }
