@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"porcupine/internal/admin"
@@ -40,28 +41,26 @@ func (c *nodeDrainCmd) Run(e *env) error {
 
 // wait shows the progress until the node has left.
 func (c *nodeDrainCmd) wait(e *env, client *admin.Client) error {
-	seen, shown := "", false
+	var last *admin.Member // as it was seen last; nil: never
+	seen := ""
 	for {
 		s, err := client.Status(e.ctx)
-		if err != nil && shown {
+		if err != nil && last != nil {
 			// It may be this very node that has left.
-			return fmt.Errorf("the node that was asked does not answer any more (it has left, if it is the one that drains): %w", err)
+			return fmt.Errorf("the node that was asked does not answer any more (it has left, if it is the one that drains, and was last seen so: %s): %w", seen, err)
 		}
 		if err != nil {
 			return err
 		}
-		text := "gone"
-		for _, m := range s.Members {
-			if m.ID.String() == c.ID {
-				text = drainLine(&m)
-			}
+		i := slices.IndexFunc(s.Members, func(m admin.Member) bool { return m.ID.String() == c.ID })
+		if i < 0 {
+			return c.gone(e.out, last)
 		}
-		if text == "gone" {
-			fmt.Fprintf(e.out, "Node %s has left. Nothing lies on it any more; 'porcupine node remove %s' strikes it from the list.\n", c.ID, c.ID)
-			return nil
+		if m := &s.Members[i]; last == nil || m.Upkeep != nil { // while it leaves it does not say any more
+			last = m
 		}
-		if text != seen {
-			seen, shown = text, true
+		if text := drainLine(last); text != seen {
+			seen = text
 			fmt.Fprintln(e.out, text)
 		}
 		select {
@@ -70,6 +69,20 @@ func (c *nodeDrainCmd) wait(e *env, client *admin.Client) error {
 		case <-time.After(drainPoll):
 		}
 	}
+}
+
+// gone says what it means that the node is no member any more. One that was not empty has not left, it has
+// failed, and who strikes it then loses what lies on it alone.
+func (c *nodeDrainCmd) gone(w io.Writer, last *admin.Member) error {
+	if last == nil || last.Upkeep == nil || !last.Upkeep.Draining || last.Upkeep.DrainLeft > 0 || last.Upkeep.Records > 0 {
+		seen := "it was never seen to drain"
+		if last != nil {
+			seen = "it was last seen so: " + drainLine(last)
+		}
+		return fmt.Errorf("node %s is not a member any more, and was not known to be empty (%s): do not strike it; when it is started again it goes on draining", c.ID, seen)
+	}
+	fmt.Fprintf(w, "Node %s has left. Nothing lies on it any more; 'porcupine node remove %s' strikes it from the list.\n", c.ID, c.ID)
+	return nil
 }
 
 func drainLine(m *admin.Member) string {

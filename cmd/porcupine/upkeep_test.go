@@ -43,3 +43,28 @@ func TestVerificationLines(t *testing.T) {
 		}
 	}
 }
+
+// A node that disappears before it was empty has failed: nobody is told to strike it.
+func TestDrainOfANodeThatFails(t *testing.T) {
+	tests := []struct {
+		name string
+		last *admin.Member
+		left bool
+	}{
+		{"empty", &admin.Member{Upkeep: &admin.Upkeep{Draining: true}}, true},
+		{"objects left", &admin.Member{Upkeep: &admin.Upkeep{Draining: true, DrainLeft: 1}}, false},
+		{"updates left", &admin.Member{Upkeep: &admin.Upkeep{Draining: true, Records: 1}}, false},
+		{"it had not begun", &admin.Member{Upkeep: &admin.Upkeep{}}, false},
+		{"it did not say", &admin.Member{}, false},
+		{"never seen", nil, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var b strings.Builder
+			err := (&nodeDrainCmd{ID: "7"}).gone(&b, tt.last)
+			if said := strings.Contains(b.String(), "node remove"); said != tt.left || (err == nil) != tt.left {
+				t.Errorf("gone() = %v, and %q; it has left: %v", err, b.String(), tt.left)
+			}
+		})
+	}
+}
