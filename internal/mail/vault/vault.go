@@ -220,6 +220,10 @@ func (v *Vault) Restore(ctx context.Context, u mail.User, ids []string) ([]Outco
 	var wg sync.WaitGroup
 	for i, id := range ids {
 		outcomes[i].ID = id
+		if slices.Contains(ids[:i], id) { // two at once would not see each other
+			outcomes[i].Err = cluster.Errorf(cluster.KindExists, op, "it is named twice")
+			continue
+		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
@@ -230,7 +234,8 @@ func (v *Vault) Restore(ctx context.Context, u mail.User, ids []string) ([]Outco
 	return outcomes, nil
 }
 
-// restoreOne asks the nodes that have a message, one after the other, to deliver it again.
+// restoreOne asks the nodes that have a message, one after the other, to deliver it again. One that has
+// failed may have delivered it all the same: before the next one is asked, the mailbox is looked at.
 func (v *Vault) restoreOne(ctx context.Context, u mail.User, m *Message) error {
 	const op = "restore message"
 	if m == nil {
@@ -240,7 +245,16 @@ func (v *Vault) restoreOne(ctx context.Context, u mail.User, m *Message) error {
 		return cluster.Errorf(cluster.KindExists, op, "it is in the mailbox already")
 	}
 	var failed error
-	for _, p := range m.Places {
+	for i, p := range m.Places {
+		if i > 0 {
+			live, err := v.live(ctx, u)
+			if err != nil {
+				return errors.Join(failed, err)
+			}
+			if live[RestoredID(m.ID).String()] {
+				return nil
+			}
+		}
 		err := v.tellRestore(ctx, p.Node, restoreRequest{User: u, ID: m.ID, Deleted: p.Deleted})
 		switch cluster.KindOf(err) {
 		case cluster.KindFull, cluster.KindLimit:

@@ -264,6 +264,50 @@ func TestD6_RestoreIsIdempotent(t *testing.T) {
 	}
 }
 
+// deaf is a node that does not hear the first answers to what it asks other nodes to restore.
+type deaf struct {
+	*clustertest.Node
+	lost  int // answers that are still to be lost
+	asked int // restorations asked for
+}
+
+func (n *deaf) Tell(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error) {
+	answer, err := n.Node.Tell(ctx, to, method, payload)
+	if !strings.HasSuffix(method, ".restore") {
+		return answer, err
+	}
+	if n.asked++; n.asked <= n.lost {
+		return nil, cluster.Errorf(cluster.KindUnavailable, "tell", "the answer is lost")
+	}
+	return answer, err
+}
+
+// A node whose answer is lost may have restored the message, and another one that did so too would choose
+// other nodes: two versions that do not know of each other.
+func TestD6_RestoreAfterALostAnswer(t *testing.T) {
+	w := newWorld(t)
+	node := &deaf{Node: w.Node(1), lost: 1}
+	d, err := delivery.New(w.Node(1), people{w.Node(1)}, delivery.Config{FreshFor: time.Nanosecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.New(node, d, vault.Config{Disk: w.disks[0], TempFile: func() (vault.File, error) { return nil, errors.New("no file") }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := w.deleted(user, 1, 10, 1001, "a", 2, 3)
+	outcomes, err := v.Restore(context.Background(), user, []string{id, id})
+	if err != nil || kinds(outcomes) != "ok, exists" {
+		t.Fatalf("Restore = %s, %v", kinds(outcomes), err)
+	}
+	if node.asked != 1 {
+		t.Errorf("%d restorations were asked for, want 1", node.asked)
+	}
+	if copies := w.Copies(vault.RestoredID(id).Object(user)); len(copies) != 2 {
+		t.Errorf("the message lies on %v, want two nodes", copies)
+	}
+}
+
 func TestRestoreRefuses(t *testing.T) {
 	w := newWorld(t)
 	ctx := context.Background()
