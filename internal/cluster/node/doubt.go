@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,16 +50,23 @@ func (n *Node) doubt(err error, updates ...cluster.Update) {
 	}
 }
 
-// settleDoubts asks until nothing is in doubt. What the store does not answer is in doubt again.
+// settleDoubts asks until nothing is in doubt. What the store does not answer, for whatever reason, is
+// in doubt still.
 func (n *Node) settleDoubts(ctx context.Context) {
 	for ctx.Err() == nil {
 		batch := n.doubts.take()
 		if len(batch) == 0 {
 			return
 		}
-		if _, err := n.accept(ctx, batch, n.mention); err != nil {
+		results, err := n.cfg.Store.Accept(ctx, batch) // not accept: whether it may be taken in is not the question
+		if err != nil {
+			n.doubts.giveBack(batch)
 			n.log.Warn("the disk does not say whether updates are stored; asking again", "updates", len(batch), "owner", batch[0].Object.ID.Owner, "err", err)
 			rest(ctx, DoubtRetry)
+			continue
+		}
+		if err := n.mention(ctx, n.accepted(batch, results)); err != nil {
+			n.log.Warn("updates are settled, a manager has not heard of them", "updates", len(batch), "owner", batch[0].Object.ID.Owner, "err", err)
 		}
 	}
 }
@@ -72,6 +80,13 @@ func (d *doubts) take() []cluster.Update {
 	d.updates = d.updates[k:]
 	d.running = k > 0
 	return batch
+}
+
+// giveBack takes a batch back that the store has not answered.
+func (d *doubts) giveBack(batch []cluster.Update) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.updates = slices.Concat(batch, d.updates)
 }
 
 // rest waits, unless ctx ends before.

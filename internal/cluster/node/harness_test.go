@@ -72,6 +72,8 @@ type hooks struct {
 	send    atomic.Pointer[func(method string, to cluster.NodeID) error] // may fail a call
 	putMeta atomic.Pointer[func(name string) error]                      // may fail a durable write
 	applied atomic.Pointer[func(u *cluster.Update) error]                // may hide that an update was applied
+	accept  atomic.Pointer[func() error]                                 // may refuse updates without contents
+	retire  atomic.Pointer[func() error]                                 // may refuse to drop records
 	open    atomic.Pointer[func(id cluster.ObjectID) error]              // may fail a read
 	damaged atomic.Int64                                                 // contents reported as damaged
 	struck  atomic.Int64                                                 // times the node was told that it is struck
@@ -453,6 +455,24 @@ func (s hookedStore) Apply(ctx context.Context, u cluster.Update, body cluster.B
 		}
 	}
 	return r, err
+}
+
+func (s hookedStore) Accept(ctx context.Context, updates []cluster.Update) ([]store.Result, error) {
+	if f := s.m.hooks.accept.Load(); f != nil && *f != nil {
+		if err := (*f)(); err != nil {
+			return nil, err
+		}
+	}
+	return s.Store.Accept(ctx, updates)
+}
+
+func (s hookedStore) Retire(ctx context.Context, items []cluster.Retirement) error {
+	if f := s.m.hooks.retire.Load(); f != nil && *f != nil {
+		if err := (*f)(); err != nil {
+			return err
+		}
+	}
+	return s.Store.Retire(ctx, items)
 }
 
 func (s hookedStore) OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {

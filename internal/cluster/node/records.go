@@ -16,6 +16,7 @@ const (
 	FactsMax    = 4096                   // waiting for the loop; commits wait for room
 	factsAtOnce = 256                    // taken in before the loop looks at the clock again
 	owedPeriod  = 500 * time.Millisecond // how often Owed is counted anew
+	dropRetry   = time.Second            // before a disk that is busy is told of retirements again
 )
 
 // fact is news for the log: a record that is durable here, or retirements. They come one by one with
@@ -112,14 +113,19 @@ func (l *loop) follow(o replication.Output) {
 	}
 }
 
-// dropRecords takes retired records from this node's disk. If that fails they are there at the next
-// start, and are offered once more.
+// dropRecords takes retired records from this node's disk. It goes on while the disk has no time: the log
+// has forgotten them, and what stays on disk would be taken for an update that propagates. What is left
+// when the node ends is there at the next start, and is offered once more.
 func (n *Node) dropRecords(ctx context.Context, items []cluster.Retirement) {
-	for len(items) > 0 {
+	for len(items) > 0 && ctx.Err() == nil {
 		k := min(len(items), call.RetirementsMax)
-		if err := n.cfg.Store.Retire(ctx, items[:k]); err != nil {
-			n.log.Warn("update records not dropped; they will be after the next start", "records", len(items), "err", err)
-			return
+		err := n.cfg.Store.Retire(ctx, items[:k])
+		if cluster.IsKind(err, cluster.KindLimit) || cluster.IsKind(err, cluster.KindUnavailable) {
+			rest(ctx, dropRetry)
+			continue
+		}
+		if err != nil { // of some of them; the store has gone on with the others
+			n.log.Warn("update records not dropped; they will be after the next start", "records", k, "err", err)
 		}
 		items = items[k:]
 	}

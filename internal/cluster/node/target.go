@@ -84,19 +84,26 @@ func (n *Node) accept(ctx context.Context, batch []cluster.Update, tell func(con
 		n.doubt(err, admitted...)
 		return nil, err
 	}
-	var changed []cluster.Update
 	for k := range results {
-		r := &results[k]
-		n.recorded(r, &admitted[k]) // AFTER the commit
-		replies[places[k]] = replyOf(r)
+		replies[places[k]] = replyOf(&results[k])
+	}
+	return replies, tell(ctx, n.accepted(admitted, results))
+}
+
+// accepted takes in what the store has said of updates without contents, AFTER the commit, and gives
+// those of which the managers must hear.
+func (n *Node) accepted(updates []cluster.Update, results []store.Result) (changed []cluster.Update) {
+	for i := range results {
+		r := &results[i]
+		n.recorded(r, &updates[i])
 		switch {
 		case r.Announce:
-			changed = append(changed, admitted[k])
+			changed = append(changed, updates[i])
 		case r.Applied:
-			n.usage.touch(admitted[k].Object.ID.Owner)
+			n.usage.touch(updates[i].Object.ID.Owner)
 		}
 	}
-	return replies, tell(ctx, changed)
+	return changed
 }
 
 func replyOf(r *store.Result) replication.Reply {
