@@ -323,6 +323,9 @@ func (c *clients) read(n *node, u *user, list []listed) {
 func (c *clients) remove(n *node, u *user, list []listed) {
 	var us []cluster.Update
 	for _, m := range list {
+		if n.clock.Observe(m.object.Timestamp, n.wall()) != nil {
+			continue // of a clock that is far ahead: the deletion would lose to it
+		}
 		c.removed[m.object.ID] = true // from now on it may be gone, acknowledged already or not
 		c.ledger.Removing(m.object.ID.ID)
 		us = append(us, deletion(m.object.ID, m.object.Replicas.Union(cluster.NewReplicaSet(m.on...))))

@@ -111,13 +111,19 @@ func (d *Maildrop) Delete(ctx context.Context, indexes []int) error {
 	if err := d.locate(ctx); err != nil {
 		d.proxy.cfg.Logger.Debug("messages are deleted where they lay when the session began", "user", d.user, "err", err)
 	}
-	updates := make([]cluster.Update, len(indexes))
-	for k, i := range indexes {
-		m := &d.messages[i]
-		updates[k] = cluster.Update{Object: cluster.Object{ID: d.object(m), Deleted: true}, Previous: d.whereabouts(m)}
-	}
+	updates := make([]cluster.Update, 0, len(indexes))
 	left := 0
 	var failed error
+	for _, i := range indexes {
+		m := &d.messages[i]
+		if ahead := time.Until(time.Unix(0, d.versionOf(m).Time)); ahead > cluster.ClockSkewMax {
+			// The deletion would lose to the message on every node, after it was promised (D4).
+			left++
+			failed = cluster.Errorf(cluster.KindUnavailable, "compare clocks", "message %s was stamped %v in the future: set the clocks of the nodes", m.id, ahead.Round(time.Second))
+			continue
+		}
+		updates = append(updates, cluster.Update{Object: cluster.Object{ID: d.object(m), Deleted: true}, Previous: d.whereabouts(m)})
+	}
 	for batch := range slices.Chunk(updates, deleteBatchMax) {
 		if err := d.lock.Confirm(ctx); err != nil {
 			return cluster.Errorf(cluster.KindOf(err), op, "%w", err)
@@ -129,9 +135,17 @@ func (d *Maildrop) Delete(ctx context.Context, indexes []int) error {
 		}
 	}
 	if failed != nil {
-		return cluster.Errorf(cluster.KindOf(failed), op, "%d of %d messages are left: %w", left, len(updates), failed)
+		return cluster.Errorf(cluster.KindOf(failed), op, "%d of %d messages are left: %w", left, len(indexes), failed)
 	}
 	return nil
+}
+
+// versionOf gives the newest version of a message that this session knows.
+func (d *Maildrop) versionOf(m *message) cluster.Timestamp {
+	if now, ok := d.moved[m.id]; ok && m.version.Compare(now.version) < 0 {
+		return now.version
+	}
+	return m.version
 }
 
 // whereabouts gives all nodes that may have a message: those of now first, if there are too many.
