@@ -55,6 +55,8 @@ type entry struct {
 	queued uint64 // are in the line, or in the offer on its way, of that peer
 	tries  uint8  // offers in a row that came to nothing
 	gone   bool   // no longer in the log
+
+	reported uint64 // the last offer made, of any record, when the store last had this one
 }
 
 // bits gives the targets that are in a set, as bits.
@@ -164,10 +166,13 @@ func (l *Log) AddedFor(r cluster.Record, told cluster.ReplicaSet, now time.Time)
 
 func (l *Log) take(r cluster.Record, told cluster.ReplicaSet, now time.Time) {
 	e := l.entries[r.ID]
-	fresh := &entry{rec: r}
+	fresh := &entry{rec: r, reported: l.offers}
 	if e != nil {
 		switch c := r.Timestamp.Compare(e.rec.Timestamp); {
-		case c < 0 || c == 0 && (r.Retired != 0 || e.rec.Targets.ContainsAll(r.Targets)):
+		case c < 0 || c == 0 && r.Retired != 0:
+			return
+		case c == 0 && e.rec.Targets.ContainsAll(r.Targets):
+			e.reported = l.offers
 			return
 		case c == 0:
 			fresh.rec.Targets = bounded(e.rec.Targets, r.Targets)

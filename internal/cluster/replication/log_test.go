@@ -387,3 +387,24 @@ func BenchmarkAddedRetired(b *testing.B) {
 		l.Retired([]cluster.Retirement{retirement(r)}, now)
 	}
 }
+
+// R4: a record that is reported while an offer of it is on its way is not forgotten because the store did
+// not have it when the offer was made: it may have been retired, and revived by an older update since.
+func TestR4_GoneIsOldNews(t *testing.T) {
+	d := newDesk(t, 1, 1, 2)
+	r := rec("a", 5, nodes(1, 2), nodes(1, 2))
+	d.did(d.log.Added(r, d.now))
+	d.wait(time.Hour)
+	o := d.offerTo(2)
+	d.did(d.log.Added(r, d.now))
+	d.did(d.log.Answered(o.Number, []Answer{{ID: r.ID, Gone: true}}, nil, d.now))
+	if !d.log.Has(r.ID) {
+		t.Fatal("a record that was reported after the offer was made is forgotten")
+	}
+	d.wait(time.Hour)
+	d.want("offered again", d.offered(), "2: a")
+	d.did(d.log.Answered(d.offerTo(2).Number, []Answer{{ID: r.ID, Gone: true}}, nil, d.now))
+	if d.log.Has(r.ID) || d.log.Owed()[2] != 0 {
+		t.Errorf("a record that is gone is in the log, which owes %v", d.log.Owed())
+	}
+}

@@ -120,7 +120,7 @@ func (l *Log) Answered(number uint64, answers []Answer, err error, now time.Time
 		bit := e.bit(p.id)
 		e.queued &^= bit
 		switch a := last[e.rec.ID]; {
-		case a.Gone:
+		case a.Gone && e.reported < number: // else it is in the store by now, or may be: ask again
 			if !e.gone {
 				l.remove(e)
 			}
