@@ -168,7 +168,7 @@ func (n *Node) admitUpdate(u *cluster.Update) error {
 	op := "update " + u.Object.ID.Owner
 	if err := n.senses.observe(u.Object.Timestamp, n.cfg.Now()); err != nil {
 		n.stats.skewed.Add(1)
-		return cluster.Errorf(cluster.KindInvalid, op, "%w", err)
+		return cluster.Errorf(cluster.KindUnavailable, op, "%w", err) // of two clocks, this node's may be the wrong one: others take it (V1)
 	}
 	self := n.cfg.Self.ID
 	switch mine := u.Object.Replicas.Contains(self); {
