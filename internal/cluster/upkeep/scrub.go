@@ -19,11 +19,14 @@ const (
 	healTriesMax  = 3
 )
 
-// scrubAlways reads all contents, once in ScrubEvery.
+// scrubAlways reads all contents, once in ScrubEvery. Each bucket has its time, so that a process that is
+// started more often than that comes to all of them nevertheless.
 func (u *Upkeep) scrubAlways(ctx context.Context) {
-	pause := u.cfg.ScrubEvery / cluster.BucketCount
+	pause := max(u.cfg.ScrubEvery/cluster.BucketCount, 1)
+	first := u.cfg.Now().UnixNano() / int64(pause)
 	for {
-		for b := cluster.Bucket(0); b < cluster.BucketCount; b++ {
+		for n := range int64(cluster.BucketCount) {
+			b := cluster.Bucket((first + n) % cluster.BucketCount)
 			if !sleep(ctx, pause) {
 				return
 			}

@@ -195,6 +195,38 @@ func TestD5_DamageIsHealed(t *testing.T) {
 	})
 }
 
+// D5: the scrub comes to all contents though the process never lives as long as one round takes.
+func TestD5_ScrubGoesOnAfterARestart(t *testing.T) {
+	notUnderRace(t)
+	inBubble(t, func(t *testing.T) {
+		every := 20 * time.Minute
+		w := boot(t, 2, upkeep.Config{ScrubEvery: every, CompareEvery: 24 * time.Hour, Copies: map[cluster.ObjectType]int{typeNote: 2}})
+		a, b := w.machines[0], w.machines[1]
+		bad := map[cluster.ObjectID]bool{}
+		for i := range 40 {
+			bad[w.put(typeNote, fmt.Sprintf("owner-%d", i), "note", 2, a.id, b.id)] = true
+		}
+		for range 3 {
+			for id := range bad {
+				b.bad.damage(id)
+			}
+			pass(t, every/2)
+			for id := range bad {
+				if !b.bad.isBad(id) {
+					delete(bad, id)
+				}
+			}
+			b.off()
+			w.settle(a)
+			b.start()
+			w.settle(a, b)
+		}
+		if len(bad) > 0 {
+			t.Errorf("%d of 40 objects were never scrubbed", len(bad))
+		}
+	})
+}
+
 // R7: replicas that differ, though no record says so, are found and mended: the newest version wins,
 // nothing is deleted because it is absent elsewhere.
 func TestR7_DivergenceIsMended(t *testing.T) {
