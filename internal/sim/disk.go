@@ -346,6 +346,11 @@ func (d *disk) damage(id cluster.ObjectID) {
 	d.put(id, &bad, d.records[id])
 }
 
+func (d *disk) isDamaged(id cluster.ObjectID) bool {
+	s := d.objects[id]
+	return s != nil && s.damaged
+}
+
 // copy is a snapshot of the disk as it is, synced.
 func (d *disk) copy() *disk {
 	c := newDisk(d.node, d.id)

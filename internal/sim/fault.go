@@ -360,7 +360,7 @@ func (f *faults) clockJump() func() {
 		jump = -jump
 	}
 	n.skew += jump
-	f.ahead = max(f.ahead, jump)
+	f.ahead = max(f.ahead, n.skew)
 	return func() { n.skew -= jump }
 }
 

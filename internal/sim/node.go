@@ -353,6 +353,9 @@ func (n *node) tick() {
 	if due(n.reporter.Deadline(), now) {
 		n.report(n.reporter.Tick(now))
 	}
+	if !n.up() {
+		return
+	}
 	if due(n.manager.Deadline(), now) {
 		n.manager.Tick(now)
 	}

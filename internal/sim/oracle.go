@@ -101,7 +101,7 @@ func (o *oracle) has(node cluster.NodeID, id cluster.ObjectID, ts cluster.Timest
 // durable on some nodes, it is.
 func (o *oracle) promised(invariant string, n *node, id cluster.ObjectID, ts cluster.Timestamp, on cluster.ReplicaSet) {
 	for _, x := range on {
-		if m := o.w.byID[x]; m != nil && !m.disk.destroyed && !o.has(x, id, ts) && o.newest[id].Timestamp.Compare(ts) <= 0 {
+		if m := o.w.byID[x]; m != nil && !m.disk.destroyed && !m.disk.isDamaged(id) && !o.has(x, id, ts) && o.newest[id].Timestamp.Compare(ts) <= 0 {
 			o.w.check.that(invariant, fmt.Sprintf("%v promises %s of %s at %v on %v, but %v has not made it durable", n, id.ID, id.Owner, ts, on, m))
 		}
 	}
@@ -204,7 +204,7 @@ func (w *World) diverging() (invariant, text string) {
 			switch {
 			case s.object.Deleted && w.now-(s.object.Timestamp.Time-start.UnixNano()) > int64(w.grace):
 				continue // is being collected
-			case s.damaged && w.oracle.lost[id]: // no other copy was left: it stays, for whoever can read it
+			case s.damaged && (w.oracle.lost[id] || want.Timestamp.IsZero()): // no other copy was left: it stays, for whoever can read it
 				continue
 			case w.client.deleted[id] && !w.oracle.hurt[id]:
 				return "R5", fmt.Sprintf("%v has %s of %s of %v; its deletion was acknowledged", n, id.ID, id.Owner, s.object.Timestamp)
@@ -280,7 +280,7 @@ func (w *World) thin() string {
 		}
 		for _, id := range n.disk.ids() {
 			o := n.disk.objects[id].object
-			if n.disk.objects[id].damaged && w.oracle.lost[id] {
+			if _, owed := w.oracle.newest[id]; n.disk.objects[id].damaged && (w.oracle.lost[id] || !owed) {
 				continue
 			}
 			want := o.Copies
