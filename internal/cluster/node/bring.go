@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -18,17 +19,23 @@ import (
 // request, their contents one after the other in its body. The target commits them side by side, so
 // that they share an fsync.
 
-// bringAll sends the updates that a target wants, with their contents, and notes what it answers.
+// bringAll sends the updates that a target wants, with their contents, and notes what it answers. When
+// it does not answer, the rest is left for the next offer: others wait for the places.
 func (n *Node) bringAll(ctx context.Context, to cluster.Member, updates []cluster.Update, wanted []int, answers []replication.Answer) {
 	var calls sync.WaitGroup
-	for len(wanted) > 0 && enter(ctx, n.catchUp.calls) {
+	var silent atomic.Bool
+	mine := make(chan struct{}, CatchUpsPerPeer)
+	for len(wanted) > 0 && enter(ctx, mine) && !silent.Load() && enter(ctx, n.catchUp.calls) {
 		k := groupOf(updates, wanted)
 		group := wanted[:k]
 		wanted = wanted[k:]
 		n.stats.wants.Add(int64(k))
 		calls.Go(func() {
-			defer func() { <-n.catchUp.calls }()
+			defer func() { <-n.catchUp.calls; <-mine }()
 			if err := n.bring(ctx, to, updates, group, answers); err != nil {
+				if isSilent(err) {
+					silent.Store(true)
+				}
 				n.log.Debug("contents not brought", "peer", to.ID, "updates", len(group), "owner", updates[group[0]].Object.ID.Owner, "err", err)
 			}
 		})
@@ -127,7 +134,7 @@ func (n *Node) bringLarge(ctx context.Context, to cluster.Member, u *cluster.Upd
 			r = replication.Reply{Err: err}
 		}
 	}()
-	size := min(u.Object.Size, CatchUpBytesMax)
+	size := min(u.Object.Size, CatchUpBytesMax/CatchUpsInFlight) // of a stream, no more is in memory
 	if err := n.catchUp.bytes.Acquire(ctx, size); err != nil {
 		return r, stopping("bring contents")
 	}

@@ -16,6 +16,7 @@ import (
 const (
 	OffersInFlight   = 8
 	CatchUpsInFlight = 16 // calls with contents
+	CatchUpsPerPeer  = 4  // of them: one that hangs leaves room for the others
 	CatchUpBytesMax  = 16 << 20
 	OfferTimeout     = transport.CallTimeoutDefault
 	// GroupMax is the most updates with their contents in one call, all of which fit into

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,5 +208,51 @@ func TestCatchUp_LargeSmallAndDamaged(t *testing.T) {
 		if got := b.has(noteID("o", "damaged")); got != "rotten" {
 			t.Errorf("the healed one came as %q", got)
 		}
+	})
+}
+
+// R4: a node that hangs, and is a member still, does not keep the others from what they missed.
+func TestR4_CatchUpPassesAHungNode(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 3)
+		a, b, c := w.machines[0], w.machines[1], w.machines[2]
+		b.kill()
+		c.kill()
+		w.settle(a)
+		large := strings.Repeat("l", transport.InlineBodyMax+1)
+		for i := range 3 * CatchUpsInFlight {
+			wantShortfall(t, a.tryPut(typeNote, "o", fmt.Sprint("b-", i), large, a.id, b.id), a, b)
+		}
+		wantShortfall(t, a.tryPut(typeNote, "o", "c", large, a.id, c.id), a, c)
+		var hung atomic.Int64
+		a.failCalls(func(method string, to cluster.NodeID) error {
+			if method != call.MethodApply || to != b.id {
+				return nil
+			}
+			hung.Add(1)
+			pass(TargetTimeout)
+			return departed(method, to) // or any other silence
+		})
+		b.start()
+		w.settle(a, b)
+		w.await("the calls that hang", drainMax, func() error {
+			if hung.Load() == 0 {
+				return errors.New("none")
+			}
+			return nil
+		})
+		c.start()
+		w.settle(a, b, c)
+		w.await("the other node's copy", TargetTimeout/2, func() error {
+			if got := c.has(noteID("o", "c")); got != large {
+				return fmt.Errorf("%d bytes, while %d calls to the other have hung", len(got), hung.Load())
+			}
+			return nil
+		})
+		if k := hung.Load(); k > CatchUpsPerPeer {
+			t.Errorf("%d calls to a node that hangs, want at most %d", k, CatchUpsPerPeer)
+		}
+		a.failCalls(nil)
+		w.awaitQuiet(a, b, c)
 	})
 }
