@@ -22,6 +22,7 @@ type office struct {
 	since           time.Time
 	restored        []string
 	silent          []cluster.NodeID
+	archive         admin.Archive
 }
 
 var day = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
@@ -77,8 +78,10 @@ func (o *office) Restore(_ context.Context, _ string, ids []string) (results []a
 	return results, nil
 }
 
-func (o *office) Status(context.Context) (admin.Status, error) { return admin.Status{}, nil }
-func (o *office) Ready() error                                 { return nil }
+func (o *office) Status(context.Context) (admin.Status, error) {
+	return admin.Status{Node: 1}, nil
+}
+func (o *office) Ready() error { return nil }
 func (o *office) NewToken(context.Context) (string, time.Time, error) {
 	return "", time.Time{}, errors.New("not asked for")
 }
@@ -92,7 +95,7 @@ func openOffice(t *testing.T, o *office) string {
 	if err := os.WriteFile(conf, []byte("data_dir = \".\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &admin.Server{Directory: o, Cluster: o, Vault: o, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}
+	s := &admin.Server{Directory: o, Cluster: o, Vault: o, Archive: o.archive, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}
 	ln, err := admin.Listen(filepath.Join(dir, admin.SocketName))
 	if err != nil {
 		t.Fatal(err)

@@ -46,25 +46,52 @@ func (c *restoreCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	var unused []error
+	used := 0
 	for _, node := range nodes {
 		m, err := archive.Newest(c.From, node, c.Before, func(err error) { fmt.Fprintln(e.errOut, "passed over:", err) })
-		if err != nil {
-			return err
+		if cluster.IsKind(err, cluster.KindNotFound) && !c.Before.IsZero() {
+			fmt.Fprintln(e.errOut, err) // it may be right that there was none so early
+			continue
 		}
-		id, err := m.ClusterID()
-		if err != nil {
-			return err
+		if err == nil {
+			err = c.inject(e, r, m)
 		}
-		if id != r.cluster && !c.OtherCluster {
-			return fmt.Errorf("the backup of node %s is of cluster %x, this is cluster %x: give --other-cluster if this cluster shall take its place", node, id, r.cluster)
-		}
-		fmt.Fprintf(e.errOut, "node %s, backup of %s, %s\n", node, m.Taken.Local().Format(time.DateTime), mebibytes(m.Size()))
-		err = r.from(c.From, id, func(dir string) error { return archive.Clone(e.ctx, c.From, m, dir) })
-		if err != nil {
+		switch {
+		case err == nil:
+			used++
+		case cluster.IsKind(err, cluster.KindNotFound), cluster.IsKind(err, cluster.KindCorrupt):
+			// What is wrong with one node's backup does not keep from the cluster what the others have.
+			err = fmt.Errorf("restore from the backup of node %s: %w", node, err)
+			fmt.Fprintln(e.errOut, err)
+			unused = append(unused, err)
+		default:
 			return fmt.Errorf("restore from the backup of node %s: %w", node, err)
 		}
 	}
-	return r.report()
+	if used == 0 {
+		return errors.Join(append(unused, fmt.Errorf("%s: no backup in it could be used", c.From))...)
+	}
+	if err := r.report(); err != nil {
+		return err
+	}
+	if len(unused) > 0 {
+		return fmt.Errorf("the backups of %d nodes could not be used, as said above: what they alone have is missing", len(unused))
+	}
+	return nil
+}
+
+// inject injects what a backup has. KindCorrupt: it is damaged.
+func (c *restoreCmd) inject(e *env, r *injection, m *archive.Manifest) error {
+	id, err := m.ClusterID()
+	if err != nil {
+		return err
+	}
+	if id != r.cluster && !c.OtherCluster {
+		return fmt.Errorf("it is of cluster %x, this is cluster %x: give --other-cluster if this cluster shall take its place", id, r.cluster)
+	}
+	fmt.Fprintf(e.errOut, "node %s, backup of %s, %s\n", m.Node, m.Taken.Local().Format(time.DateTime), mebibytes(m.Size()))
+	return r.from(c.From, id, func(dir string) error { return archive.Clone(e.ctx, c.From, m, dir) })
 }
 
 type storeReinjectCmd struct {
