@@ -112,7 +112,7 @@ var bugs = []bug{
 	{"a target that wants contents counts as having them", replicationDir + "decide.go", "r.Err == nil && !r.Want && (", "r.Err == nil && (", "R1 R2 R4 R5 R6 D1 D4 D6 V1 S1"},
 	{"struck node waited for", replicationDir + "log.go", "p.struck, p.live = true, false\n\tfor _, e := range l.entries {", "p.struck, p.live = true, false\n\tfor _, e := range map[cluster.ObjectID]*entry{} {", "R4"},
 	{"struck node's data accepted", membershipDir + "life.go", "case c.contacts.byID[m.From.ID].Removed:", "case c.contacts.byID[m.From.ID].Removed && m.Boot == 0:", "R1 R2 R4 R5 R6 M5 M6 D1 D4 S1 S2"},
-	{"rolled back disk accepted", membershipDir + "life.go", "\treturn past\n", "\treturn fresh\n", "R1 R2 R3 R4 R5 M1 M2 M3 M5 M6 D1 D4 S1 S2 V1 V2"},
+	{"rolled back disk accepted", membershipDir + "life.go", "\treturn past\n", "\treturn fresh\n", "R1 R2 R3 R4 R5 R6 M1 M2 M3 M5 M6 D1 D4 S1 S2 V1 V2"},
 	{"clock not moved by what it sees", "internal/cluster/clock.go", "c.last = max(c.last, t.Time)", "c.last = max(c.last, 0)", "D4 R2 R5 R3"},
 	{"timestamps given that are not reserved", "internal/sim/replica.go", "if t.Time > n.reserved {", "if t.Time > n.reserved && n.reserved < 0 {", "R3"},
 	{"damaged contents served", "internal/sim/rpc.go", "case m.damaged:", "case m.damaged && n.unreadable:", "D5 R1"},
