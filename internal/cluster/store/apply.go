@@ -25,6 +25,7 @@ type Result struct {
 	// with Want, of what it had; zero if nothing.
 	Have cluster.Timestamp
 	// Want says that the update came without contents, and that the store needs them. Nothing changed.
+	// Where there is no room for them the update is refused instead (KindFull).
 	Want bool
 	// Record is the update record that the store has of the object now, durable, if it propagates;
 	// nil otherwise. It is the caller's and is never changed.
@@ -85,12 +86,17 @@ func (s *Store) admit(u *cluster.Update, body cluster.Body) error {
 		return cluster.Errorf(cluster.KindInvalid, "check", "%w", err)
 	}
 	o := &u.Object
-	brings := !o.Deleted && (body != nil || o.Size == 0) && o.Replicas.Contains(s.format.Node)
+	empty := o.Size == 0 && o.Sum != [32]byte{} // a notice has no sum
+	brings := !o.Deleted && (body != nil || empty) && o.Replicas.Contains(s.format.Node)
 	if brings && !s.space.hasRoom(o.Size) {
 		s.count.refused.Add(1)
-		return cluster.Errorf(cluster.KindFull, "store", "the disk of %s is nearly full", s.cfg.Dir)
+		return s.full()
 	}
 	return nil
+}
+
+func (s *Store) full() error {
+	return cluster.Errorf(cluster.KindFull, "store", "the disk of %s is nearly full", s.cfg.Dir)
 }
 
 // Accept applies any number of updates that come without contents, in one commit: deletions,

@@ -139,6 +139,14 @@ func TestQ3_DiskFull(t *testing.T) {
 	u, body = put("message", "a@b", "more", 1, []byte("x"), self)
 	_, err = s.Apply(ctx, u, body)
 	wantKind(t, "Apply on a full disk", err, cluster.KindFull)
+	offers, err := s.Accept(ctx, []cluster.Update{u, {Object: cluster.Object{ID: u.Object.ID, Timestamp: u.Object.Timestamp, Replicas: u.Object.Replicas}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "offer on a full disk, whose contents would come in vain", offers[0].Err, cluster.KindFull)
+	if offers[0].Want || !offers[1].Want {
+		t.Errorf("an offer and a notice on a full disk = %+v, want no Want and Want", offers)
+	}
 	if l := s.Load(); !l.DiskFull || l.DiskFree != 999 {
 		t.Errorf("Load = %+v, want DiskFull", l)
 	}
@@ -163,8 +171,8 @@ func TestQ3_DiskFull(t *testing.T) {
 		t.Error("still full with room again")
 	}
 	mustApply(t, s, u, bytes.NewReader([]byte("x")))
-	if n := s.Metrics().Refused; n != 3 {
-		t.Errorf("Refused = %d, want 3", n)
+	if n := s.Metrics().Refused; n != 4 {
+		t.Errorf("Refused = %d, want 4", n)
 	}
 	mustVerify(t, s)
 	if err := s.Close(); err != nil {

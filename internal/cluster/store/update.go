@@ -42,6 +42,10 @@ func (c *committer) decide(st *staged, result *Result) error {
 	if d.Put {
 		// The contents of a cached type lie in the record that is replaced, and must come with it.
 		if st.keep && (d.Needs || st.cached) {
+			if size := st.object.Size; size > 0 && !c.s.space.hasRoom(size) {
+				c.s.count.refused.Add(1)
+				return c.s.full() // else the contents would come, and be refused, with every offer
+			}
 			result.Want, result.Have = true, newestOf(have)
 			return nil // nothing was staged but names
 		}
