@@ -45,11 +45,12 @@ type drop struct {
 }
 
 // Collect removes what is kept for a time only, if it is over at now: retired records as
-// replication.Forget says, tombstones after Config.Grace, what is in the vault after
-// Config.VaultFor, or earlier, the oldest first, while less than twice Config.MinFree is free.
+// replication.Forget says, tombstones after Config.Grace (and cluster.LateWindow), what is in the vault
+// after Config.VaultFor, or earlier, the oldest first, while less than twice Config.MinFree is free.
 //
 // together is when the last known node that was away came back, at the latest the start of this
-// process; zero while one is away: retired records are all kept then.
+// process; zero while one is away: retired records and tombstones are all kept then. It may be away for
+// longer than Grace by the wall clock: time in which the whole cluster was off does not count for it.
 //
 // One call does a bounded part of the work; call it every minute or so. Not synced: after a crash
 // what was removed may be there again.
@@ -68,7 +69,9 @@ func (s *Store) Collect(ctx context.Context, now, together time.Time) (Collected
 	}
 	c := collection{s: s, ctx: ctx, now: now.UnixNano(), done: &done}
 	err := c.retired(together)
-	err = errors.Join(err, c.tombstones())
+	if !together.IsZero() {
+		err = errors.Join(err, c.tombstones())
+	}
 	err = errors.Join(err, c.vault())
 	slices.Sort(done.Owners)
 	done.Owners = slices.Compact(done.Owners)
@@ -190,7 +193,7 @@ func (c *collection) tombstones() error {
 
 func (c *collection) tombstone(key, value []byte) (drop, bool, error) {
 	r, _, err := layout.ParseRecord(key, value)
-	if err != nil || !r.Object.Deleted || c.now-r.Object.Timestamp.Time <= int64(c.s.cfg.Grace) {
+	if err != nil || !r.Object.Deleted || c.now-r.Object.Timestamp.Time <= int64(max(c.s.cfg.Grace, cluster.LateWindow)) {
 		return drop{}, false, nil //nolint:nilerr // damage is the business of Verify; the others go on
 	}
 	_, _, id, err := layout.ParseObjectKey(key)

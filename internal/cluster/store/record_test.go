@@ -215,6 +215,28 @@ func TestTombstonesAreCollected(t *testing.T) {
 	mustVerify(t, s)
 }
 
+// A tombstone is all that an old copy meets: it stays while a node is away that may have one, whatever the
+// wall clock says, and for as long as calls may be late, however short the grace period is.
+func TestA1_TombstonesOutliveWhatTheyGuardAgainst(t *testing.T) {
+	s, clock := openClock(t, func(c *Config) { c.Grace = time.Minute })
+	ctx := context.Background()
+	mustApply(t, s, remove("user", "a@b", "", clock.now.UnixNano(), self), nil)
+	for _, tt := range []struct {
+		name     string
+		after    time.Duration
+		together time.Time
+		want     int
+	}{
+		{"a late call may come", cluster.LateWindow, clock.now, 0},
+		{"a node is away", 30 * 24 * time.Hour, time.Time{}, 0},
+		{"all are here", cluster.LateWindow + 1, clock.now, 1},
+	} {
+		if c, err := s.Collect(ctx, clock.now.Add(tt.after), tt.together); err != nil || c.Tombstones != tt.want {
+			t.Errorf("%s: Collect() = %+v, %v, want %d tombstones", tt.name, c, err, tt.want)
+		}
+	}
+}
+
 // TestTombstonesAmongMany: one call looks at a part of the objects, and several at all.
 func TestTombstonesAmongMany(t *testing.T) {
 	s, clock := openClock(t, func(c *Config) { c.Grace = time.Hour })
