@@ -325,15 +325,20 @@ func (l *Log) Owed() map[cluster.NodeID]int {
 // Has reports whether an update of the object is on its way, as far as this node knows.
 func (l *Log) Has(id cluster.ObjectID) bool { return l.entries[id] != nil }
 
-// Overdue gives the absent node that most records wait for, when there are more than RecordsMax.
+// Overdue gives the absent node that most records wait for, when there are more than RecordsMax and the
+// absent ones are the reason: what a member does not take is not their fault.
 func (l *Log) Overdue() (cluster.NodeID, bool) {
 	var worst *peer
+	absent := 0 // that records wait for
 	for _, p := range l.peers {
-		if !p.live && p.id != l.self && p.owed > 0 && (worst == nil || p.owed > worst.owed) {
+		if p.live || p.id == l.self || p.owed == 0 {
+			continue
+		}
+		if absent++; worst == nil || p.owed > worst.owed {
 			worst = p
 		}
 	}
-	if len(l.entries) <= l.most || worst == nil {
+	if len(l.entries) <= l.most || worst == nil || worst.owed*absent <= l.most {
 		return cluster.NoNode, false
 	}
 	return worst.id, true

@@ -360,6 +360,25 @@ func TestR8_Overdue(t *testing.T) {
 	}
 }
 
+// R8: a node that is away for a moment is not written off for what a member does not take.
+func TestR8_OverdueSparesTheInnocent(t *testing.T) {
+	d := newDesk(t, 1, 1, 2)
+	d.log.most = 10
+	d.did(d.log.Added(rec("innocent", 5, nodes(1, 3), nodes(1, 3)), d.now))
+	for i := range 20 {
+		d.did(d.log.Added(rec(fmt.Sprint(i), 5, nodes(1, 2), nodes(1, 2)), d.now))
+	}
+	if id, ok := d.log.Overdue(); ok {
+		t.Errorf("node %d is overdue, which 1 record of 21 waits for", id)
+	}
+	for i := range 10 {
+		d.did(d.log.Added(rec(fmt.Sprint("more", i), 5, nodes(1, 3), nodes(1, 3)), d.now))
+	}
+	if id, ok := d.log.Overdue(); !ok || id != 3 {
+		t.Errorf("Overdue = %d, %t; want node 3, which 11 records wait for", id, ok)
+	}
+}
+
 // TestLinesStaySmall: records that end before they are due leave nothing behind.
 func TestLinesStaySmall(t *testing.T) {
 	d := newDesk(t, 1, 1)
