@@ -29,7 +29,7 @@ func (d *daemon) openUpkeep() (err error) {
 		// Each further copy adds a node: see delivery.
 		Spread:       c.Cluster.Spread + c.Cluster.MessageCopies - 1,
 		CompareEvery: c.Upkeep.CompareEvery.D(), ScrubEvery: c.Upkeep.ScrubEvery.D(),
-		Orphans: d.orphans, OnDrained: func() { close(d.drained) }, Logger: d.log,
+		Orphans: d.orphans, OnDrained: sync.OnceFunc(func() { close(d.drained) }), Logger: d.log,
 	})
 	if err != nil {
 		return fmt.Errorf("upkeep: %w", err)
