@@ -126,6 +126,19 @@ func TestFreshNodeGetsItsShare(t *testing.T) {
 	}
 }
 
+// In a quiet cluster most nodes are not heard of for a while. They are not forgotten for that.
+func TestUnheardNodeGetsItsShare(t *testing.T) {
+	table := NewTable()
+	table.Observe(1, busy(0, time.Millisecond), start)
+	table.Observe(2, busy(0, 2*time.Millisecond), start)
+	got := count(Request{Members: ids(1, 2, 3), Spread: 3}, table, start)
+	for id := cluster.NodeID(1); id <= 3; id++ {
+		if got[id] < 250 || got[id] > 420 {
+			t.Errorf("node %d was chosen %d times of 1000, want about 333", id, got[id])
+		}
+	}
+}
+
 // With many candidates and one stale table, not everybody runs to the one idle node.
 func TestPowerOfTwoChoices(t *testing.T) {
 	table := NewTable()

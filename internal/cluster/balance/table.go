@@ -68,7 +68,7 @@ func (t *Table) closed(id cluster.NodeID) bool {
 // estimate is what a new commit at a node would meet.
 type estimate struct {
 	wait    time.Duration
-	pending int // commits before it; math.MaxInt if the load is not known
+	pending int // commits before it; 0 if the load is not known
 }
 
 // isAlike reports whether a node is as good a choice as the best one. Where no more is pending, a commit
@@ -104,7 +104,7 @@ func (t *Table) estimates(c []cluster.NodeID, now time.Time) []estimate {
 	}
 	for i, id := range c {
 		if _, ok := t.fresh(id, now); !ok {
-			list[i] = estimate{wait: middle(waits), pending: math.MaxInt}
+			list[i] = estimate{wait: middle(waits)}
 		}
 	}
 	return list
