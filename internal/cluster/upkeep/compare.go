@@ -106,10 +106,15 @@ func (u *Upkeep) check(ctx context.Context, s span) (CheckReport, error) {
 	return report, nil
 }
 
-// states reads what this node has in a bucket, and counts it unless report is nil.
+// states reads what this node has in a bucket, and counts it unless report is nil. Tombstones that are
+// over, or nearly, are left out: nodes collect them one after the other, and none need have them.
 func (u *Upkeep) states(b cluster.Bucket, report *CheckReport, v *cluster.View) (list []state, err error) {
 	short := false
+	over := u.cfg.Now().Add(collectEvery - u.cfg.Grace)
 	err = u.disk.Review(b, func(o cluster.Object, propagating bool) error {
+		if o.Deleted && o.Timestamp.Time < over.UnixNano() {
+			return nil
+		}
 		list = append(list, state{
 			ID: o.ID, Held: true, Deleted: o.Deleted, Propagating: propagating,
 			Timestamp: o.Timestamp, Replicas: o.Replicas, Sum: o.Sum,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/store"
 	"porcupine/internal/cluster/upkeep"
 )
 
@@ -259,6 +260,26 @@ func TestR7_DivergenceIsMended(t *testing.T) {
 		pass(t, time.Minute)
 		if v, err = c.up.Verify(ctx, upkeep.VerifyOptions{Contents: true}); err != nil || !v.OK || v.Members != 3 || v.Objects != 33 || v.Compared != 33 {
 			t.Errorf("Verify after it = %+v, %v; want OK, 33 objects, each compared once", v, err)
+		}
+	})
+}
+
+// R7: a tombstone that is over, and that one node has collected before the other, is no divergence: it
+// would be sent back, and collected and sent back again.
+func TestR7_TombstonesThatAreOverMayDiffer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 2, upkeep.Config{})
+		a, b := w.machines[0], w.machines[1]
+		for id, age := range map[string]time.Duration{"over": store.GraceDefault + time.Second, "young": store.GraceDefault / 2} {
+			apply(t, a, cluster.Update{Object: cluster.Object{
+				ID: cluster.ObjectID{Type: typeCard, Owner: "owner", ID: id}, Deleted: true,
+				Timestamp: cluster.Timestamp{Time: time.Now().Add(-age).UnixNano(), Node: a.id},
+				Replicas:  cluster.NewReplicaSet(a.id, b.id),
+			}}, nil)
+		}
+		v, err := b.up.Verify(context.Background(), upkeep.VerifyOptions{})
+		if err != nil || v.Divergences != 1 {
+			t.Errorf("Verify = %+v, %v; want one divergence", v, err)
 		}
 	})
 }
