@@ -33,10 +33,10 @@ type disk struct {
 	objects map[cluster.ObjectID]*stored
 	records map[cluster.ObjectID]*cluster.Record
 	owners  map[string]*owned
-	buckets map[cluster.Bucket][]string // owners, ascending
-	seq     uint64                      // of commits; never goes back
-	sole    int                         // live profiles that lie here alone
-	tombs   int                         // tombstones
+	buckets [cluster.BucketCount][]string // owners, ascending
+	seq     uint64                        // of commits; never goes back
+	sole    int                           // live profiles that lie here alone
+	tombs   int                           // tombstones
 
 	log     []batch // not yet synced, oldest first
 	written uint64  // batches so far
@@ -80,7 +80,6 @@ func newDisk(node cluster.NodeID, id cluster.ID) *disk {
 		objects: make(map[cluster.ObjectID]*stored),
 		records: make(map[cluster.ObjectID]*cluster.Record),
 		owners:  make(map[string]*owned),
-		buckets: make(map[cluster.Bucket][]string),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,7 @@ func playEvidence(t *testing.T, runs []evidence) evidence {
 	for _, r := range runs {
 		first = max(first, r.Last+1)
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	begun, version := time.Now(), commit(t)
 	p := player{opt: Options{Dense: *denseFlag, Days: *daysFlag}, goOn: true}
 	p.until = func(_ int, total *Stats) bool {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"time"
+	"weak"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/softstate"
@@ -14,13 +15,19 @@ import (
 type check struct {
 	w        *World
 	failure  *Failure
-	views    map[cluster.Epoch]*cluster.View // M1: the first of each epoch seen
+	views    map[cluster.Epoch]seenView // M1: the first of each epoch seen
 	highest  map[cluster.NodeID]cluster.Epoch
 	previous map[cluster.NodeID]*cluster.View
 	showings int                       // of mailboxes, whole
 	told     map[telling]cluster.Epoch // S2: markers taken, for the buckets of users
 	buckets  [cluster.BucketCount]bool // those of users
 	clocks   map[cluster.NodeID]int64  // R3: the last timestamp that each node gave
+}
+
+// seenView is a view that was installed. A run has many, so their maps are not kept.
+type seenView struct {
+	view weak.Pointer[cluster.View]
+	sum  uint64
 }
 
 // telling names a marker: who told whom all of which bucket.
@@ -31,7 +38,7 @@ type telling struct {
 
 func (c *check) init(w *World) {
 	c.w = w
-	c.views = make(map[cluster.Epoch]*cluster.View)
+	c.views = make(map[cluster.Epoch]seenView)
 	c.highest = make(map[cluster.NodeID]cluster.Epoch)
 	c.previous = make(map[cluster.NodeID]*cluster.View)
 	c.told = make(map[telling]cluster.Epoch)
@@ -80,16 +87,36 @@ func (c *check) installed(n *node, v *cluster.View, done softstate.Installed, ow
 func (c *check) oneViewAnEpoch(v *cluster.View) string {
 	old, ok := c.views[v.Epoch]
 	if !ok {
-		c.views[v.Epoch] = v
+		c.views[v.Epoch] = seenView{weak.Make(v), sumOfView(v)}
 		return ""
 	}
-	if old == v {
-		return ""
-	}
-	if !slices.Equal(old.Members, v.Members) || !slices.Equal(old.Map, v.Map) {
-		return fmt.Sprintf("two views of epoch %v: %v and %v, maps equal: %v", v.Epoch, old.IDs(), v.IDs(), slices.Equal(old.Map, v.Map))
+	if old.view.Value() != v && old.sum != sumOfView(v) {
+		return fmt.Sprintf("two views of epoch %v, the second of %v", v.Epoch, v.IDs())
 	}
 	return ""
+}
+
+// sumOfView is a sum of a view's members and map.
+func sumOfView(v *cluster.View) uint64 {
+	const prime = 0x9E3779B97F4A7C15
+	sum := uint64(len(v.Members))
+	mix := func(x uint64) { sum = (sum ^ x ^ sum>>29) * prime }
+	for _, m := range v.Members {
+		mix(uint64(m.ID))
+		mix(m.Since.Counter)
+		mix(uint64(m.Since.Coordinator))
+		for _, text := range [...]string{m.Name, m.Addr} {
+			for i := range len(text) {
+				mix(uint64(text[i]))
+			}
+		}
+	}
+	for i := range v.Map {
+		mix(uint64(v.Map[i].Manager))
+		mix(v.Map[i].Epoch.Counter)
+		mix(uint64(v.Map[i].Epoch.Coordinator))
+	}
+	return sum
 }
 
 // epochGrows is M2: a node's epoch never decreases, across restarts too.

@@ -18,6 +18,7 @@ var (
 	nodesFlag = flag.Int("sim.nodes", 30, "nodes of TestScale")
 	breakFlag = flag.Duration("sim.break", 0, "length of the phase of faults in TestMany and TestReplay; 0: drawn from the seed")
 	firstFlag = flag.Uint64("sim.first", 0, "first seed of TestMany; 0: others each day")
+	goOnFlag  = flag.Bool("sim.all", false, "TestMany goes on after a failure, and tells of each at once")
 )
 
 // TestSameSeedSameTrace is the ground that all else stands on.
@@ -73,6 +74,7 @@ type player struct {
 	goOn  bool                               // after a failure
 	until func(seeds int, total *Stats) bool // enough
 	slow  func(seed uint64, took time.Duration, s *Stats)
+	fails func(*Failure)
 
 	mu       sync.Mutex
 	next     uint64
@@ -111,6 +113,9 @@ func (p *player) work() {
 		p.played++
 		if f := r.Failure; f != nil {
 			p.failures = append(p.failures, f)
+			if p.fails != nil {
+				p.fails(f)
+			}
 			if p.failed == nil || f.Seed < p.failed.Seed {
 				p.failed = f
 			}
@@ -126,7 +131,10 @@ func (p *player) work() {
 func TestMany(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // short-lived garbage: collect it less often
 	begun, first := time.Now(), firstSeed()
-	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag}}
+	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag}, goOn: *goOnFlag}
+	if *goOnFlag {
+		p.fails = func(f *Failure) { t.Logf("seed %d breaks %s at %v: %s", f.Seed, f.Invariant, f.At, f.Text) }
+	}
 	if *hoursFlag == 0 && *seedsFlag == 0 && *breakFlag == 0 {
 		p.opt.Break = shareBreak
 	}

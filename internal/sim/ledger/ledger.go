@@ -41,11 +41,14 @@ func (l *Ledger) of(tag string) *entry {
 // Submitted is a message handed in, once more or for the first time. The tag is in its contents.
 func (l *Ledger) Submitted(tag, to string) { e := l.of(tag); e.to = to; e.submitted++ }
 
-// Accepted, Refused and Doubtful are the three ends: 250; 4xx or 5xx, with the word that nothing
-// was kept; and no reply, or a reply that leaves open whether something was kept.
+// Accepted is the first of the three ends: 250.
 func (l *Ledger) Accepted(tag, to string) { l.of(tag).accepted++ }
-func (l *Ledger) Refused(tag string)      { l.of(tag).refused++ }
-func (l *Ledger) Doubtful(tag string)     { l.of(tag) }
+
+// Refused is the second: 4xx or 5xx, with the word that nothing was kept.
+func (l *Ledger) Refused(tag string) { l.of(tag).refused++ }
+
+// Doubtful is the third: no reply, or one that leaves open whether something was kept.
+func (l *Ledger) Doubtful(tag string) { l.of(tag) }
 
 // Removing is a deletion asked for. id names one copy: the tag, a dot, and whatever.
 func (l *Ledger) Removing(id string) {
