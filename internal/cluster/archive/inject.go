@@ -249,7 +249,7 @@ func (in *Injector) put(ctx context.Context, list []cluster.Object) error {
 	}
 	close(work)
 	wg.Wait()
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errors.Join(errs...), err)
 }
 
 // one injects one object. Damage, and a refusal that is final, are counted; what may pass ends the run.

@@ -9,9 +9,6 @@ import (
 	"porcupine/internal/cluster/membership"
 )
 
-// anyone lets every node be refused: the test looks itself.
-func anyone(*node) bool { return true }
-
 // saw reports whether an output has an event of that kind.
 func saw(out membership.Output, kind membership.EventKind) bool {
 	return slices.ContainsFunc(out.Events, func(e membership.Event) bool { return e.Kind == kind })

@@ -38,6 +38,27 @@ func TestR4_RecordsOutliveARestart(t *testing.T) {
 	})
 }
 
+// A node starts although one of its update records is damaged: all that it holds would be away otherwise.
+func TestStartPastADamagedRecord(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 2)
+		a, b := w.machines[0], w.machines[1]
+		b.kill()
+		w.settle(a)
+		wantShortfall(t, a.tryPut(typeNote, "o", "x", "contents", a.id, b.id), a, b)
+		a.kill()
+		rot := func() error { return cluster.Errorf(cluster.KindCorrupt, "read update records", "bits have flipped") }
+		a.hooks.records.Store(&rot)
+		a.start()
+		b.start()
+		w.settle(a, b)
+		w.awaitQuiet(a, b)
+		if got := b.has(noteID("o", "x")); got != "contents" {
+			t.Errorf("the target that was away has %q", got)
+		}
+	})
+}
+
 // R8: a burst of updates that a node missed reaches it soon after it is back.
 func TestR8_BurstDrains(t *testing.T) {
 	notUnderRace(t)
@@ -119,7 +140,7 @@ func TestR4_StruckNodeIsNotWaitedFor(t *testing.T) {
 		c.start()
 		w.await("the struck node's learning of it", settleMax, func() error {
 			if c.hooks.struck.Load() != 1 || c.node.Ready() == nil {
-				return fmt.Errorf("told %d times, ready: %v", c.hooks.struck.Load(), c.node.Ready())
+				return fmt.Errorf("told %d times, ready: %w", c.hooks.struck.Load(), c.node.Ready())
 			}
 			return nil
 		})

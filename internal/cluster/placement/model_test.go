@@ -2,6 +2,7 @@ package placement
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -236,22 +237,20 @@ func (m *model) fault() {
 			m.absent[rapid.SampledFrom(live).Draw(m.T, "dies")] = m.now
 		}
 	case 1, 2:
-		for _, id := range slices.Sorted(keys(m.absent)) {
+		if away := slices.Sorted(maps.Keys(m.absent)); len(away) > 0 {
 			m.change()
-			delete(m.absent, id)
-			for _, o := range m.owed[id] {
-				m.apply(id, o)
+			delete(m.absent, away[0])
+			for _, o := range m.owed[away[0]] {
+				m.apply(away[0], o)
 			}
-			clear(m.owed[id])
-			break
+			clear(m.owed[away[0]])
 		}
 	case 3:
-		for _, id := range slices.Sorted(keys(m.absent)) {
+		if away := slices.Sorted(maps.Keys(m.absent)); len(away) > 0 {
 			m.change()
-			m.struck = m.struck.Union(cluster.ReplicaSet{id})
-			delete(m.absent, id)
-			clear(m.copies[id])
-			break
+			m.struck = m.struck.Union(cluster.ReplicaSet{away[0]})
+			delete(m.absent, away[0])
+			clear(m.copies[away[0]])
 		}
 	case 4, 5:
 		if len(live) > 1 {
@@ -260,16 +259,6 @@ func (m *model) fault() {
 			l := m.loads[id]
 			l.Draining = !l.Draining
 			m.loads[id] = l
-		}
-	}
-}
-
-func keys[K comparable, V any](m map[K]V) func(func(K) bool) {
-	return func(yield func(K) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
 		}
 	}
 }
