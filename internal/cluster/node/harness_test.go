@@ -73,6 +73,7 @@ type hooks struct {
 	putMeta atomic.Pointer[func(name string) error]                      // may fail a durable write
 	applied atomic.Pointer[func(u *cluster.Update) error]                // may hide that an update was applied
 	accept  atomic.Pointer[func() error]                                 // may refuse updates without contents
+	records atomic.Pointer[func() error]                                 // may say that not all records can be read
 	retire  atomic.Pointer[func() error]                                 // may refuse to drop records
 	open    atomic.Pointer[func(id cluster.ObjectID) error]              // may fail a read
 	damaged atomic.Int64                                                 // contents reported as damaged
@@ -464,6 +465,14 @@ func (s hookedStore) Accept(ctx context.Context, updates []cluster.Update) ([]st
 		}
 	}
 	return s.Store.Accept(ctx, updates)
+}
+
+func (s hookedStore) Records(fn func(cluster.Record) error) error {
+	err := s.Store.Records(fn)
+	if f := s.m.hooks.records.Load(); err == nil && f != nil && *f != nil {
+		err = (*f)()
+	}
+	return err
 }
 
 func (s hookedStore) Retire(ctx context.Context, items []cluster.Retirement) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 
@@ -44,22 +45,25 @@ func (s *Store) Retire(ctx context.Context, items []cluster.Retirement) error {
 }
 
 // Records calls fn with every update record, retired ones too, as of one moment, in order of bucket
-// and object. An error of fn ends it and is returned. A record that cannot be read ends it with
-// KindCorrupt.
+// and object. An error of fn ends it and is returned. A record that cannot be read is left out: that is
+// KindCorrupt when fn has had the others.
 func (s *Store) Records(fn func(cluster.Record) error) error {
 	const name = "read update records"
 	if err := s.enter(name); err != nil {
 		return err
 	}
 	defer s.gate.exit()
+	var damaged error // the first
 	lower, upper := layout.Bounds(layout.PrefixUpdate)
-	return s.each(s.db, lower, upper, func(key, value []byte) error {
+	err := s.each(s.db, lower, upper, func(key, value []byte) error {
 		r, err := parseUpdate(key, value)
 		if err != nil {
-			return within(name, err)
+			damaged = cmp.Or(damaged, within(name, err))
+			return nil
 		}
 		return fn(r)
 	})
+	return cmp.Or(err, damaged)
 }
 
 func parseUpdate(key, value []byte) (cluster.Record, error) {

@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/replication"
+	"porcupine/internal/cluster/store/internal/layout"
 )
 
 // recordsOf lists the update records.
@@ -280,4 +283,23 @@ func TestReview(t *testing.T) {
 		t.Errorf("Review gives\n%swant\n%s", got.String(), want)
 	}
 	wantKind(t, "Review of no bucket", s.Review(cluster.BucketCount, nil), cluster.KindInvalid)
+}
+
+// A record that is damaged keeps no other from being read.
+func TestRecordsPastDamage(t *testing.T) {
+	s := openMem(t)
+	for i := range 3 {
+		u, body := put("message", "a@b", fmt.Sprint(i), 1, []byte("text"), self, other)
+		mustApply(t, s, u, body)
+	}
+	key := layout.AppendUpdateKey(nil, layout.AppendObjectKey(nil, layout.PrefixObject, s.format.Cluster.BucketOf("a@b"), cluster.ObjectID{Type: "message", Owner: "a@b", ID: "1"}))
+	if err := s.db.Set(key, []byte("rotten"), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	err := s.Records(func(r cluster.Record) error { ids = append(ids, r.ID.ID); return nil })
+	wantKind(t, "Records with a damaged one", err, cluster.KindCorrupt)
+	if !slices.Equal(ids, []string{"0", "2"}) {
+		t.Errorf("Records gave %q, want the other two", ids)
+	}
 }
