@@ -114,9 +114,13 @@ func openOffice(t *testing.T, o *office) string {
 	return conf
 }
 
-func TestPeopleCommands(t *testing.T) {
-	defer func(l *time.Location) { time.Local = l }(time.Local)
+// TestMain sets the time zone of all tests: before any of them runs, since everything reads it.
+func TestMain(m *testing.M) {
 	time.Local = time.UTC
+	os.Exit(m.Run())
+}
+
+func TestPeopleCommands(t *testing.T) {
 	o := &office{}
 	conf := openOffice(t, o)
 	for _, tt := range []struct {
