@@ -123,7 +123,7 @@ func (n *node) start() {
 		panic(fmt.Sprintf("start %v: %v", n, err)) // invariant: the configuration is ours, and valid
 	}
 	n.core = core
-	n.log = replication.NewLog(n.id, core.Struck())
+	n.log = replication.NewLog(n.id, core.Struck(), 0)
 	n.struck = cluster.NewReplicaSet(core.Struck()...)
 	w.record("start", n)
 	for _, id := range n.disk.recordIDs() {

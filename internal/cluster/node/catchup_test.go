@@ -151,6 +151,36 @@ func TestR4_StruckNodeIsNotWaitedFor(t *testing.T) {
 	})
 }
 
+// R8: a node that too many records wait for is struck, but not by a view that has just begun: who is
+// still missing from it may be on the way back.
+func TestR8_OverdueNodeIsStruckByAStandingView(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, 3)
+		w.records = 10
+		for _, m := range w.machines {
+			m.start()
+		}
+		w.settle(w.machines...)
+		a, b, c := w.machines[0], w.machines[1], w.machines[2]
+		c.kill()
+		w.settle(a, b)
+		for i := range 2 * w.records {
+			wantShortfall(t, a.tryPut(typeNote, "o", fmt.Sprint(i), "contents", a.id, c.id), a, c)
+		}
+		pass(OverdueAfter / 2)
+		if s := a.node.Struck(); len(s) > 0 {
+			t.Fatalf("%v struck by a view that has just begun", s)
+		}
+		w.await("the overdue node to be struck", 2*OverdueAfter, func() error {
+			if s := a.node.Struck(); !s.Equal(cluster.ReplicaSet{c.id}) {
+				return fmt.Errorf("struck: %v", s)
+			}
+			return nil
+		})
+		w.awaitQuiet(a, b)
+	})
+}
+
 // R1: two sides of a partition make a card of the same name on nodes that have nothing in common. No
 // record tells the one of the other; the owner's manager sees both.
 func TestR1_DisjointReplicaSetsConverge(t *testing.T) {

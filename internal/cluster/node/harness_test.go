@@ -50,6 +50,7 @@ type world struct {
 	log      *slog.Logger
 	logged   *safeBuffer
 	register func(*Node) // the services of every node
+	records  int         // Config.RecordsMax
 	onFatal  atomic.Int64
 }
 
@@ -208,10 +209,10 @@ func (m *machine) tryStart() (err error) {
 		Self:    cluster.Endpoint{ID: m.id, Name: m.addr(), Addr: m.addr()},
 		Cluster: testCluster, Version: "test", Store: hookedStore{m.store, m}, Link: hookedLink{m.link, m},
 		Peers: m.peers, Logger: m.w.log.With("node", m.id), Now: m.now,
-		Membership: membership.Config{PingMissesDoubt: 2},
-		OnFatal:    func(error) { m.w.onFatal.Add(1) },
-		OnStruck:   func(membership.Refusal) { m.hooks.struck.Add(1) },
-		OnDamaged:  func(cluster.ObjectID) { m.hooks.damaged.Add(1) },
+		Membership: membership.Config{PingMissesDoubt: 2}, RecordsMax: m.w.records,
+		OnFatal:   func(error) { m.w.onFatal.Add(1) },
+		OnStruck:  func(membership.Refusal) { m.hooks.struck.Add(1) },
+		OnDamaged: func(cluster.ObjectID) { m.hooks.damaged.Add(1) },
 	})
 	if err == nil {
 		if m.w.register != nil {

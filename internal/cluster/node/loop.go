@@ -30,6 +30,7 @@ type loop struct {
 	reconciled time.Time            // when holders were last compared
 	owedAt     time.Time            // when Owed was last counted
 	struck     cluster.ReplicaSet   // that the log knows of
+	viewAt     time.Time            // when the view was installed
 	next       time.Time            // when the membership core wants its Tick
 	waiters    map[string][]*waiter // owner -> commits that wait for the manager to have heard
 	sending    chan struct{}        // bounds membership messages in flight
@@ -59,7 +60,7 @@ func newLoop(n *Node) (*loop, error) {
 		members:  core,
 		first:    first,
 		reporter: softstate.NewReporter(n.cfg.Self.ID, n.cfg.Cluster),
-		log:      replication.NewLog(n.cfg.Self.ID, core.Struck()),
+		log:      replication.NewLog(n.cfg.Self.ID, core.Struck(), n.cfg.RecordsMax),
 		struck:   core.Struck(),
 		waiters:  map[string][]*waiter{},
 		sending:  make(chan struct{}, MessagesInFlight),
@@ -251,6 +252,7 @@ func (l *loop) strike(struck cluster.ReplicaSet) {
 // lookup sees manager and view change together.
 func (l *loop) install(v *cluster.View) {
 	l.known()
+	l.viewAt = l.now()
 	n := l.n
 	before := n.view.Load()
 	after := newInstalled(n.ctx, v, before)

@@ -67,6 +67,7 @@ type Config struct {
 	Link       transport.Link
 	Peers      []string          // cluster addresses to look for at start
 	Membership membership.Config // timings; Self and Assign are filled in
+	RecordsMax int               // update records before an absent node is struck; default replication.RecordsMax
 	Logger     *slog.Logger
 	Now        func() time.Time // the wall clock, with its monotonic reading; default time.Now
 	// OnFatal is called at most once, from the loop, when the node can no longer keep its promises

@@ -17,6 +17,9 @@ const (
 	factsAtOnce = 256                    // taken in before the loop looks at the clock again
 	owedPeriod  = 500 * time.Millisecond // how often Owed is counted anew
 	dropRetry   = time.Second            // before a disk that is busy is told of retirements again
+	// OverdueAfter is how long a view must have stood before it strikes a node that too many update
+	// records wait for.
+	OverdueAfter = time.Minute
 )
 
 // fact is news for the log: a record that is durable here, or retirements. They come one by one with
@@ -151,10 +154,11 @@ func (l *loop) tickRecords(now time.Time) {
 }
 
 // strikeOverdue writes off the node that too many records wait for (R8): what it missed it can no
-// longer be told one by one.
+// longer be told one by one. Not while views change: after a partition a part of the nodes is
+// back before the rest, and the rest is owed everything for that moment.
 func (l *loop) strikeOverdue() {
 	id, ok := l.log.Overdue()
-	if !ok || !l.members.Majority() {
+	if !ok || !l.members.Majority() || l.now().Sub(l.viewAt) < OverdueAfter {
 		return
 	}
 	o, err := l.members.Forget(l.now(), id)

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -118,9 +119,10 @@ type Answer struct {
 }
 
 // NewLog makes the log of one node's life. struck are the nodes that were removed for good: they
-// count as having acknowledged everything.
-func NewLog(self cluster.NodeID, struck []cluster.NodeID) *Log {
-	l := &Log{self: self, entries: map[cluster.ObjectID]*entry{}, most: RecordsMax}
+// count as having acknowledged everything. most is how many records make a node overdue; 0:
+// RecordsMax.
+func NewLog(self cluster.NodeID, struck []cluster.NodeID, most int) *Log {
+	l := &Log{self: self, entries: map[cluster.ObjectID]*entry{}, most: cmp.Or(most, RecordsMax)}
 	for _, id := range struck {
 		l.peer(id).struck = true
 	}

@@ -20,7 +20,7 @@ type desk struct {
 }
 
 func newDesk(t *testing.T, self cluster.NodeID, members ...cluster.NodeID) *desk {
-	d := &desk{t: t, log: NewLog(self, nil), now: time.Unix(1000, 0)}
+	d := &desk{t: t, log: NewLog(self, nil, 0), now: time.Unix(1000, 0)}
 	d.did(d.log.Install(members, d.now))
 	return d
 }
@@ -227,7 +227,7 @@ func TestPeersThatComeBackAreOfferedSoon(t *testing.T) {
 }
 
 func TestAfterARestartEverythingIsOffered(t *testing.T) {
-	d := &desk{t: t, log: NewLog(1, []cluster.NodeID{3}), now: time.Unix(1000, 0)}
+	d := &desk{t: t, log: NewLog(1, []cluster.NodeID{3}, 0), now: time.Unix(1000, 0)}
 	d.log.Load(rec("a", 5, nodes(1, 2), nodes(1, 2)), d.now)
 	d.log.Load(rec("b", 6, nodes(1), nodes(1, 3)), d.now) // only a struck node is left
 	gone := rec("c", 7, nil, nodes(1, 2))
@@ -396,7 +396,7 @@ func TestLinesStaySmall(t *testing.T) {
 }
 
 func BenchmarkAddedRetired(b *testing.B) {
-	l := NewLog(1, nil)
+	l := NewLog(1, nil, 0)
 	now := time.Unix(1000, 0)
 	l.Install([]cluster.NodeID{1, 2, 3}, now)
 	both := nodes(1, 2)

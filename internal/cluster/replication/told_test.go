@@ -12,7 +12,7 @@ import (
 // the sender tells are left to it for a while.
 func TestR5_AddedTargetsAreToldAtOnce(t *testing.T) {
 	now := time.Unix(1e9, 0)
-	l := NewLog(1, nil)
+	l := NewLog(1, nil, 0)
 	l.Install([]cluster.NodeID{1, 2, 3}, now)
 	r := cluster.Record{ID: cluster.ObjectID{Type: "message", Owner: "u", ID: "m"}, Timestamp: cluster.Timestamp{Time: 7, Node: 2},
 		Deleted: true, Targets: cluster.NewReplicaSet(1, 2, 3)}

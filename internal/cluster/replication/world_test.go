@@ -179,7 +179,7 @@ func (n *node) wall() int64 { return n.w.time().Add(n.skew).UnixNano() }
 func (n *node) start() {
 	n.up, n.armed = true, 0
 	n.life++
-	n.log = replication.NewLog(n.id, nil)
+	n.log = replication.NewLog(n.id, nil, 0)
 	for _, other := range n.w.nodes {
 		if other.struck {
 			n.log.Strike(other.id, n.w.time())
