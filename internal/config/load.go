@@ -131,11 +131,15 @@ func (c *Config) Validate() error {
 	if _, _, err := parseWindow(string(c.Upkeep.Rebalance)); err != nil {
 		return fmt.Errorf("upkeep.rebalance: %w", err)
 	}
-	if c.Upkeep.Grace < 2*c.Upkeep.RepairAfter {
-		return errors.New("upkeep.grace: must be at least twice repair_after: what a node held is copied before the node is given up")
+	if c.Upkeep.Grace < max(graceMin, 2*c.Upkeep.RepairAfter) {
+		return fmt.Errorf("upkeep.grace: must be at least %v, so that a node may be started again, and twice repair_after: what it held is copied before it is given up",
+			graceMin)
 	}
 	return c.Log.validate()
 }
+
+// graceMin is the shortest time after which a node may be given up for good.
+const graceMin = Duration(10 * time.Minute)
 
 func (l *Log) validate() error {
 	if l.Format != "text" && l.Format != "json" {
