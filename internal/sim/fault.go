@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -92,6 +93,9 @@ func (f *faults) draw() {
 		for range 1 + f.rng.IntN(2) {
 			f.on = append(f.on, classes()[f.rng.IntN(len(classes()))])
 		}
+	}
+	if only := strings.Split(f.w.opt.Only, ","); only[0] != "" {
+		f.on = slices.DeleteFunc(classes(), func(c fault) bool { return !slices.Contains(only, c.name) })
 	}
 	f.every = time.Duration(float64(time.Second) * []float64{3, 8, 20, 60}[f.rng.IntN(4)])
 	f.last = time.Duration(float64(time.Second) * []float64{1, 4, 15, 40}[f.rng.IntN(4)])

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/replication"
@@ -231,27 +232,69 @@ func (w *World) diverging() (invariant, text string) {
 	return "", ""
 }
 
-// undrained is R4: what is left in the logs.
+// undrained is R4: what is left in the logs. The record of an object of which nothing but damaged
+// copies is left stays: those who lack it can get it from nobody, and it may be deleted yet.
 func (w *World) undrained() string {
 	for _, n := range w.nodes {
 		if !n.up() {
 			continue
 		}
-		if k := n.log.Len(); k > 0 {
-			for _, id := range n.disk.recordIDs() {
-				if r := n.disk.records[id]; r.Retired == 0 {
-					return fmt.Sprintf("%v has %d records left, the first: %s of %s of %v, targets %v, replicas %v", n, k, id.ID, id.Owner, r.Timestamp, w.names(r.Targets), w.names(r.Replicas))
-				}
-			}
-			return fmt.Sprintf("%v has %d records in memory that are not on its disk", n, k)
-		}
+		hopeless := 0
 		for _, id := range n.disk.recordIDs() {
-			if r := n.disk.records[id]; r.Retired == 0 {
-				return fmt.Sprintf("%v has a record of %s of %s of %v on its disk, but not in its log", n, id.ID, id.Owner, r.Timestamp)
+			r := n.disk.records[id]
+			switch {
+			case r.Retired != 0:
+			case !r.Deleted && w.onlyDamaged(id):
+				hopeless++
+			default:
+				return fmt.Sprintf("%v has a record of %s of %s of %v on its disk and %d in its log, targets %v, replicas %v; %s", n, id.ID, id.Owner,
+					r.Timestamp, n.log.Len(), w.names(r.Targets), w.names(r.Replicas), w.states(id))
 			}
+		}
+		if k := n.log.Len(); k > hopeless {
+			return fmt.Sprintf("%v has %d records in memory, on its disk are %d", n, k, hopeless)
 		}
 	}
 	return ""
+}
+
+// onlyDamaged reports whether nothing but damaged copies is left of an object.
+func (w *World) onlyDamaged(id cluster.ObjectID) bool {
+	damaged := false
+	for _, n := range w.nodes {
+		s := n.disk.objects[id]
+		if s == nil || n.disk.destroyed {
+			continue
+		}
+		if !s.damaged {
+			return false
+		}
+		damaged = true
+	}
+	return damaged
+}
+
+// states tells who has what of an object, for a report.
+func (w *World) states(id cluster.ObjectID) string {
+	var b strings.Builder
+	for _, n := range w.nodes {
+		s, r := n.disk.objects[id], n.disk.records[id]
+		if s == nil && r == nil || n.disk.destroyed {
+			continue
+		}
+		fmt.Fprintf(&b, "%v:", n)
+		if s != nil {
+			fmt.Fprintf(&b, " copy of %v on %v", s.object.Timestamp, w.names(s.object.Replicas))
+			if s.damaged {
+				b.WriteString(" (damaged)")
+			}
+		}
+		if r != nil {
+			fmt.Fprintf(&b, " record of %v deleted=%v to %v retired=%d", r.Timestamp, r.Deleted, w.names(r.Targets), r.Retired)
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
 }
 
 func (w *World) names(set cluster.ReplicaSet) []string {

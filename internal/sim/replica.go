@@ -266,8 +266,12 @@ func (n *node) offer(o replication.Offer) {
 // sendContents sends an update with the contents that this node has, if it has them still.
 func (n *node) sendContents(to cluster.NodeID, u *cluster.Update, then func(replication.Reply)) {
 	have := n.disk.objects[u.Object.ID]
-	if have == nil || have.damaged || have.object.Timestamp != u.Object.Timestamp {
-		then(replication.Reply{Want: true})
+	switch {
+	case have == nil || have.object.Timestamp != u.Object.Timestamp:
+		then(replication.Reply{Err: cluster.Errorf(cluster.KindNotFound, "bring", "a newer update took its place")})
+		return
+	case have.damaged || n.unreadable:
+		then(replication.Reply{Err: cluster.Errorf(cluster.KindCorrupt, "bring", "contents cannot be read")})
 		return
 	}
 	n.callAgain(to, &request{method: methodApply, updates: []*cluster.Update{u}, contents: have.contents, has: true}, func(a *answer) {

@@ -17,6 +17,7 @@ var (
 	hoursFlag = flag.Float64("sim.hours", 0, "simulate at least this many cluster-hours (TestMany)")
 	nodesFlag = flag.Int("sim.nodes", 30, "nodes of TestScale")
 	breakFlag = flag.Duration("sim.break", 0, "length of the phase of faults in TestMany and TestReplay; 0: drawn from the seed")
+	onlyFlag  = flag.String("sim.only", "", "classes of faults for TestMany and TestReplay, separated by commas, in place of those drawn from the seed")
 	firstFlag = flag.Uint64("sim.first", 0, "first seed of TestMany; 0: others each day")
 	goOnFlag  = flag.Bool("sim.all", false, "TestMany goes on after a failure, and tells of each at once")
 )
@@ -47,7 +48,7 @@ func TestReplay(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("give a seed with -sim.seed=N")
 	}
-	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Log: os.Stdout})
+	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Only: *onlyFlag, Log: os.Stdout})
 	t.Logf("seed %d: %d nodes, trace %016x, %+v", r.Seed, r.Nodes, r.Trace, r.Stats)
 	if r.Failure != nil {
 		t.Fatalf("at commit %s: %v", commit(t), r.Failure)
@@ -131,7 +132,7 @@ func (p *player) work() {
 func TestMany(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // short-lived garbage: collect it less often
 	begun, first := time.Now(), firstSeed()
-	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag}, goOn: *goOnFlag}
+	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Only: *onlyFlag}, goOn: *goOnFlag}
 	if *goOnFlag {
 		p.fails = func(f *Failure) { t.Logf("seed %d breaks %s at %v: %s", f.Seed, f.Invariant, f.At, f.Text) }
 	}

@@ -57,6 +57,7 @@ type Options struct {
 	Quiet  bool          // no clients
 	Dense  bool          // minutes with many faults, no days
 	Days   bool          // days alone
+	Only   string        // classes of faults, separated by commas, in place of those drawn
 	timing timing
 }
 
@@ -177,6 +178,7 @@ type Failure struct {
 	Break     time.Duration // Options.Break, if it was given
 	Dense     bool          // Options.Dense
 	Days      bool          // Options.Days
+	Only      string        // Options.Only
 	Invariant string
 	At        time.Duration
 	Text      string
@@ -197,6 +199,9 @@ func (f *Failure) Error() string {
 	}
 	if f.Days {
 		s += " -sim.days"
+	}
+	if f.Only != "" {
+		s += fmt.Sprintf(" -sim.only=%q", f.Only)
 	}
 	return s
 }
