@@ -134,7 +134,7 @@ func (c *Config) Validate() error {
 	}
 	if c.Upkeep.Grace < max(graceMin, 2*c.Upkeep.RepairAfter) {
 		return fmt.Errorf("upkeep.grace: must be at least %v, so that a node may be started again, and twice repair_after: what it held is copied before it is given up",
-			graceMin)
+			graceMin.D())
 	}
 	return c.Log.validate()
 }
