@@ -198,13 +198,20 @@ func TestAttack40_FutureTimestamps(t *testing.T) {
 	}}
 	for name, ahead := range map[string]time.Duration{"an honest stamp": 0, "a stamp of tomorrow": 24 * time.Hour} {
 		me.ahead = ahead
-		_, err = port.Call(t.Context(), cluster.Endpoint{ID: before.Node, Addr: at(node.Ports.Cluster)}, &transport.Request{
+		resp, err := port.Call(t.Context(), cluster.Endpoint{ID: before.Node, Addr: at(node.Ports.Cluster)}, &transport.Request{
 			Method: call.MethodApply, Payload: (&call.ApplyRequest{Updates: []cluster.Update{poison}}).Marshal(),
 		})
-		if err == nil || transport.Unreachable(err) {
-			t.Errorf("an update of tomorrow with %s = %v, want a refusal", name, err)
+		if err != nil {
+			t.Fatal(err)
 		}
-		t.Logf("%s: %v", name, err)
+		var answer call.ApplyAnswer
+		if err := answer.Unmarshal(resp.Payload); err != nil {
+			t.Fatal(err)
+		}
+		if len(answer.Replies) != 1 || answer.Replies[0].Err == nil {
+			t.Fatalf("an update of tomorrow with %s: replies %+v, want a refusal", name, answer.Replies)
+		}
+		t.Logf("%s: %v", name, answer.Replies[0].Err)
 	}
 	if got := metric(t, node.Ports.HTTP, "porcupine_clock_skew_total"); got < 1 {
 		t.Errorf("porcupine_clock_skew_total = %v after it, want an alarm", got)
