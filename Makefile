@@ -6,6 +6,7 @@
 GO      ?= go
 SEED    ?= 1
 N       ?= 2000
+FAULTS  ?= 0
 T       ?= FuzzParseListing
 FUZZTIME ?= 10s
 KILLS   ?= 20
@@ -47,8 +48,8 @@ sim-many: ## simulate at least N cluster-hours, seed after seed: make sim-many N
 sim-bugs: ## plant each seeded bug and count the seeds until it is found
 	$(GO) test -count=1 -v -timeout 0 -run '^TestSeededBugsAreFound$$' ./internal/sim -sim.bugs
 
-evidence: ## simulate N more cluster-hours and write docs/evidence.md: make evidence N=20000
-	$(GO) test -count=1 -v -timeout 0 -run '^TestEvidence$$' ./internal/sim -sim.evidence -sim.hours=$(N)
+evidence: ## simulate until docs/evidence.md has N hours and FAULTS faults; goes on where it was stopped; ANEW=1: a new account
+	$(GO) test -count=1 -v -timeout 0 -run '^TestEvidence$$' ./internal/sim -sim.evidence -sim.hours=$(N) -sim.faults=$(FAULTS) $(if $(ANEW),-sim.anew)
 
 fuzz: ## one fuzz target until it is stopped: make fuzz T=FuzzParseListing
 	@dir=$$(grep -rl --include='*_test.go' 'func $(T)(' internal cmd | head -n 1 | xargs -r dirname); \

@@ -15,8 +15,10 @@ import (
 )
 
 var (
-	evidenceFlag = flag.Bool("sim.evidence", false, "TestEvidence plays seeds for -sim.hours or -sim.minutes and adds them to docs/evidence.md")
+	evidenceFlag = flag.Bool("sim.evidence", false, "TestEvidence plays seeds until docs/evidence.md counts -sim.hours and -sim.faults, or for -sim.minutes")
 	minutesFlag  = flag.Float64("sim.minutes", 0, "TestEvidence ends after so many minutes")
+	faultsFlag   = flag.Int64("sim.faults", 0, "TestEvidence plays until the account has so many faults")
+	anewFlag     = flag.Bool("sim.anew", false, "TestEvidence begins a new account, after the last seed of the old one")
 	daysFlag     = flag.Bool("sim.days", false, "play days of operation only")
 	denseFlag    = flag.Bool("sim.dense", false, "play minutes with many faults only, no days")
 )
@@ -55,36 +57,77 @@ func readEvidence(t *testing.T) []evidence {
 	return runs
 }
 
-// TestEvidence plays seeds that were never played before and writes the account of all runs. Without
-// its flag it checks that docs/evidence.md says what the account says.
+// TestEvidence plays seeds that were never played before and writes the account of all runs, batch by
+// batch: it may be stopped at any time, and goes on when it is started again. Days bring the hours, then
+// dense runs the faults. Without its flag it checks that docs/evidence.md says what the account says.
 func TestEvidence(t *testing.T) {
 	runs := readEvidence(t)
-	if *evidenceFlag {
-		if run := playEvidence(t, runs); run.Last >= run.First {
-			runs = append(runs, run)
-		}
-		var data []byte
-		for _, run := range runs {
-			line, err := json.Marshal(run)
-			if err != nil {
-				t.Fatal(err)
-			}
-			data = append(append(data, line...), '\n')
-		}
-		if err := os.MkdirAll(filepath.Dir(evidenceData), 0o755); err != nil {
+	if !*evidenceFlag {
+		page, err := os.ReadFile(evidencePage)
+		if err != nil {
 			t.Fatal(err)
 		}
-		write(t, evidenceData, data)
-		write(t, evidencePage, []byte(evidenceText(runs)))
+		if string(page) != evidenceText(runs) {
+			t.Errorf("%s does not say what %s says: run make evidence N=0", evidencePage, evidenceData)
+		}
 		return
 	}
-	page, err := os.ReadFile(evidencePage)
-	if err != nil {
+	next := max(1, *firstFlag)
+	for _, r := range runs {
+		next = max(next, r.Last+1)
+	}
+	if *anewFlag {
+		runs = nil
+	}
+	writeEvidence(t, runs)
+	for begun := time.Now(); *minutesFlag == 0 || time.Since(begun).Minutes() < *minutesFlag; {
+		var total Stats
+		for _, r := range runs {
+			total.add(&r.Stats)
+		}
+		opt := Options{Days: total.Simulated.Hours() < *hoursFlag}
+		if opt.Dense = !opt.Days; opt.Dense && total.Faults >= *faultsFlag {
+			break
+		}
+		run := playBatch(t, opt, next, func(s *Stats) bool {
+			return opt.Days && (total.Simulated+s.Simulated).Hours() >= *hoursFlag || opt.Dense && total.Faults+s.Faults >= *faultsFlag
+		})
+		next = run.Last + 1
+		if k := len(runs) - 1; k >= 0 && runs[k].continues(&run) {
+			runs[k].join(&run)
+		} else {
+			runs = append(runs, run)
+		}
+		writeEvidence(t, runs)
+	}
+}
+
+// continues reports whether a run and the batch after it are one line of the account.
+func (e *evidence) continues(next *evidence) bool {
+	return e.Commit == next.Commit && e.Date == next.Date && e.Days == next.Days && e.Dense == next.Dense && e.Last+1 == next.First
+}
+
+func (e *evidence) join(next *evidence) {
+	e.Last = next.Last
+	e.Took += next.Took
+	e.Stats.add(&next.Stats)
+	e.Failed = append(e.Failed, next.Failed...)
+}
+
+func writeEvidence(t *testing.T, runs []evidence) {
+	var data []byte
+	for _, run := range runs {
+		line, err := json.Marshal(run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data = append(append(data, line...), '\n')
+	}
+	if err := os.MkdirAll(filepath.Dir(evidenceData), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if string(page) != evidenceText(runs) {
-		t.Errorf("%s does not say what %s says: run make evidence N=0", evidencePage, evidenceData)
-	}
+	write(t, evidenceData, data)
+	write(t, evidencePage, []byte(evidenceText(runs)))
 }
 
 func write(t *testing.T, path string, data []byte) {
@@ -93,23 +136,18 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
-// playEvidence plays on from the last seed that was played.
-func playEvidence(t *testing.T, runs []evidence) evidence {
-	first := max(1, *firstFlag)
-	for _, r := range runs {
-		first = max(first, r.Last+1)
-	}
+// batchTime is how long seeds of one batch begin.
+const batchTime = 2 * time.Minute
+
+// playBatch plays some seeds, all to their ends, for a while or until there is enough.
+func playBatch(t *testing.T, opt Options, first uint64, enough func(*Stats) bool) evidence {
 	defer debug.SetGCPercent(debug.SetGCPercent(400))
 	begun, version := time.Now(), commit(t)
-	p := player{opt: Options{Dense: *denseFlag, Days: *daysFlag}, goOn: true}
-	p.until = func(_ int, total *Stats) bool {
-		return *hoursFlag > 0 && total.Simulated.Hours() >= *hoursFlag ||
-			*minutesFlag > 0 && time.Since(begun).Minutes() >= *minutesFlag ||
-			*hoursFlag == 0 && *minutesFlag == 0
-	}
+	p := player{opt: opt, goOn: true}
+	p.until = func(_ int, s *Stats) bool { return time.Since(begun) > batchTime || enough(s) }
 	after := p.play(first)
 	run := evidence{Commit: version, Date: begun.UTC().Format(time.DateOnly), First: first, Last: after - 1,
-		Dense: *denseFlag, Days: *daysFlag, Took: time.Since(begun).Round(time.Second), Stats: p.total}
+		Dense: opt.Dense, Days: opt.Days, Took: time.Since(begun).Round(time.Second), Stats: p.total}
 	for _, f := range p.failures {
 		t.Error(f)
 		run.Failed = append(run.Failed, fmt.Sprintf("seed %d breaks %s", f.Seed, f.Invariant))
@@ -126,7 +164,8 @@ func evidenceText(runs []evidence) string {
 
 Made by ` + "`make evidence`" + ` from the account in ` + "`internal/sim/testdata/evidence.json`" + `. What a run is, what is checked in it, and what it
 found in our own code stands in [simulation.md](simulation.md), also what became of the seeds that failed. Days are long runs with a fault every
-minute or so; dense runs are minutes with a fault every few seconds.
+minute or so; dense runs are minutes with a fault every few seconds. The account is of the present code: it is begun anew, with later seeds, when
+the simulator or what it simulates was changed because a seed failed.
 
 ## Runs
 
