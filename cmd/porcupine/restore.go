@@ -46,8 +46,29 @@ func (c *restoreCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	var unused []error
-	used := 0
+	used, unused, err := c.round(e, r, nodes)
+	if err == nil && r.tally.Unfinished() {
+		// A user's profile was in a backup that came after that with the mail.
+		fmt.Fprintln(e.errOut, "once more, for mail whose users came back only now:")
+		used, unused, err = c.round(e, r, nodes)
+	}
+	if err != nil {
+		return err
+	}
+	if used == 0 {
+		return errors.Join(append(unused, fmt.Errorf("%s: no backup in it could be used", c.From))...)
+	}
+	if err := r.report(); err != nil {
+		return err
+	}
+	if len(unused) > 0 {
+		return fmt.Errorf("the backups of %d nodes could not be used, as said above: what they alone have is missing", len(unused))
+	}
+	return nil
+}
+
+// round injects what the nodes' backups have, one after the other.
+func (c *restoreCmd) round(e *env, r *injection, nodes []cluster.NodeID) (used int, unused []error, err error) {
 	for _, node := range nodes {
 		m, err := archive.Newest(c.From, node, c.Before, func(err error) { fmt.Fprintln(e.errOut, "passed over:", err) })
 		if cluster.IsKind(err, cluster.KindNotFound) && !c.Before.IsZero() {
@@ -66,19 +87,10 @@ func (c *restoreCmd) Run(e *env) error {
 			fmt.Fprintln(e.errOut, err)
 			unused = append(unused, err)
 		default:
-			return fmt.Errorf("restore from the backup of node %s: %w", node, err)
+			return used, unused, fmt.Errorf("restore from the backup of node %s: %w", node, err)
 		}
 	}
-	if used == 0 {
-		return errors.Join(append(unused, fmt.Errorf("%s: no backup in it could be used", c.From))...)
-	}
-	if err := r.report(); err != nil {
-		return err
-	}
-	if len(unused) > 0 {
-		return fmt.Errorf("the backups of %d nodes could not be used, as said above: what they alone have is missing", len(unused))
-	}
-	return nil
+	return used, unused, nil
 }
 
 // inject injects what a backup has. KindCorrupt: it is damaged.
@@ -122,7 +134,8 @@ type injection struct {
 	client  *admin.Client
 	cluster cluster.ID // the live one
 	wanted  []string   // canonical; empty: everything
-	total   archive.Injected
+	tally   *archive.Tally
+	named   map[string]*archive.Injected // what became of the owners wanted, all runs together
 }
 
 // open finds the live node, and refuses while what is missing may only be away.
@@ -135,9 +148,12 @@ func (f *injectFlags) open(e *env) (*injection, error) {
 	if err != nil {
 		return nil, fmt.Errorf("a running node of the cluster must be on this machine: %w", err)
 	}
-	r := &injection{env: e, flags: f, client: admin.NewClient(filepath.Join(cfg.DataDir, admin.SocketName)), cluster: id.Cluster()}
+	r := &injection{env: e, flags: f, client: admin.NewClient(filepath.Join(cfg.DataDir, admin.SocketName)), cluster: id.Cluster(),
+		tally: archive.NewTally(), named: map[string]*archive.Injected{}}
 	for _, text := range f.User {
-		r.wanted = append(r.wanted, ownerOf(text))
+		owner := ownerOf(text)
+		r.wanted = append(r.wanted, owner)
+		r.named[owner] = &archive.Injected{}
 	}
 	s, err := r.client.Status(e.ctx)
 	if err != nil {
@@ -185,18 +201,19 @@ func (r *injection) from(beside string, id cluster.ID, fill func(dir string) err
 func (r *injection) inject(ctx context.Context, s *store.Store) error {
 	in := &archive.Injector{
 		Store: s, Live: r.client, Cached: cachedType, Deleted: r.flags.Deleted, DryRun: r.flags.DryRun, Rate: int64(r.flags.Rate),
+		Tally:  r.tally,
 		Failed: func(what string, err error) { fmt.Fprintf(r.env.errOut, "%s: %v\n", what, err) },
 	}
 	if len(r.wanted) > 0 {
 		in.Wants = func(owner string) bool { return slices.Contains(r.wanted, owner) }
+		in.Owner = func(owner string, n archive.Injected) { r.named[owner].Add(n) }
 	}
 	if r.flags.DryRun {
 		in.Report = func(o cluster.Object) {
 			fmt.Fprintf(r.env.out, "%s %s %s %d bytes\n", o.ID.Type, o.ID.Owner, o.ID.ID, o.Size)
 		}
 	}
-	n, err := in.Run(ctx)
-	r.total.Add(n)
+	_, err := in.Run(ctx)
 	return err
 }
 
@@ -204,16 +221,48 @@ func cachedType(t cluster.ObjectType) bool {
 	return slices.ContainsFunc(mail.Types(), func(s cluster.TypeSpec) bool { return s.Name == t && s.Cached })
 }
 
-// report says what became of it. Objects that could not be injected make the command fail.
+// report says what became of it. Objects that could not be injected make the command fail, and so do
+// named owners of which nothing could be given back.
 func (r *injection) report() error {
-	n, verb := r.total, "injected"
+	n, exact := r.tally.Sum()
+	verb := "injected"
 	if r.flags.DryRun {
 		verb = "lacking"
 	}
 	fmt.Fprintf(r.env.out, "%d owners, %d objects: %d %s (%s), %d there already, %d removed since and left so, %d of owners that do not exist, %d failed\n",
 		n.Owners, n.Objects, n.Put, verb, mebibytes(n.Bytes), n.Present, n.StayGone, n.Ownerless, n.Failed)
-	if n.Failed > 0 {
+	if !exact {
+		fmt.Fprintln(r.env.out, "There are so many objects that some are counted once for each node's backup.")
+	}
+	if n.Removed > 0 {
+		fmt.Fprintf(r.env.out, "%d users, aliases or domains were removed since and are left so, with their mail: give --deleted to bring them back.\n", n.Removed)
+	}
+	none := 0
+	for _, owner := range r.wanted {
+		if why := nothingOf(r.named[owner]); why != "" {
+			none++
+			fmt.Fprintf(r.env.errOut, "%s: nothing could be given back: %s\n", owner, why)
+		}
+	}
+	if n.Failed > 0 || none > 0 {
 		return exitCode(exitFailed)
 	}
 	return nil
+}
+
+// nothingOf says why nothing was given back of an owner; empty: something was, or is there already.
+func nothingOf(n *archive.Injected) string {
+	switch {
+	case n.Put+n.Present > 0:
+		return ""
+	case n.Owners == 0:
+		return "the source has nothing of that name"
+	case n.Removed > 0:
+		return "it was removed since; give --deleted to bring it back"
+	case n.Ownerless > 0:
+		return "there is no such user, and the source has mail of that name but no profile: make the user, then do it again"
+	case n.Failed > 0:
+		return "all of it failed, as said above"
+	}
+	return "what the source has was removed since, or belongs to a former user of that name"
 }

@@ -23,11 +23,16 @@ import (
 // lost is a cluster that has nothing any more, and counts what it gets.
 type lost struct {
 	admin.Archive
-	put atomic.Int64
+	put     atomic.Int64
+	removed string // a domain of which it has a tombstone
 }
 
-func (l *lost) Has(context.Context, string) (archive.Has, error) {
-	return archive.Has{Knowledge: cluster.Conclusive}, nil
+func (l *lost) Has(_ context.Context, owner string) (archive.Has, error) {
+	h := archive.Has{Knowledge: cluster.Conclusive}
+	if owner == l.removed {
+		h.Objects = []archive.Known{{ID: cluster.ObjectID{Type: mail.TypeDomain, Owner: owner}, Cached: true, Deleted: true}}
+	}
+	return h, nil
 }
 
 func (l *lost) Put(_ context.Context, _ cluster.Object, body io.Reader) error {
@@ -100,5 +105,40 @@ func TestRestoreGoesOnWithoutABadBackup(t *testing.T) {
 	}
 	if code, said := restore("--before", day.Format(time.RFC3339)); code != exitFailed || !strings.Contains(said, "no backup in it could be used") {
 		t.Errorf("restore of a time when there was no backup = %d: %s", code, said)
+	}
+}
+
+// Two backups have the same domain, which was removed since: it is counted once, and who names it is told
+// how to bring it back.
+func TestRestoreOfARemovedOwner(t *testing.T) {
+	const domain = "gone.example"
+	l := &lost{removed: domain}
+	conf := openOffice(t, &office{archive: l})
+	id, err := identity.Init(identity.Dir(filepath.Dir(conf)), identity.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	backUp(t, dir, id.Cluster(), 2, domain)
+	backUp(t, dir, id.Cluster(), 3, domain)
+	for _, tt := range []struct {
+		args string
+		code int
+		want string
+		put  int64
+	}{
+		{"--user " + domain, exitFailed, "gone.example: nothing could be given back: it was removed since; give --deleted", 0},
+		{"--user " + domain + " --dry-run", exitFailed, "give --deleted", 0},
+		{"", 0, "1 owners, 1 objects: 0 injected (0.0 MiB), 0 there already, 1 removed since and left so, 0 of owners that do not exist, 0 failed\n1 users, aliases or domains were removed since", 0},
+		{"--user " + domain + " --deleted --dry-run", 0, "1 objects: 1 lacking", 0},
+		{"--user other.example", exitFailed, "other.example: nothing could be given back: the source has nothing of that name", 0},
+		{"--user " + domain + " --deleted", 0, "1 objects: 1 injected", 2},
+	} {
+		var out bytes.Buffer
+		e := &env{ctx: t.Context(), out: &out, errOut: &out}
+		code := run(e, append([]string{"restore", "--from", dir, "--config", conf}, strings.Fields(tt.args)...))
+		if put := l.put.Swap(0); code != tt.code || !strings.Contains(out.String(), tt.want) || put != tt.put {
+			t.Errorf("restore %s = %d, %d put, want %d, %d and %q in:\n%s", tt.args, code, put, tt.code, tt.put, tt.want, out.String())
+		}
 	}
 }

@@ -64,8 +64,13 @@ type Injector struct {
 	// RateDefault.
 	Rate    int64
 	Workers int // 0: 8
+	// Tally counts objects over several runs; nil: over this one. With DryRun it also remembers whose
+	// profiles earlier runs would have injected.
+	Tally *Tally
+	// Owner is called for each owner that was looked at, with what became of its objects. It may be nil.
+	Owner func(owner string, n Injected)
 	// Report is called for every object that is (or would be) injected, Failed for what could not
-	// be. Not at the same time. Either may be nil.
+	// be; with DryRun for each object once in a Tally. Not at the same time. Either may be nil.
 	Report func(o cluster.Object)
 	Failed func(what string, err error)
 	// Pause waits; nil: in real time.
@@ -78,6 +83,7 @@ type Injector struct {
 // Injected counts what became of the store's objects.
 type Injected struct {
 	Owners    int   // looked at
+	Removed   int   // of them, removed in the cluster since (users, aliases, domains), and left so
 	Objects   int   // of them, tombstones not counted
 	Present   int   // the cluster has them
 	Put       int   // injected, or lacking if it was a dry run
@@ -102,10 +108,13 @@ func (in *Injector) Run(ctx context.Context) (Injected, error) {
 	if in.Pause == nil {
 		in.Pause = pause
 	}
+	if in.Tally == nil {
+		in.Tally = NewTally()
+	}
 	for b := range cluster.BucketCount {
 		list, err := owners(in.Store, cluster.Bucket(b))
 		if err != nil {
-			in.fail(fmt.Sprintf("bucket %d", b), err)
+			in.fail(nil, fmt.Sprintf("bucket %d", b), err)
 			continue
 		}
 		for i := range list {
@@ -140,8 +149,13 @@ func (in *Injector) count(f func(r *Injected)) {
 	f(&in.result)
 }
 
-// fail counts and tells what could not be injected.
-func (in *Injector) fail(what string, err error) {
+// fail counts and tells what could not be injected. o is nil if it is no single object.
+func (in *Injector) fail(o *cluster.Object, what string, err error) {
+	if o == nil {
+		in.Tally.fault()
+	} else {
+		in.Tally.note(o, fateFailed)
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.result.Failed++
@@ -158,10 +172,11 @@ func (in *Injector) owner(ctx context.Context, h *cluster.Holding) error {
 	if err := ctx.Err(); err != nil {
 		return cluster.Errorf(cluster.KindUnavailable, "inject", "interrupted: do it again to go on: %w", context.Cause(ctx))
 	}
+	before := in.sum()
 	in.count(func(r *Injected) { r.Owners++ })
 	have, err := objects(in.Store, h)
 	if err != nil {
-		in.fail(h.Owner, err)
+		in.fail(nil, h.Owner, err)
 		return nil
 	}
 	has, err := in.Live.Has(ctx, h.Owner)
@@ -177,22 +192,35 @@ func (in *Injector) owner(ctx context.Context, h *cluster.Holding) error {
 		r.Present += p.present
 		r.StayGone += p.stayGone
 		r.Ownerless += p.ownerless
+		if p.removed {
+			r.Removed++
+		}
 	})
+	in.Tally.met(h.Owner, false, p.removed)
 	// Profiles BEFORE mail: mail without a profile is lost to its owner.
 	if err := in.put(ctx, p.cached); err != nil {
 		return err
 	}
-	return in.put(ctx, p.others)
+	in.Tally.met(h.Owner, len(p.cached) > 0, false)
+	if err := in.put(ctx, p.others); err != nil {
+		return err
+	}
+	if in.Owner != nil {
+		in.Owner(h.Owner, in.sum().since(before))
+	}
+	return nil
 }
 
 // plan is what is to be done for one owner.
 type plan struct {
 	cached, others                        []cluster.Object // to be injected
 	objects, present, stayGone, ownerless int
+	removed                               bool // the owner's profile was, and that stays so
 }
 
 func newPlan(in *Injector, have []cluster.Object, has *Has) (p plan) {
 	there, profile := map[cluster.ObjectID]Known{}, false
+	owner := ""
 	for _, k := range has.Objects {
 		there[k.ID] = k
 		profile = profile || k.Cached && !k.Deleted
@@ -202,24 +230,33 @@ func newPlan(in *Injector, have []cluster.Object, has *Has) (p plan) {
 			continue
 		}
 		p.objects++
+		owner = o.ID.Owner
 		k, known := there[o.ID]
 		switch {
 		case known && !k.Deleted:
 			p.present++
+			in.Tally.note(&o, fatePresent)
 		case known && !in.Deleted:
 			p.stayGone++
+			in.Tally.note(&o, fateStaysGone)
+			p.removed = p.removed || in.Cached(o.ID.Type)
 		case !in.Cached(o.ID.Type) && !has.Floor.IsZero() && o.Timestamp.Compare(has.Floor) <= 0:
 			p.stayGone++ // not even with Deleted: it is nobody's business but the former owner's
+			in.Tally.note(&o, fateStaysGone)
 		case in.Cached(o.ID.Type):
 			p.cached = append(p.cached, o)
 		default:
 			p.others = append(p.others, o)
 		}
 	}
-	if !profile && len(p.cached) == 0 {
+	if !profile && len(p.cached) == 0 && !in.Tally.revived(owner) {
 		p.ownerless += len(p.others)
+		for i := range p.others {
+			in.Tally.note(&p.others[i], fateOwnerless)
+		}
 		p.others = nil
 	}
+	p.removed = p.removed && !profile
 	return p
 }
 
@@ -261,7 +298,7 @@ func (in *Injector) one(ctx context.Context, o *cluster.Object) error {
 	what := fmt.Sprintf("%s %q of %s", o.ID.Type, o.ID.ID, o.ID.Owner)
 	opened, body, err := in.Store.OpenBody(o.ID)
 	if err != nil {
-		in.fail(what, err)
+		in.fail(o, what, err)
 		return nil
 	}
 	err = in.Live.Put(ctx, opened, body)
@@ -271,8 +308,9 @@ func (in *Injector) one(ctx context.Context, o *cluster.Object) error {
 	switch cluster.KindOf(err) {
 	case cluster.KindExists:
 		in.count(func(r *Injected) { r.Present++ })
+		in.Tally.note(o, fatePresent)
 	case cluster.KindInvalid, cluster.KindCorrupt, cluster.KindDenied:
-		in.fail(what, err)
+		in.fail(o, what, err)
 	default:
 		if err != nil {
 			return fmt.Errorf("inject %s: %w: what was injected until now stays; do it again to go on", what, err)
@@ -283,23 +321,33 @@ func (in *Injector) one(ctx context.Context, o *cluster.Object) error {
 }
 
 func (in *Injector) done(o *cluster.Object) {
+	first := in.Tally.note(o, fatePut)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.result.Put++
 	in.result.Bytes += o.Size
-	if in.Report != nil {
+	if in.Report != nil && (first || !in.DryRun) {
 		in.Report(*o)
 	}
 }
 
 // Add adds the counts of another run.
-func (n *Injected) Add(m Injected) {
-	n.Owners += m.Owners
-	n.Objects += m.Objects
-	n.Present += m.Present
-	n.Put += m.Put
-	n.Bytes += m.Bytes
-	n.StayGone += m.StayGone
-	n.Ownerless += m.Ownerless
-	n.Failed += m.Failed
+func (n *Injected) Add(m Injected) { n.add(m, 1) }
+
+// since gives what was counted after an earlier moment of the same run.
+func (n Injected) since(m Injected) Injected {
+	n.add(m, -1)
+	return n
+}
+
+func (n *Injected) add(m Injected, times int) {
+	n.Owners += times * m.Owners
+	n.Removed += times * m.Removed
+	n.Objects += times * m.Objects
+	n.Present += times * m.Present
+	n.Put += times * m.Put
+	n.Bytes += int64(times) * m.Bytes
+	n.StayGone += times * m.StayGone
+	n.Ownerless += times * m.Ownerless
+	n.Failed += times * m.Failed
 }

@@ -129,7 +129,7 @@ func TestInjectOnlyWhatLacks(t *testing.T) {
 	l.objects[id(message, "u0", "m1")] = "another text"
 	l.gone[id(profile, "u1", "")] = true
 	n := inject(t, injector(t, s, l))
-	want := Injected{Owners: 3, Objects: 15, Present: 2, Put: 3 + 5, StayGone: 1, Ownerless: 4, Bytes: n.Bytes}
+	want := Injected{Owners: 3, Removed: 1, Objects: 15, Present: 2, Put: 3 + 5, StayGone: 1, Ownerless: 4, Bytes: n.Bytes}
 	if n != want {
 		t.Errorf("injected %+v, want %+v", n, want)
 	}
