@@ -173,9 +173,16 @@ func writeMembers(w io.Writer, s admin.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "NODE\tNAME\tADDRESS\tSINCE\tBUCKETS\tUSERS\tMESSAGES\tLOAD\tDISK FREE\tNOTE")
 	for _, m := range s.Members {
-		note := m.Error
-		if m.DiskFull {
+		if m.Error != "" && m.DiskFree == 0 { // what it did not say is not 0; --json has the error
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t\t\t\t\tdoes not answer\n", m.ID, m.Name, m.Address, m.Since, m.Buckets)
+			continue
+		}
+		note := ""
+		switch {
+		case m.DiskFull:
 			note = "disk full: takes no new mail"
+		case m.Error != "":
+			note = "does not say all"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.1f GiB\t%s\n", m.ID, m.Name, m.Address, m.Since, m.Buckets,
 			m.Users, m.Messages, m.Load, float64(m.DiskFree)/(1<<30), note)
@@ -191,7 +198,7 @@ func writeMembers(w io.Writer, s admin.Status) error {
 }
 
 type nodeCmd struct {
-	List   nodeListCmd   `cmd:"" help:"List all nodes ever met, members or not."`
+	List   nodeListCmd   `cmd:"" help:"List all nodes, members or not, but for those that were removed."`
 	Drain  nodeDrainCmd  `cmd:"" help:"Empty a node that shall leave: it takes nothing new, moves off what it has, leaves, and its process ends."`
 	Remove nodeRemoveCmd `cmd:"" help:"Strike an absent node that will never come back, so that the others no longer count with it. Mail that lies on it alone is lost."`
 }

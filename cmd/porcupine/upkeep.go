@@ -89,17 +89,56 @@ func drainLine(m *admin.Member) string {
 	switch u := m.Upkeep; {
 	case u == nil:
 		return fmt.Sprintf("%s %s: it did not say how far it is", m.ID, m.Name)
+	case u.DrainLeft == 0 && u.Records > 0 && len(u.DrainWaits) == 0:
+		return fmt.Sprintf("%s %s drains: empty but for %d update records, which other nodes are being told of", m.ID, m.Name, u.Records)
 	case u.DrainLeft == 0 && u.Records > 0:
-		return fmt.Sprintf("%s %s drains: empty but for %d update records that wait for absent nodes", m.ID, m.Name, u.Records)
-	default:
+		return fmt.Sprintf("%s %s drains: empty but for %d update records that wait for absent nodes: %s; start them, or strike them with 'porcupine node remove'",
+			m.ID, m.Name, u.Records, nodeList(u.DrainWaits))
+	case u.DrainHeld == 0 || u.DrainLeft == 0:
 		return fmt.Sprintf("%s %s drains: %d objects left", m.ID, m.Name, u.DrainLeft)
+	case len(u.DrainWaits) == 0:
+		return fmt.Sprintf("%s %s drains: %d objects left; %d of them no other node can take: there are too few, or they are full or drain too",
+			m.ID, m.Name, u.DrainLeft, u.DrainHeld)
+	default:
+		return fmt.Sprintf("%s %s drains: %d objects left; %d of them would have too few copies without the absent nodes %s: start those, or strike them with 'porcupine node remove'",
+			m.ID, m.Name, u.DrainLeft, u.DrainHeld, nodeList(u.DrainWaits))
 	}
+}
+
+// missingLine says how many objects have too few copies, and what becomes of it; empty: none has.
+func missingLine(s *admin.Status, now time.Time) string {
+	var missing, pending int64
+	var at time.Time
+	for i := range s.Members {
+		u := s.Members[i].Upkeep
+		if u == nil {
+			continue
+		}
+		missing += u.Missing
+		pending += u.RepairPending
+		if at.IsZero() || !u.RepairAt.IsZero() && u.RepairAt.Before(at) {
+			at = u.RepairAt
+		}
+	}
+	what := "repair looks at them within a minute; what no other node can take waits for the absent nodes, or for new ones"
+	switch {
+	case missing == 0:
+		return ""
+	case at.After(now):
+		what = fmt.Sprintf("repair begins in %v if the absent node stays away", at.Sub(now).Round(time.Second))
+	case pending > 0:
+		what = "they are being repaired"
+	}
+	return fmt.Sprintf("%d objects have fewer live copies than wanted: %s", missing, what)
 }
 
 // writeUpkeep writes a line for each thing that members do by themselves, or have found.
 func writeUpkeep(w io.Writer, s admin.Status) {
 	line := func(m *admin.Member, format string, args ...any) {
 		fmt.Fprintf(w, "%s %s "+format+"\n", append([]any{m.ID, m.Name}, args...)...)
+	}
+	if text := missingLine(&s, time.Now()); text != "" {
+		fmt.Fprintln(w, text)
 	}
 	for i := range s.Members {
 		m := &s.Members[i]

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"porcupine/internal/admin"
+	"porcupine/internal/cluster"
 )
 
 // Status has a line for each thing that somebody should know, and none when all is well.
@@ -29,8 +30,41 @@ func TestUpkeepLines(t *testing.T) {
 			t.Errorf("%q is not in:\n%s", want, b.String())
 		}
 	}
-	if line := drainLine(&admin.Member{ID: 2, Name: "two", Upkeep: &admin.Upkeep{Draining: true, Records: 5}}); !strings.Contains(line, "5 update records that wait for absent nodes") {
-		t.Errorf("drain line %q", line)
+	absent := []cluster.NodeID{0xab}
+	for want, u := range map[string]admin.Upkeep{
+		"5 update records, which other nodes are being told of":                                                      {Records: 5},
+		"5 update records that wait for absent nodes: 00000000000000ab; start them":                                  {Records: 5, DrainWaits: absent},
+		"5 objects left; 4 of them no other node can take":                                                           {DrainLeft: 5, DrainHeld: 4},
+		"5 objects left; 4 of them would have too few copies without the absent nodes 00000000000000ab: start those": {DrainLeft: 5, DrainHeld: 4, DrainWaits: absent},
+	} {
+		if line := drainLine(&admin.Member{ID: 2, Name: "two", Upkeep: &u}); !strings.Contains(line, want) {
+			t.Errorf("drain line %q, want %q", line, want)
+		}
+	}
+}
+
+// Missing copies are summed over the members, and it is said what becomes of them.
+func TestMissingLine(t *testing.T) {
+	now := time.Now()
+	for want, u := range map[string][2]admin.Upkeep{
+		"": {},
+		"12 objects have fewer live copies than wanted: repair begins in 40s": {{Missing: 5, RepairAt: now.Add(40 * time.Second)}, {Missing: 7, RepairAt: now.Add(41 * time.Second)}},
+		"5 objects have fewer live copies than wanted: they are being rep":    {{Missing: 5}, {RepairPending: 1}},
+		"5 objects have fewer live copies than wanted: repair looks at them":  {{Missing: 5}, {}},
+	} {
+		s := admin.Status{Members: []admin.Member{{Upkeep: &u[0]}, {Upkeep: &u[1]}, {}}}
+		if line := missingLine(&s, now); !strings.HasPrefix(line, want) || (want == "") != (line == "") {
+			t.Errorf("missing line %q, want %q", line, want)
+		}
+	}
+}
+
+// A member that does not answer has no figures, and no page of error.
+func TestMembersThatDoNotAnswer(t *testing.T) {
+	var b strings.Builder
+	err := writeMembers(&b, admin.Status{Members: []admin.Member{{ID: 1, Name: "one", Buckets: 9, Error: "rpc error: code = Unavailable"}}})
+	if text := b.String(); err != nil || !strings.Contains(text, "does not answer") || strings.Contains(text, "GiB") || strings.Contains(text, "rpc") {
+		t.Errorf("writeMembers = %v\n%s", err, text)
 	}
 }
 

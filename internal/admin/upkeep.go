@@ -21,14 +21,22 @@ type Upkeep struct {
 	Draining      bool      `json:"draining"`       // it is being emptied
 	DrainLeft     int64     `json:"drain_left"`     // objects on a node that drains
 	Drained       bool      `json:"drained"`        // it is empty, and leaves
-	Records       int       `json:"records"`        // updates that some node, absent ones included, may not have heard of
-	Owed          int       `json:"owed"`           // of them, those that another member may not have heard of
-	Divergences   int64     `json:"divergences"`    // copies that differed though nothing was under way
-	Mended        int64     `json:"mended"`         // of them, put right
-	Damaged       int64     `json:"damaged"`        // contents found damaged on its disk
-	Healed        int64     `json:"healed"`         // of them, replaced from another copy
-	Lost          int       `json:"lost"`           // damaged contents that no other node could give
-	LostExamples  []string  `json:"lost_examples,omitempty"`
+	// DrainHeld are those of DrainLeft that cannot be let go now; DrainWaits are the absent nodes that they,
+	// or the updates left, wait for. None: the nodes that are there cannot take them.
+	DrainHeld  int              `json:"drain_held,omitempty"`
+	DrainWaits []cluster.NodeID `json:"drain_waits,omitempty"`
+	// Missing are objects with fewer live copies than wanted, each counted at one of its holders, and
+	// RepairAt is when an absent node will have been away long enough to be replaced; zero: none is waited for.
+	Missing      int64     `json:"missing"`
+	RepairAt     time.Time `json:"repair_at"`
+	Records      int       `json:"records"`     // updates that some node, absent ones included, may not have heard of
+	Owed         int       `json:"owed"`        // of them, those that another member may not have heard of
+	Divergences  int64     `json:"divergences"` // copies that differed though nothing was under way
+	Mended       int64     `json:"mended"`      // of them, put right
+	Damaged      int64     `json:"damaged"`     // contents found damaged on its disk
+	Healed       int64     `json:"healed"`      // of them, replaced from another copy
+	Lost         int       `json:"lost"`        // damaged contents that no other node could give
+	LostExamples []string  `json:"lost_examples,omitempty"`
 	// Compared and Scrubbed count rounds through all that it holds.
 	Compared int64 `json:"compared"`
 	Scrubbed int64 `json:"scrubbed"`

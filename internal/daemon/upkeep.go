@@ -160,6 +160,7 @@ func upkeepOf(s *upkeep.Status) *admin.Upkeep {
 		RepairPending: s.Repair.Pending, RepairDone: s.Repair.Done, RepairFailed: s.Repair.Failed, RepairBytes: s.Repair.Bytes,
 		RepairSince: s.Repair.Since, Rebalanced: s.Rebalance.Done,
 		Draining: s.Drain.Draining, DrainLeft: s.Drain.Objects, Drained: s.Drain.Done,
+		DrainHeld: s.Drain.Held, DrainWaits: s.Drain.Waits, Missing: s.Missing.Objects, RepairAt: s.Missing.At,
 		Records: s.Records, Owed: s.Owed,
 		Divergences: s.Compare.Divergences, Mended: s.Compare.Mended, Compared: s.Compare.Rounds,
 		Damaged: s.Scrub.Damaged, Healed: s.Scrub.Healed, Lost: s.Scrub.Lost, LostExamples: s.Scrub.Examples, Scrubbed: s.Scrub.Rounds,

@@ -17,6 +17,46 @@ type Planner struct {
 	ids     []cluster.NodeID         // of the members, ascending
 	free    map[cluster.NodeID]int64 // with what was planned
 	settled int                      // nodes that are to stay: members that do not drain, and absent ones
+	held    Held
+}
+
+// Held is what a node on its way out cannot let go yet.
+type Held struct {
+	Objects int // too few other live nodes have, or can take, a copy
+	// Absent are the nodes that some of them wait for: so many copies are wanted that those nodes are
+	// counted with until they are struck. Empty: the nodes that are there cannot take them.
+	Absent cluster.ReplicaSet
+}
+
+// Held gives what the buckets planned until now have shown of that, if this node is on its way out.
+func (p *Planner) Held() Held { return p.held }
+
+// hold notes that this node keeps a copy although it is on its way out; others are the live replicas that
+// there would be without it.
+func (p *Planner) hold(others, copies int) {
+	p.held.Objects++
+	absent := cluster.ReplicaSet{}
+	for id := range p.w.Absent { // a set: the order does not matter
+		if s := p.standing(id); s == away || s == gone {
+			absent = absent.Union(cluster.ReplicaSet{id})
+		}
+	}
+	if others >= max(1, min(copies, p.settled-len(absent))) {
+		p.held.Absent = p.held.Absent.Union(absent)
+	}
+}
+
+// Lacks reports whether objects on this replica set have fewer live replicas than wanted and than there
+// are nodes, absent ones included. copies is the number wanted, as far as known: at least as many as the
+// set names.
+func (p *Planner) Lacks(set cluster.ReplicaSet, copies int) bool {
+	live := 0
+	for _, id := range set {
+		if _, ok := p.members[id]; ok {
+			live++
+		}
+	}
+	return live < min(max(copies, len(set)), p.settled)
 }
 
 // NewPlanner makes a planner for a pass in this world.
@@ -194,8 +234,13 @@ func (p *Planner) restore(o *Object, s parts, copies int, h *home) (Move, bool) 
 	// can have without it.
 	if len(s.sound)+len(added) >= max(1, min(copies, p.settled)) {
 		m.leaving = s.draining
-	} else if room := cluster.ReplicaSetMax - len(set); len(s.draining) <= room {
-		set = set.Union(s.draining)
+	} else {
+		if s.draining.Contains(p.w.Self) {
+			p.hold(len(s.sound)+len(added), copies)
+		}
+		if room := cluster.ReplicaSetMax - len(set); len(s.draining) <= room {
+			set = set.Union(s.draining)
+		}
 	}
 	// An absent one stays named while nobody can take its place: it may come back.
 	if missing := copies - len(s.sound) - len(added); missing > 0 {

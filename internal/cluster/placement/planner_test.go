@@ -262,3 +262,52 @@ func TestAffectedAndDeadline(t *testing.T) {
 		t.Errorf("Deadline = %v, want %v", got, want)
 	}
 }
+
+// A node on its way out says what it cannot let go, and whether absent nodes are what it waits for.
+func TestHeld(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(w *World)
+		want   Held
+	}{
+		{"an absent node is counted with", func(w *World) { w.lose(4, time.Hour) }, Held{1, cluster.ReplicaSet{4}}},
+		{"the others are full", func(w *World) { w.load(4).DiskFull = true }, Held{Objects: 1}},
+		{"another takes it", func(*World) {}, Held{}},
+		{"the absent one was struck", func(w *World) { w.lose(4, time.Hour); w.Struck = cluster.ReplicaSet{4} }, Held{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := world()
+			w.load(1).Draining = true
+			tt.change(&w)
+			p := NewPlanner(w)
+			p.Bucket([]Object{object(3, 1, 2, 3)}, nil)
+			if got := p.Held(); got.Objects != tt.want.Objects || !got.Absent.Equal(tt.want.Absent) {
+				t.Errorf("held %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestLacks(t *testing.T) {
+	w := world()
+	w.lose(4, time.Second)
+	p := NewPlanner(w)
+	for _, tt := range []struct {
+		set    cluster.ReplicaSet
+		copies int
+		want   bool
+	}{
+		{cluster.ReplicaSet{1, 4}, 0, true},
+		{cluster.ReplicaSet{1, 2}, 0, false},
+		{cluster.ReplicaSet{1, 2}, 3, true},
+		{cluster.ReplicaSet{1, 2, 3}, 3, false},
+	} {
+		if got := p.Lacks(tt.set, tt.copies); got != tt.want {
+			t.Errorf("%v, %d wanted, without node 4: lacks %v", tt.set, tt.copies, got)
+		}
+	}
+	alone := NewPlanner(World{Self: 1, Now: start, Members: []Member{{ID: 1}}})
+	if alone.Lacks(cluster.ReplicaSet{1}, 3) {
+		t.Error("there is no other node, and it lacks one")
+	}
+}

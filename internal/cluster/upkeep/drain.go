@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/placement"
 )
 
 // drainMeta is the name of the stored value that says that the node drains.
@@ -21,6 +22,7 @@ const emptyRest = time.Minute
 // drainState is guarded by Upkeep.mu.
 type drainState struct {
 	done bool
+	held placement.Held // as of the last pass
 }
 
 // loadDraining takes up a drain that an earlier process began.
@@ -54,6 +56,13 @@ func (u *Upkeep) Drain(ctx context.Context, on bool) error {
 	u.log.Info("draining of this node", "on", on)
 	u.poke()
 	return nil
+}
+
+// hold remembers what the last pass could not let go.
+func (u *Upkeep) hold(h placement.Held) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.drained.held = h
 }
 
 // seeToDrain ends a drain when nothing is left: no object, no tombstone, and no update record that

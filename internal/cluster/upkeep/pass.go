@@ -31,6 +31,8 @@ type pass struct {
 	failures   int       // passes in a row in which something failed
 	complained time.Time // when a failure was last logged for people
 
+	missing int // passes in a row that found copies missing which nobody is away for just now
+
 	planner   *placement.Planner
 	rebalance bool
 	places    chan struct{} // of moves in flight
@@ -75,11 +77,14 @@ func (p *pass) run(ctx context.Context) time.Duration {
 		found = p.survey(ctx, thorough, short)
 	}
 	u.count.left.Store(found.left)
+	u.count.short.Store(found.short)
+	u.count.deadline.Store(unixOf(p.planner.Deadline()))
 	moved := u.count.repair.done.Load()
 	p.work(ctx, found.hits, now)
 	if ctx.Err() != nil {
 		return 0
 	}
+	u.hold(p.planner.Held())
 	if p.failed.Load() == 0 {
 		switch {
 		case !thorough:
@@ -94,7 +99,7 @@ func (p *pass) run(ctx context.Context) time.Duration {
 		}
 		p.seeToDrain(found.left)
 	}
-	return p.rest(now)
+	return p.rest(now, found.short)
 }
 
 // work carries out what the buckets need, and waits for it. A bucket that cannot be read does not keep
@@ -160,8 +165,9 @@ func (p *pass) note(w *placement.World) (thorough bool) {
 	return w.Now.Sub(p.thorough) >= thoroughEvery
 }
 
-// rest is how long nothing needs to be done, unless something happens.
-func (p *pass) rest(now time.Time) time.Duration {
+// rest is how long nothing needs to be done, unless something happens. short is how many objects this
+// pass found to have too few copies: another node may mend that, and it is soon looked at again.
+func (p *pass) rest(now time.Time, short int64) time.Duration {
 	rest := passEvery
 	switch {
 	case p.failed.Load() > 0:
@@ -172,6 +178,12 @@ func (p *pass) rest(now time.Time) time.Duration {
 		fallthrough
 	default:
 		p.failures = 0
+	}
+	if short == 0 {
+		p.missing = 0
+	} else {
+		p.missing++
+		rest = min(rest, failedRest*time.Duration(p.missing))
 	}
 	if d := p.planner.Deadline(); !d.IsZero() {
 		rest = min(rest, max(d.Sub(now), 0)+minPause)
@@ -191,6 +203,7 @@ type survey struct {
 	hits  []hit
 	left  int64 // all that this node holds, tombstones included
 	small int64 // objects that lie on fewer nodes than usual
+	short int64 // objects that have fewer live copies than wanted, each counted at one of its live holders
 }
 
 // survey reads the headers of all buckets. What lies on fewer nodes than usual is a hit if the pass is
@@ -223,6 +236,9 @@ func (p *pass) survey(ctx context.Context, thorough bool, short map[cluster.Buck
 func (p *pass) concerned(x *cluster.Holding, thorough bool, s *survey) (count int64) {
 	for _, f := range x.Fragments {
 		s.left += f.Count
+		if p.planner.Lacks(f.Replicas, 0) && p.counts(f.Replicas) {
+			s.short += f.Count
+		}
 		needs := p.planner.Affected(f.Replicas, 0)
 		unusual := !needs && p.planner.Affected(f.Replicas, p.u.cfg.Copies[f.Type])
 		if unusual {
@@ -237,8 +253,22 @@ func (p *pass) concerned(x *cluster.Holding, thorough bool, s *survey) (count in
 		if o := &x.Cached[i].Object; p.planner.Affected(o.Replicas, o.Copies) {
 			count++
 		}
+		if o := &x.Cached[i].Object; !o.Deleted && p.planner.Lacks(o.Replicas, o.Copies) && p.counts(o.Replicas) {
+			s.short++
+		}
 	}
 	return count
+}
+
+// counts reports whether this node is the one of the live holders that counts an object.
+func (p *pass) counts(set cluster.ReplicaSet) bool {
+	v := p.u.node.View()
+	for _, id := range set { // ascending
+		if v.Contains(id) {
+			return id == p.u.node.ID()
+		}
+	}
+	return false
 }
 
 // bucket plans the moves of one bucket and begins to carry them out.

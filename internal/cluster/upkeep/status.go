@@ -12,6 +12,7 @@ import (
 type Status struct {
 	Repair    Progress `json:"repair"`
 	Rebalance Progress `json:"rebalance"`
+	Missing   Missing  `json:"missing"`
 	Drain     Drain    `json:"drain"`
 	Compare   Compare  `json:"compare"`
 	Scrub     Scrub    `json:"scrub"`
@@ -30,11 +31,24 @@ type Progress struct {
 	Since   time.Time `json:"since"`   // when the task began to have something to do; zero: it has nothing
 }
 
+// Missing is how many objects lack copies, as of the last look at the headers, which follows each change
+// of the view. Headers name absent nodes that have not been replaced; of messages they do not say that more
+// copies were wanted from the start.
+type Missing struct {
+	Objects int64     `json:"objects"` // with fewer live copies than wanted; each is counted at one of its holders
+	At      time.Time `json:"at"`      // when an absent node will have been away for RepairAfter; zero: none is waited for
+}
+
 // Drain is how far a node is with moving off what it has.
 type Drain struct {
 	Draining bool  `json:"draining"`
 	Objects  int64 `json:"objects"` // left on the node, as of the last pass
 	Done     bool  `json:"done"`    // nothing is left; the node leaves
+	// Held are those of the objects that cannot be let go now, as of the last pass: too few other live
+	// nodes have, or can take, a copy. Waits are the absent nodes that they, or the updates left, wait
+	// for; none: it is the nodes that are there that cannot take them.
+	Held  int              `json:"held"`
+	Waits []cluster.NodeID `json:"waits,omitempty"`
 }
 
 // Compare counts what comparing with other nodes has found.
@@ -61,7 +75,8 @@ type Scrub struct {
 // counts are the counters behind a Status.
 type counts struct {
 	repair, rebalance                             progress
-	left                                          atomic.Int64
+	left, short                                   atomic.Int64
+	deadline                                      atomic.Int64 // unix nanoseconds; 0: none
 	rounds, compared, divergences, mended         atomic.Int64
 	scrubs, scrubbed, damaged, healed, under      atomic.Int64
 	collectedRecords, collectedTombs, collectedVT atomic.Int64
@@ -96,6 +111,13 @@ func timeOf(nanos int64) time.Time {
 	return time.Unix(0, nanos)
 }
 
+func unixOf(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
 // examplesMax bounds the lost objects that a Status names.
 const examplesMax = 10
 
@@ -109,11 +131,19 @@ func (u *Upkeep) Status() Status {
 			Round: timeOf(c.round.Load()),
 		},
 		Scrub:   Scrub{Rounds: c.scrubs.Load(), Objects: c.scrubbed.Load(), Damaged: c.damaged.Load(), Healed: c.healed.Load()},
+		Missing: Missing{Objects: c.short.Load(), At: timeOf(c.deadline.Load())},
 		Records: u.node.Records(), Owed: u.owed(),
 	}
+	waits := u.waits()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	s.Drain = Drain{Draining: u.draining.Load(), Objects: c.left.Load(), Done: u.drained.done}
+	s.Drain = Drain{Draining: u.draining.Load(), Objects: c.left.Load(), Done: u.drained.done, Held: u.drained.held.Objects}
+	if s.Drain.Draining {
+		s.Drain.Waits = u.drained.held.Absent
+		if s.Drain.Objects == 0 {
+			s.Drain.Waits = waits
+		}
+	}
 	s.Scrub.Lost = len(u.lost)
 	for _, text := range sortedValues(u.lost) {
 		if len(s.Scrub.Examples) == examplesMax {
@@ -133,6 +163,17 @@ func (u *Upkeep) owed() (n int) {
 		}
 	}
 	return n
+}
+
+// waits lists the absent nodes that have not heard of some update.
+func (u *Upkeep) waits() (absent cluster.ReplicaSet) {
+	v := u.node.View()
+	for id, k := range u.node.Owed() { // a set: the order does not matter
+		if k > 0 && id != u.node.ID() && !v.Contains(id) {
+			absent = absent.Union(cluster.ReplicaSet{id})
+		}
+	}
+	return absent
 }
 
 // Metrics are counters and gauges for monitoring beyond a Status.
