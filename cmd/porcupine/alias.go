@@ -24,7 +24,11 @@ func (c *aliasAddCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.AddAlias(e.ctx, c.Alias, c.Targets)
+	if err := client.AddAlias(e.ctx, c.Alias, c.Targets); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "Mail for %s goes to %s now.\n", c.Alias, strings.Join(c.Targets, ", "))
+	return nil
 }
 
 type aliasRemoveCmd struct {
@@ -37,7 +41,11 @@ func (c *aliasRemoveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.RemoveAlias(e.ctx, c.Alias)
+	if err := client.RemoveAlias(e.ctx, c.Alias); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "The alias %s is removed.\n", c.Alias)
+	return nil
 }
 
 type aliasListCmd struct{ configFlag }

@@ -36,7 +36,11 @@ func (c *domainAddCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.AddDomain(e.ctx, c.domain())
+	if err := client.AddDomain(e.ctx, c.domain()); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "The cluster takes mail for %s now.\n", c.Domain)
+	return nil
 }
 
 type domainSetCmd struct{ domainFlags }
@@ -46,7 +50,11 @@ func (c *domainSetCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.SetDomain(e.ctx, c.domain())
+	if err := client.SetDomain(e.ctx, c.domain()); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "The settings of %s are changed.\n", c.Domain)
+	return nil
 }
 
 type domainRemoveCmd struct {
@@ -59,7 +67,11 @@ func (c *domainRemoveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.RemoveDomain(e.ctx, c.Domain)
+	if err := client.RemoveDomain(e.ctx, c.Domain); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "The cluster takes no more mail for %s.\n", c.Domain)
+	return nil
 }
 
 type domainListCmd struct{ configFlag }

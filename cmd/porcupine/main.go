@@ -14,11 +14,12 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Exit codes: 0 done, 1 it failed (or 'store verify' found faults), 2 the command line is wrong. Those
-// of 'bench' are its own.
+// Exit codes: 0 done, 1 it failed (or a 'verify' found faults), 2 the command line is wrong, or 'verify'
+// could not compare. Those of 'bench' are its own.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed  = 1
+	exitUsage   = 2
+	exitUnknown = 2
 )
 
 type cli struct {
@@ -28,7 +29,7 @@ type cli struct {
 	Token   tokenCmd   `cmd:"" help:"Make a single-use token with which another machine can join."`
 	Join    joinCmd    `cmd:"" help:"Make this machine a node of an existing cluster. The token is read from standard input."`
 	Status  statusCmd  `cmd:"" help:"Show the cluster as this node sees it; every node shows the same."`
-	Verify  verifyCmd  `cmd:"" help:"Compare all copies of everything on all nodes. Exit status 1 if any differ, are missing or damaged."`
+	Verify  verifyCmd  `cmd:"" help:"Compare all copies of everything on all nodes. Exit status 1 if any differ, are missing or damaged, 2 if they could not be compared."`
 	Node    nodeCmd    `cmd:"" help:"Nodes."`
 	User    userCmd    `cmd:"" help:"Users. Passwords are asked for, or read from standard input, never given on the command line."`
 	Domain  domainCmd  `cmd:"" help:"Domains that the cluster takes mail for."`
@@ -70,6 +71,13 @@ func run(e *env, args []string) int {
 		return exitFailed
 	}
 	parsed, err := parser.Parse(args)
+	var bad *kong.ParseError
+	if len(args) == 0 && errors.As(err, &bad) {
+		bad.Context.Stdout = e.errOut
+		if err = bad.Context.PrintUsage(true); err == nil {
+			return exitUsage
+		}
+	}
 	if err != nil {
 		fmt.Fprintf(e.errOut, "porcupine: %v\nTry 'porcupine --help', or --help after a command.\n", err)
 		return exitUsage

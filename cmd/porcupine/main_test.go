@@ -97,7 +97,7 @@ func TestExitCodes(t *testing.T) {
 	}{
 		{"version", "", 0, "porcupine "},
 		{"config", "", 0, "[cluster]"},
-		{"", "", exitUsage, "--help"},
+		{"", "", exitUsage, "A highly available mail server"},
 		{"frobnicate", "", exitUsage, "--help"},
 		{"user add", "", exitUsage, "<address>"},
 		{"user set a@x --disable --enable", "", exitUsage, "can't be used together"},
@@ -117,7 +117,7 @@ func TestExitCodes(t *testing.T) {
 		{"alias list --config " + conf, "", exitFailed, "porcupine serve"},
 		{"token --config " + conf, "", exitFailed, "porcupine serve"},
 		{"status --config " + conf, "", exitFailed, "porcupine serve"},
-		{"verify --config " + conf, "", exitFailed, "porcupine serve"},
+		{"verify --config " + conf, "", exitUnknown, "porcupine serve"},
 		{"node drain 00000000000000aa --config " + conf, "", exitFailed, "porcupine serve"},
 		{"store verify --config " + conf, "", exitFailed, "holds no node"},
 		{"store dump --config " + conf, "", exitFailed, "holds no node"},

@@ -213,7 +213,11 @@ func (c *nodeRemoveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.Forget(e.ctx, c.ID)
+	if err := client.Forget(e.ctx, c.ID); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "Node %s is struck: nothing waits for it any more, and it never comes back as itself.\n", c.ID)
+	return nil
 }
 
 type nodeListCmd struct{ configFlag }

@@ -48,6 +48,12 @@ func (o *office) EditUser(_ context.Context, _ string, c admin.UserChange) error
 	return nil
 }
 
+func (o *office) AddUser(context.Context, string, string) error     { return nil }
+func (o *office) SetPassword(context.Context, string, string) error { return nil }
+func (o *office) RemoveUser(context.Context, string) error          { return nil }
+func (o *office) AddDomain(context.Context, admin.Domain) error     { return nil }
+func (o *office) RemoveDomain(context.Context, string) error        { return nil }
+
 func (o *office) ListDomains(_ context.Context, after string, _ int) ([]admin.Domain, error) {
 	if after != "" {
 		return nil, nil
@@ -179,6 +185,29 @@ bb  7      2026-01-31 12:00:00  2026-01-31 14:00:00  1      restored
 	if code, out, errOut := try(t, "", "vault", "list", "ann@x.example", "--since", "2026-01-30", "--config", conf); code != exitFailed ||
 		!strings.Contains(out, "aa") || !strings.Contains(errOut, "0000000000000007") || !o.since.Equal(day.Add(-36*time.Hour)) {
 		t.Errorf("vault list with a silent node, since %v = %d, %s, %s", o.since, code, out, errOut)
+	}
+}
+
+// What changes something says that it did.
+func TestCommandsSayWhatTheyDid(t *testing.T) {
+	o := &office{}
+	conf := openOffice(t, o)
+	for args, want := range map[string]string{
+		"user add bob@x.example --copies 3": "The user bob@x.example is made.\n",
+		"user passwd ann@x.example":         "The password of ann@x.example is changed.\n",
+		"user set ann@x.example --disable":  "The user ann@x.example is changed.\n",
+		"user remove ann@x.example":         "The user ann@x.example is removed, with 3 messages, 99 bytes.\nFor a while",
+		"domain add y.example":              "The cluster takes mail for y.example now.\n",
+		"domain remove y.example":           "The cluster takes no more mail for y.example.\n",
+	} {
+		code, out, errOut := try(t, "secret\n", append(strings.Fields(args), "--config", conf)...)
+		if code != 0 || !strings.HasPrefix(out, want) {
+			t.Errorf("porcupine %s = %d, %q, %q, want %q", args, code, out, errOut, want)
+		}
+		if strings.Contains(args, "--copies") && (o.changed.Copies == nil || *o.changed.Copies != 3) {
+			t.Errorf("%s changed %+v", args, o.changed)
+		}
+		o.changed = admin.UserChange{}
 	}
 }
 

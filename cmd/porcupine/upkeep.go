@@ -175,7 +175,7 @@ func first(list []string) string {
 type verifyCmd struct {
 	configFlag
 	Contents bool          `help:"Read all contents on all nodes too. That takes as long as reading their disks."`
-	Wait     time.Duration `help:"How long to wait for updates that are under way." default:"30s"`
+	Wait     time.Duration `help:"How long to wait for updates that are under way, and to try again when nodes come or go meanwhile." default:"30s"`
 	JSON     bool          `help:"Machine-readable."`
 }
 
@@ -186,7 +186,8 @@ func (c *verifyCmd) Run(e *env) error {
 	}
 	v, err := client.VerifyCluster(e.ctx, admin.VerifyOptions{Contents: c.Contents, Wait: c.Wait})
 	if err != nil {
-		return err
+		fmt.Fprintln(e.errOut, "porcupine: the copies could not be compared:", err)
+		return exitCode(exitUnknown)
 	}
 	if c.JSON {
 		enc := json.NewEncoder(e.out)
@@ -207,7 +208,7 @@ func writeVerification(w io.Writer, v *admin.Verification) {
 	for _, d := range v.Details {
 		fmt.Fprintln(w, d)
 	}
-	fmt.Fprintf(w, "%d members, %d objects, %d copies compared: %d differ, %d have too few copies, %d are damaged, %d updates are under way\n",
+	fmt.Fprintf(w, "%d members, %d objects, %d pairs of copies compared: %d differ, %d objects have too few copies, %d copies are damaged, %d updates are under way\n",
 		v.Members, v.Objects, v.Compared, v.Divergences, v.UnderReplicated, v.Damaged, v.Owed)
 	if v.Divergences+v.Damaged > 0 {
 		fmt.Fprintln(w, "What could be put right has been: run it again to see.")

@@ -71,7 +71,7 @@ func TestMembersThatDoNotAnswer(t *testing.T) {
 func TestVerificationLines(t *testing.T) {
 	var b strings.Builder
 	writeVerification(&b, &admin.Verification{Members: 3, Objects: 5, Compared: 10, Divergences: 1, Details: []string{"x differs"}})
-	for _, want := range []string{"x differs\n", "3 members, 5 objects, 10 copies compared: 1 differ, 0 have too few copies, 0 are damaged, 0 updates are under way\n", "run it again"} {
+	for _, want := range []string{"x differs\n", "3 members, 5 objects, 10 pairs of copies compared: 1 differ, 0 objects have too few copies, 0 copies are damaged, 0 updates are under way\n", "run it again"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, b.String())
 		}

@@ -28,6 +28,7 @@ type userCmd struct {
 type userAddCmd struct {
 	configFlag
 	Address string `arg:"" help:"For example ann@example.org."`
+	Copies  *int   `help:"Nodes that each message of the user lies on, from 1 to 8. Default: the domain's number, or the cluster's." placeholder:"N"`
 }
 
 func (c *userAddCmd) Run(e *env) error {
@@ -39,7 +40,16 @@ func (c *userAddCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.AddUser(e.ctx, c.Address, password)
+	if err := client.AddUser(e.ctx, c.Address, password); err != nil {
+		return err
+	}
+	if c.Copies != nil {
+		if err := client.EditUser(e.ctx, c.Address, admin.UserChange{Copies: c.Copies}); err != nil {
+			return fmt.Errorf("the user %s was made, but without --copies: %w: try 'porcupine user set'", c.Address, err)
+		}
+	}
+	fmt.Fprintf(e.out, "The user %s is made.\n", c.Address)
+	return nil
 }
 
 type userPasswdCmd struct {
@@ -56,7 +66,11 @@ func (c *userPasswdCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.SetPassword(e.ctx, c.Address, password)
+	if err := client.SetPassword(e.ctx, c.Address, password); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "The password of %s is changed.\n", c.Address)
+	return nil
 }
 
 type userSetCmd struct {
@@ -81,7 +95,11 @@ func (c *userSetCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.EditUser(e.ctx, c.Address, change)
+	if err := client.EditUser(e.ctx, c.Address, change); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "The user %s is changed.\n", c.Address)
+	return nil
 }
 
 type userRemoveCmd struct {
@@ -94,7 +112,24 @@ func (c *userRemoveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	return client.RemoveUser(e.ctx, c.Address)
+	was, err := client.ShowUser(e.ctx, c.Address)
+	if err != nil {
+		was.Messages = -1 // it may be removed all the same
+	}
+	if err := client.RemoveUser(e.ctx, c.Address); err != nil {
+		return err
+	}
+	fmt.Fprintf(e.out, "The user %s is removed%s.\n", c.Address, mailOf(&was))
+	fmt.Fprintf(e.out, "For a while (store.vault_for) deleted mail stays on disk: make the user again, then 'porcupine vault restore %s --all'.\nOr, without making the user again, from a backup: 'porcupine restore --from DIR --user %s --deleted'.\n", c.Address, c.Address)
+	return nil
+}
+
+// mailOf says how much mail a user had, where that is known.
+func mailOf(u *admin.UserDetail) string {
+	if u.Messages < 0 {
+		return ", with all mail"
+	}
+	return fmt.Sprintf(", with %d messages, %d bytes", u.Messages, u.Bytes)
 }
 
 type userListCmd struct{ configFlag }

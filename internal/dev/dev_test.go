@@ -22,7 +22,7 @@ import (
 
 // The ports are a promise to scripts.
 func TestPorts(t *testing.T) {
-	want := Ports{SMTP: 10325, LMTP: 10324, Submission: 10387, Submissions: 10365, POP3: 10310, POP3S: 10395, IMAP: 10343, HTTP: 10380, Cluster: 10390}
+	want := Ports{SMTP: 10325, LMTP: 10324, Submission: 10387, Submissions: 10365, POP3: 10310, POP3S: 10395, HTTP: 10380, Cluster: 10390}
 	if got := PortsOf(10000, 3); got != want {
 		t.Errorf("PortsOf(10000, 3) = %+v, want %+v", got, want)
 	}

@@ -341,3 +341,33 @@ func TestR6_ComparingFindsTooFewCopies(t *testing.T) {
 		w.await("three copies", 15*time.Minute, func() error { return w.check(3) })
 	})
 }
+
+// Right after a node's death a comparing is tried again until the others are among themselves, and is then
+// no failure; and the nodes know what lacks a copy before repair begins.
+func TestVerifyRightAfterADeath(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 3, upkeep.Config{})
+		a, b, c := w.machines[0], w.machines[1], w.machines[2]
+		for i := range 4 {
+			w.put(typeNote, "owner", fmt.Sprint(i), 2, b.id, c.id)
+		}
+		c.kill()
+		v, err := a.up.Verify(t.Context(), upkeep.VerifyOptions{})
+		if err != nil || v.Members != 2 {
+			t.Errorf("Verify = %+v, %v; want two members compared", v, err)
+		}
+		w.await("missing copies known", time.Minute, func() error {
+			first, second := a.up.Status().Missing, b.up.Status().Missing
+			if first.Objects+second.Objects != 4 || second.At.IsZero() {
+				return fmt.Errorf("missing %+v, %+v", first, second)
+			}
+			return nil
+		})
+		w.await("none missing", 10*time.Minute, func() error {
+			if n := a.up.Status().Missing.Objects + b.up.Status().Missing.Objects; n > 0 {
+				return fmt.Errorf("%d missing", n)
+			}
+			return nil
+		})
+	})
+}

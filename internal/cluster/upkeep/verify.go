@@ -17,13 +17,14 @@ const verifyAtOnce = bucketsMax
 const (
 	VerifyWaitDefault = 30 * time.Second // for the update logs to be empty
 	verifyPoll        = 250 * time.Millisecond
+	verifyRest        = time.Second      // between one that could not be carried out and the next try
 	verifyTimeout     = 15 * time.Minute // of one question: a bucket's contents may be many
 )
 
 // VerifyOptions say how thorough a Verify is.
 type VerifyOptions struct {
 	Contents bool          // read all contents on every node too
-	Wait     time.Duration // for the update logs to be empty; 0: VerifyWaitDefault
+	Wait     time.Duration // for the update logs to be empty and the view to stay as it is; 0: VerifyWaitDefault
 }
 
 // Verification is what Verify found in the whole cluster.
@@ -36,8 +37,24 @@ type Verification struct {
 
 // Verify has every member compare all its buckets with the others, at once, after waiting for the
 // update logs to be empty but for absent nodes. Divergences are mended as they are found. The error
-// says that it could not be carried out in full: a member did not answer, the view changed.
+// says that it could not be carried out in full: a member did not answer, the view changed. Until
+// VerifyOptions.Wait is over it is tried again then.
 func (u *Upkeep) Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
+	if o.Wait <= 0 {
+		o.Wait = VerifyWaitDefault
+	}
+	for until := time.Now().Add(o.Wait); ; {
+		result, err := u.verify(ctx, o)
+		o.Wait = time.Until(until)
+		if err == nil || o.Wait < verifyRest || !sleep(ctx, verifyRest) {
+			return result, err
+		}
+		o.Wait -= verifyRest
+	}
+}
+
+// verify tries once.
+func (u *Upkeep) verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 	v := u.node.View()
 	result := Verification{Members: len(v.Members)}
 	var err error
@@ -90,9 +107,6 @@ func (u *Upkeep) verifyAt(ctx context.Context, member cluster.NodeID, contents b
 // awaitRest waits until no member owes another an update, at most that long, and says how many are
 // owed then.
 func (u *Upkeep) awaitRest(ctx context.Context, v *cluster.View, wait time.Duration) (owed int, err error) {
-	if wait <= 0 {
-		wait = VerifyWaitDefault
-	}
 	for until := time.Now().Add(wait); ; {
 		owed = 0
 		for _, m := range v.Members {
@@ -102,7 +116,7 @@ func (u *Upkeep) awaitRest(ctx context.Context, v *cluster.View, wait time.Durat
 			}
 			owed += s.Owed
 		}
-		if owed == 0 || time.Now().After(until) {
+		if owed == 0 || !time.Now().Before(until) {
 			return owed, nil
 		}
 		if !sleep(ctx, verifyPoll) {
