@@ -95,6 +95,15 @@ type item struct {
 	announce bool
 }
 
+// told are the targets that hear of what this node logs from the sender; the others hear of it from
+// this node alone, at once.
+func (it *item) told() cluster.ReplicaSet {
+	if it.reply.Verdict == replication.Older {
+		return nil
+	}
+	return it.update.Targets()
+}
+
 // accept makes updates durable at this node, in one commit: store.Apply and store.Accept. then is
 // called with the answers when the managers of their owners have heard.
 func (n *node) accept(items []item, then func([]item)) {
@@ -121,7 +130,7 @@ func (n *node) accept(items []item, then func([]item)) {
 			life := n.life
 			for i := range items {
 				if it := &items[i]; it.record != nil {
-					n.replicate(n.log.Added(*it.record, n.w.time())) // AFTER the commit
+					n.replicate(n.log.AddedFor(*it.record, it.told(), n.w.time())) // AFTER the commit
 				}
 				if n.life != life {
 					return

@@ -67,23 +67,28 @@ func (w *World) replace() {
 }
 
 // strike has an administrator remove a node that will not come back, at some node that knows it;
-// again until it is done.
+// again until all that run have heard: the one that was told may be lost with what it was told.
 func (w *World) strike(id cluster.NodeID) {
+	all, told := true, false
 	for _, n := range w.nodes {
-		if !n.up() || n.paused || n.view().Contains(id) {
+		if !n.up() || n.struck.Contains(id) {
+			told = told || n.up()
 			continue
 		}
-		if n.struck.Contains(id) {
-			w.acts--
-			return
+		all = false
+		if n.paused || n.view().Contains(id) {
+			continue
 		}
 		out, err := n.core.Forget(w.time(), id)
 		n.obey(out)
 		if err == nil {
-			w.acts--
 			w.record(fmt.Sprintf("%v is struck", w.names(cluster.ReplicaSet{id})), n)
-			return
+			break
 		}
+	}
+	if all && told {
+		w.acts--
+		return
 	}
 	w.after(strikePause, func() { w.strike(id) })
 }

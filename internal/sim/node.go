@@ -59,9 +59,10 @@ type node struct {
 	calls    map[uint64]call
 	waiters  []waiter
 	struck   cluster.ReplicaSet
-	together int64 // wall time since when no known node has been away; 0: one is
-	reserved int64 // timestamps up to it may be given
-	queue    []op  // for the next group
+	struckAt time.Time // when this process last heard of one, or started knowing of some
+	together int64     // wall time since when no known node has been away; 0: one is
+	reserved int64     // timestamps up to it may be given
+	queue    []op      // for the next group
 	syncing  bool
 	pending  int            // commits
 	open     map[string]int // owners with commits of which the reporter has not heard
@@ -124,7 +125,7 @@ func (n *node) start() {
 	}
 	n.core = core
 	n.log = replication.NewLog(n.id, core.Struck(), 0)
-	n.struck = cluster.NewReplicaSet(core.Struck()...)
+	n.struck, n.struckAt = cluster.NewReplicaSet(core.Struck()...), time.Time{}
 	w.record("start", n)
 	for _, id := range n.disk.recordIDs() {
 		n.log.Load(*n.disk.records[id], w.time())
@@ -195,7 +196,7 @@ func (n *node) obey(out membership.Output) {
 	if out.View != nil {
 		n.install(out.View)
 	} else if out.Persist != nil {
-		n.manager.SetKnown(n.core.Known())
+		n.known()
 	}
 	for i := range out.Send {
 		e := &out.Send[i]
@@ -242,7 +243,7 @@ func (n *node) install(v *cluster.View) {
 	w := n.w
 	before := n.reporter.OwedBuckets()
 	done := n.manager.Install(v, w.time())
-	n.manager.SetKnown(n.core.Known())
+	n.known()
 	out := n.reporter.Install(v, w.time())
 	n.loads.Retain(v.IDs())
 	w.check.installed(n, v, done, before)

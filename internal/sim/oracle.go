@@ -74,10 +74,15 @@ func objectOf(s *stored) *cluster.Object {
 	return &s.object
 }
 
-// everywhere reports whether all of an object's replica set have this version or a newer one.
+// everywhere reports whether all of an object's replica set have been given this version or a newer one;
+// contents that were damaged since were whole when the others let theirs go.
 func (o *oracle) everywhere(x cluster.Object) bool {
 	for _, id := range x.Replicas {
-		if !o.has(id, x.ID, x.Timestamp) {
+		n := o.w.byID[id]
+		if n == nil || n.disk.destroyed {
+			return false
+		}
+		if s, _ := n.disk.durable(x.ID); !o.has(id, x.ID, x.Timestamp) && (s == nil || !s.damaged || s.object.Timestamp.Compare(x.Timestamp) < 0) {
 			return false
 		}
 	}
@@ -182,7 +187,7 @@ func (o *oracle) forget(id cluster.ObjectID, n *node) {
 				continue
 			}
 			o.w.check.that("D1", fmt.Sprintf("the last copy of %s of %s at %v is lost with %v; it was durable on %v, of which not all are lost",
-				id.ID, id.Owner, p.ts, n, p.keepers))
+				id.ID, id.Owner, p.ts, n, p.keepers)+"; "+o.w.states(id))
 		}
 		o.lost[id] = true
 		delete(o.acked, id)

@@ -8,6 +8,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/placement"
+	"porcupine/internal/cluster/softstate"
 )
 
 // movesMax is how many moves of one pass are under way at once.
@@ -73,6 +74,19 @@ func (n *node) world() placement.World {
 		w.Rebalance, w.Spread = true, n.w.spread+n.w.copies-1
 	}
 	return w
+}
+
+// known tells the manager of the soft state which nodes exist, as the node does.
+func (n *node) known() {
+	now := n.w.time()
+	if struck := cluster.NewReplicaSet(n.core.Struck()...); len(struck) > 0 && (n.struckAt.IsZero() || !n.struck.ContainsAll(struck)) {
+		n.struckAt = now
+	}
+	absent := make(map[cluster.NodeID]time.Time)
+	for _, a := range n.core.Absent(now) {
+		absent[a.ID] = now.Add(-a.For)
+	}
+	n.manager.SetKnown(softstate.AfterStrike(n.core.Known(), absent, n.struckAt))
 }
 
 // listen asks members of which nothing was heard for a while how loaded they are. Between real

@@ -30,6 +30,7 @@ type loop struct {
 	reconciled time.Time            // when holders were last compared
 	owedAt     time.Time            // when Owed was last counted
 	struck     cluster.ReplicaSet   // that the log knows of
+	struckAt   time.Time            // when this node last heard of one, or started knowing of some
 	viewAt     time.Time            // when the view was installed
 	next       time.Time            // when the membership core wants its Tick
 	waiters    map[string][]*waiter // owner -> commits that wait for the manager to have heard
@@ -220,10 +221,9 @@ func (l *loop) known() {
 	struck := cluster.NewReplicaSet(l.members.Struck()...)
 	l.n.stats.struck.Store(&struck)
 	l.strike(struck)
-	l.absent()
-	counted := known
+	counted := softstate.AfterStrike(known, l.absent(), l.struckAt)
 	if l.met = l.met || len(known) > 1; !l.met {
-		counted = append(slices.Clone(known), cluster.Known{Sole: true}) // NoNode is never a member
+		counted = append(slices.Clone(counted), cluster.Known{Sole: true}) // NoNode is never a member
 	}
 	l.n.soft.mu.Lock()
 	l.n.soft.manager.SetKnown(counted)
@@ -231,17 +231,21 @@ func (l *loop) known() {
 }
 
 // absent notes which known nodes are not members, and since when.
-func (l *loop) absent() {
+func (l *loop) absent() map[cluster.NodeID]time.Time {
 	now := l.now()
 	since := map[cluster.NodeID]time.Time{}
 	for _, a := range l.members.Absent(now) {
 		since[a.ID] = now.Add(-a.For)
 	}
 	l.n.stats.absent.Store(&since)
+	return since
 }
 
 // strike takes the nodes that were removed for good out of what the log waits for.
 func (l *loop) strike(struck cluster.ReplicaSet) {
+	if len(struck) > 0 && (l.struckAt.IsZero() || !l.struck.ContainsAll(struck)) {
+		l.struckAt = l.now()
+	}
 	for _, id := range struck.Without(l.struck) {
 		l.follow(l.log.Strike(id, l.now()))
 	}
