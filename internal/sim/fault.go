@@ -363,9 +363,12 @@ func (f *faults) clockJump() func() {
 	if f.rng.IntN(2) == 0 {
 		jump = -jump
 	}
-	n.skew += jump
-	f.ahead = max(f.ahead, n.skew)
-	return func() { n.skew -= jump }
+	turn := func(by time.Duration) {
+		n.skew += by
+		f.ahead = max(f.ahead, n.skew)
+	}
+	turn(jump)
+	return func() { turn(-jump) } // where jumps overlap, the end of one back is a jump ahead
 }
 
 // joinTime is how long no new fault begins after a machine joined. Joining is an administrator's
