@@ -187,7 +187,6 @@ func (f *frontEnds) listen(field, addr string, c listener.Config) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w%s", field, err, advice(err))
 	}
-	f.d.metrics.connections.WithLabelValues(c.Service) // 0 is a figure too
 	f.d.metrics.connections.WithLabelValues(c.Service) // there from the start, at 0
 	r := running{field: field, server: server, ended: make(chan struct{})}
 	go func() {

@@ -108,8 +108,8 @@ type Config struct {
 	// Orphans says which of an owner's objects belong, conclusively, to nobody and may be deleted. It
 	// must never conclude that from ignorance (V1). nil: nothing is deleted.
 	Orphans func(ctx context.Context, owner string, objects []cluster.Object) ([]cluster.Object, error)
-	// OnDrained is called, once, when the node drains and nothing is left on it: it shall leave. It may
-	// not wait for Run.
+	// OnDrained is called, once for each draining, when nothing is left on the node: it shall leave. It
+	// may not wait for Run.
 	OnDrained func()
 
 	Logger *slog.Logger     // nil: nothing is logged
