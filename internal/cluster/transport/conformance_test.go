@@ -425,6 +425,14 @@ func block(entered chan<- struct{}) func(context.Context, cluster.NodeID, *trans
 	}
 }
 
+// early is a context that tells of a deadline before the one at which it ends.
+type early struct {
+	context.Context
+	deadline time.Time
+}
+
+func (e early) Deadline() (time.Time, bool) { return e.deadline, true }
+
 func conformDeadline(t *testing.T, f fabric) {
 	p := newPair(t, f)
 	for _, large := range []bool{false, true} { // connected, so that the time is not spent on that
@@ -444,6 +452,16 @@ func conformDeadline(t *testing.T, f fabric) {
 		}
 		<-entered
 	}
+	// The peer's clock is ahead of the caller's: that its time is over is still no answer of its own.
+	for _, large := range []bool{false, true} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		_, err := p.call(early{ctx, time.Now().Add(time.Second/2)}, &transport.Request{Method: "m", Large: large})
+		cancel()
+		if !cluster.IsKind(err, cluster.KindUnavailable) || !transport.Unreachable(err) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("call whose peer ran out of time first = %v, want unreachable: deadline exceeded", err)
+		}
+		<-entered
+	}
 	// No time left at all: nothing is sent, and it is no fault of the peer's.
 	ctx, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
 	defer cancel()
@@ -451,8 +469,8 @@ func conformDeadline(t *testing.T, f fabric) {
 	if !cluster.IsKind(err, cluster.KindUnavailable) || transport.Unreachable(err) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("call without time = %v, want unavailable: deadline exceeded, and no fault of the peer's", err)
 	}
-	if admitted, _, _ := p.b.counts(); admitted != 4 {
-		t.Errorf("%d calls arrived, want 4", admitted)
+	if admitted, _, _ := p.b.counts(); admitted != 6 {
+		t.Errorf("%d calls arrived, want 6", admitted)
 	}
 }
 

@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -33,7 +34,11 @@ func (p *Port) serveUnary(_ any, ctx context.Context, dec func(any) error, _ grp
 	if in.bodySize != noBody {
 		body = bytes.NewReader(in.body)
 	}
-	return p.answer(p.execute(ctx, &in, body, false))
+	host, response, err := p.execute(ctx, &in, body, false)
+	if outOfTime(ctx, err) {
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+	return p.answer(host, response, err)
 }
 
 // serveStream answers a request that may come in many messages, and whose answer may need many.
@@ -54,6 +59,9 @@ func (p *Port) serveStream(_ any, stream grpc.ServerStream) error {
 		}
 	}
 	host, response, err := p.execute(stream.Context(), &in, body, true)
+	if outOfTime(stream.Context(), err) {
+		return status.FromContextError(stream.Context().Err()).Err()
+	}
 	if err != nil || response.Body == nil || response.BodySize <= InlineBodyMax {
 		e, err := p.answer(host, response, err)
 		if err != nil {
@@ -62,6 +70,12 @@ func (p *Port) serveStream(_ any, stream grpc.ServerStream) error {
 		return stream.SendMsg(e)
 	}
 	return p.stream(stream, host, response)
+}
+
+// outOfTime reports whether a call failed for want of time. That is no answer: the caller, whose own
+// clock may be a moment behind, must not take it for one that this node gave in time.
+func outOfTime(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // execute checks a request and has the host execute it. The response is not nil if there is no

@@ -174,6 +174,9 @@ func (p *SwitchPort) exchange(ctx context.Context, to cluster.Endpoint, sent *pa
 	case <-ctx.Done():
 		return nil, timeout(ctx)
 	}
+	if ctx.Err() != nil {
+		return nil, timeout(ctx)
+	}
 	if answer == nil {
 		return nil, fmt.Errorf("connection to %s: reset by peer", to.Addr)
 	}
