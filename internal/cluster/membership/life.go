@@ -153,11 +153,11 @@ const (
 
 func (c *Core) standing(m Message) standing {
 	k := c.contacts.byID[m.From.ID].Life
+	lacks := k.outran(m)
 	switch {
 	case m.Boot == 0 || k.Boot == 0: // a version that does not count its starts; a node never seen
 		return current
-	case k.outran(m):
-		return past
+	case lacks: // commits that others may count on
 	case k.isProcess(m.Boot, m.Process):
 		return current
 	case m.Boot > k.Boot && m.Last.remembers(k):
