@@ -162,6 +162,51 @@ func TestRolledBackDirectoryIsSetAside(t *testing.T) {
 	}
 }
 
+// A copy of the store that was made while the node ran, and put back with no start in between, is found
+// out by the others, who remember how far that disk had come: it is set aside, and what the node held is
+// repaired onto the empty one.
+func TestR6_RolledBackWhileItRan(t *testing.T) {
+	first := loopback(t)
+	first.Upkeep.RepairAfter = config.Duration(time.Second)
+	one, _, _ := start(t, first)
+	cfg := joined(t, one)
+	cfg.Upkeep = first.Upkeep
+	two, _, stop := start(t, cfg)
+	node := await(t, two, "two members", members(2)).Node
+	dir, old := filepath.Join(cfg.DataDir, storeName), filepath.Join(t.TempDir(), "old")
+	if err := os.CopyFS(old, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := one.AddDomain(t.Context(), admin.Domain{Domain: "x.example"}); err != nil {
+		t.Fatal(err)
+	}
+	users := []string{"ann@x.example", "bob@x.example", "cid@x.example"}
+	if err := one.AddUsers(t.Context(), users, "s3cret-one"); err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.RemoveAll(dir), os.Rename(old, dir)); err != nil {
+		t.Fatal(err)
+	}
+	two, logs, _ := start(t, cfg)
+	await(t, two, "another id", func(s admin.Status) bool { return s.Node != node && len(s.Members) == 2 })
+	aside(t, cfg, node)
+	if !strings.Contains(logs.String(), "why=rolled-back") {
+		t.Errorf("the log does not say why:\n%s", logs)
+	}
+	var v admin.Verification
+	await(t, one, "copies restored", func(admin.Status) bool {
+		var err error
+		v, err = one.VerifyCluster(t.Context(), admin.VerifyOptions{Contents: true})
+		return err == nil && v.OK && v.UnderReplicated == 0 && v.Compared >= int64(len(users))
+	})
+	if list, err := two.ListUsers(t.Context(), "", 10); err != nil || len(list) != len(users) {
+		t.Errorf("ListUsers = %v, %v; want %v", list, err, users)
+	}
+}
+
 // One id started twice: the later process ends with an error that says what to do. The earlier one
 // does not notice, and both directories stay as they are.
 func TestTwinEnds(t *testing.T) {

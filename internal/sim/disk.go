@@ -40,6 +40,7 @@ type disk struct {
 
 	log     []batch // not yet synced, oldest first
 	written uint64  // batches so far
+	solid   uint64  // of them, those known to be durable: store.DurableSeq
 
 	destroyed bool // nothing can be read any more, ever
 }
@@ -172,6 +173,7 @@ func (d *disk) owner(name string) *owned {
 
 // synced makes all batches up to number durable, and tells of each change that became so.
 func (d *disk) synced(number uint64, durable func(change)) {
+	d.solid = max(d.solid, number)
 	n := 0
 	for n < len(d.log) && d.log[n].number <= number {
 		for _, c := range d.log[n].undo {
@@ -354,7 +356,7 @@ func (d *disk) isDamaged(id cluster.ObjectID) bool {
 func (d *disk) copy() *disk {
 	c := newDisk(d.node, d.id)
 	c.persist, c.clock, c.seq, c.written = d.persist, d.clock, d.seq, d.written
-	c.sole, c.tombs = d.sole, d.tombs
+	c.sole, c.tombs, c.solid = d.sole, d.tombs, d.written
 	for id, o := range d.objects {
 		twin := *o
 		c.objects[id] = &twin

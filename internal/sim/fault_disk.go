@@ -128,8 +128,8 @@ func (f *faults) absence() func() {
 }
 
 // rollback puts an old copy of a machine's data directory back. Between the two the machine has
-// been started again, and the others have seen that: if nothing of the kind happened, an old copy
-// cannot be told from a restart.
+// been started again, and the others have seen that: without it, what they know of its disk decides,
+// and a copy of a moment ago cannot be told from a restart.
 func (f *faults) rollback() func() {
 	n := f.any()
 	if n == nil || f.losses == 0 || n.paused {

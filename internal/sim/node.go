@@ -118,7 +118,7 @@ func (n *node) start() {
 	n.waiters, n.pending, n.leaving, n.dying = nil, 0, false, 0
 	n.wake = 0
 	cfg := w.opt.timing.config()
-	cfg.Self, cfg.Assign, cfg.Grace = n.endpoint(), usermap.Assign, w.grace
+	cfg.Self, cfg.Assign, cfg.Grace, cfg.Found = n.endpoint(), usermap.Assign, w.grace, n.disk.solid
 	core, out, err := membership.New(cfg, n.disk.persist, w.time(), rand.New(rand.NewPCG(n.rng.Uint64(), n.rng.Uint64())))
 	if err != nil {
 		panic(fmt.Sprintf("start %v: %v", n, err)) // invariant: the configuration is ours, and valid
@@ -338,6 +338,7 @@ func (n *node) take(p *packet) {
 	case p.answer != nil:
 		n.answered(p.from, p.answer)
 	default:
+		n.core.SetDurable(n.disk.solid)
 		n.obey(n.core.Step(n.w.time(), p.member))
 	}
 }
@@ -346,6 +347,7 @@ func (n *node) take(p *packet) {
 func (n *node) tick() {
 	now := n.w.time()
 	if !n.next.IsZero() && !now.Before(n.next) {
+		n.core.SetDurable(n.disk.solid)
 		n.obey(n.core.Tick(now))
 	}
 	if n.core == nil {

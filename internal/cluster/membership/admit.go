@@ -44,6 +44,7 @@ func (c *Core) admit(now time.Time, m Message) bool {
 		regressed = regressed || e.Coordinator == c.cfg.Self.ID && c.promised.Less(e)
 	}
 	c.contacts.meet(m.From, m.Sole, m.Installed)
+	c.contacts.hear(m)
 	if regressed {
 		// Only a data directory that was copied back forgets own epochs.
 		c.event(Event{Kind: EventRegressed, Node: m.From.ID})

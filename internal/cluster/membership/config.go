@@ -39,6 +39,10 @@ type Config struct {
 	// usermap.Assign, handed in so that this core stands on the words alone. Required.
 	Assign func(base cluster.UserMap, members []cluster.Member, epoch cluster.Epoch) cluster.UserMap
 
+	// Found is how far this node's disk had come when this process began: a number that grows with
+	// what is durable there (store.Store.FoundSeq). 0: not known.
+	Found uint64
+
 	// PingPeriod is the time between two pings of the next neighbour. Default 200 ms.
 	PingPeriod time.Duration
 	// PingMissesDoubt is how many pings in a row may go unanswered before the core doubts and

@@ -37,10 +37,7 @@ func (s *contacts) join(c Contact) {
 	if !ok && len(s.byID) >= KnownMax {
 		return
 	}
-	removed, life := c.Removed || old.Removed, c.Life
-	if life.compare(old.Life) < 0 {
-		life = old.Life
-	}
+	removed, life := c.Removed || old.Removed, c.Life.join(old.Life)
 	switch {
 	case ok && c.Heard.Less(old.Heard):
 		c = old
@@ -73,6 +70,15 @@ func (s *contacts) meet(e cluster.Endpoint, sole bool, installed cluster.Epoch) 
 		return
 	}
 	s.join(Contact{Known: cluster.Known{Endpoint: e, Sole: sole}, Heard: installed})
+}
+
+// hear notes how far a node's disk has come, if it is the process that a view told of. That alone is not
+// worth a write: it becomes durable with the next thing that is.
+func (s *contacts) hear(m Message) {
+	if c, ok := s.byID[m.From.ID]; ok && c.Life.isProcess(m.Boot, m.Process) && c.Life.Durable < m.Durable {
+		c.Life.Durable = m.Durable
+		s.byID[c.ID] = c
+	}
 }
 
 // install notes the members of a view that all of them take to be true.
@@ -166,7 +172,7 @@ func digest(list []Contact) uint64 {
 		b = binary.BigEndian.AppendUint64(b[:0], uint64(c.ID))
 		b = binary.BigEndian.AppendUint64(b, c.Heard.Counter)
 		b = binary.BigEndian.AppendUint64(b, uint64(c.Heard.Coordinator))
-		for _, x := range [...]uint64{c.Life.Boot, c.Life.Process, c.Life.In.Counter, uint64(c.Life.In.Coordinator)} {
+		for _, x := range [...]uint64{c.Life.Boot, c.Life.Process, c.Life.In.Counter, uint64(c.Life.In.Coordinator), c.Life.Durable, c.Life.Before} {
 			b = binary.BigEndian.AppendUint64(b, x)
 		}
 		for _, flag := range []bool{c.Sole, c.Removed} {

@@ -25,6 +25,8 @@ type Core struct {
 	process  uint64
 	past     Life                     // the last promise of the processes before
 	last     Life                     // and of this one
+	found    uint64                   // Persistent.Found
+	durable  uint64                   // SetDurable
 	absences absences                 // who is not a member, and how long: absence.go
 	claims   map[cluster.NodeID]claim // life.go
 
@@ -61,6 +63,7 @@ func New(cfg Config, p Persistent, now time.Time, rng *rand.Rand) (*Core, Output
 		boot:      p.Boot + 1,
 		past:      p.Last,
 		last:      p.Last,
+		found:     foundSince(p, cfg.Found),
 		absences:  newAbsences(p.Absences, now),
 		claims:    map[cluster.NodeID]claim{},
 	}
@@ -141,6 +144,11 @@ func (c *Core) Tick(now time.Time) Output {
 	c.tickAbsences(now)
 	return c.flush(now)
 }
+
+// SetDurable says how far this node's disk has come: a number that grows with every commit that is
+// durable, and none that a crash may still undo. A process that begins later finds at least that
+// (Config.Found). It sends nothing by itself: every message carries it.
+func (c *Core) SetDurable(n uint64) { c.durable = max(c.durable, n) }
 
 // Suspect says that a call to a member timed out or was refused. The core pings the node at
 // once, fast, and starts a round if it does not answer; one failed call alone changes nothing.
@@ -272,6 +280,10 @@ func (c *Core) event(e Event) { c.out.Events = append(c.out.Events, e) }
 func (c *Core) send(to cluster.Endpoint, m Message) {
 	m.From, m.Sole = c.cfg.Self, c.sole
 	m.Boot, m.Process, m.Last = c.boot, c.process, c.past
+	m.Found = c.found
+	if c.last.Boot == c.boot && c.last.Process == c.process { // else the next process tells what this one found
+		m.Durable = c.durable
+	}
 	m.Installed, m.Size = c.view.Epoch, len(c.view.Members)
 	m.Member = to.ID != cluster.NoNode && c.view.Contains(to.ID)
 	c.out.Send = append(c.out.Send, Envelope{To: to, Message: m})
@@ -288,7 +300,7 @@ func (c *Core) flush(now time.Time) Output {
 	if c.contacts.dirty {
 		c.trackAbsences(now)
 		c.contacts.dirty = false
-		out.Persist = &Persistent{Promised: c.promised, Contacts: c.contacts.list(), Boot: c.boot, Last: c.last,
+		out.Persist = &Persistent{Promised: c.promised, Contacts: c.contacts.list(), Boot: c.boot, Last: c.last, Found: c.found,
 			Absences: c.absences.list(now)}
 	}
 	if c.left {

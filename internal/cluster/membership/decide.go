@@ -79,6 +79,9 @@ func (c *Core) decide(now time.Time, base *cluster.View) {
 		a := r.asks[id]
 		if !a.answered || c.contacts.byID[id].Removed {
 			delete(r.asks, id) // of the struck, a reply may have told just now
+		} else if c.contacts.byID[id].Life.outran(a.reply) { // likewise
+			c.refuse(a.to, a.reply.Process, RefusalRolledBack)
+			delete(r.asks, id)
 		} else if !a.reply.Leaving {
 			add(a.to, a.reply.Installed)
 			lives[id] = Life{Boot: a.reply.Boot, Process: a.reply.Process}

@@ -56,6 +56,7 @@ type node struct {
 	backlog  []func()
 	view     *cluster.View
 	last     cluster.Epoch // M2, across restarts
+	seq      uint64        // how far the disk has come
 	installs int
 }
 
@@ -114,7 +115,7 @@ func (w *world) twin(id cluster.NodeID, peers ...cluster.NodeID) *node {
 		n = &node{id: id, addr: addr, label: name(id) + "'"}
 		w.byAddr[n.addr] = n
 	}
-	n.disk, n.last, n.view = w.copies[id], cluster.Epoch{}, nil
+	n.disk, n.last, n.view, n.seq = w.copies[id], cluster.Epoch{}, nil, 0
 	w.launch(n, peers...)
 	return n
 }
@@ -126,7 +127,9 @@ func (w *world) launch(n *node, peers ...cluster.NodeID) {
 		Self:   cluster.Endpoint{ID: id, Name: name(id), Addr: n.addr},
 		Assign: usermap.Assign,
 		Grace:  w.grace,
+		Found:  n.seq,
 	}
+	n.seq += 1000 // numbers jump when a store is opened
 	n.life++
 	core, out, err := membership.New(cfg, n.disk, w.now, rand.New(rand.NewPCG(w.rng.Uint64(), uint64(id))))
 	if err != nil {
@@ -177,6 +180,7 @@ func (w *world) resume(id cluster.NodeID) {
 func (w *world) obey(n *node, out membership.Output) {
 	if out.Persist != nil {
 		n.disk = *out.Persist
+		n.commit()
 	}
 	for _, e := range out.Events {
 		w.note(n.id, e.String())
@@ -232,6 +236,12 @@ func (w *world) send(from *node, env membership.Envelope) {
 			}
 		})
 	}
+}
+
+// commit makes something durable on a node's disk.
+func (n *node) commit() {
+	n.seq++
+	n.core.SetDurable(n.seq)
 }
 
 // run lets time pass.

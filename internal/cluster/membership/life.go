@@ -17,6 +17,10 @@ import (
 //     not remember a promise that the node gave (Message.Last): the data directory is an old copy
 //     (a backup put back, a snapshot rolled back), or two processes run on two copies of one. The
 //     last of these three holds however often the copy is started before anybody hears of it.
+//   - Its disk was found to end before what a process before it told to be durable (Life.Durable): the
+//     same, and this shows even if the copy was made and put back with no start and no change of view in
+//     between. What a crash may lose is never told. Only the neighbours in the ring hear that number all
+//     the time, and others at changes of view; a neighbour's word ends the process all the same.
 //   - Whatever its boot number, it is at another address, and the process of the life before answers
 //     pings: two processes run on two copies.
 //
@@ -34,6 +38,53 @@ type Life struct {
 	Process uint64 // random, never 0
 	// In is the epoch of the newest view in which that process is known to have been a member.
 	In cluster.Epoch
+	// Durable is how far that process said its disk had come, and Before how far processes before it did.
+	// 0: not known.
+	Durable, Before uint64
+}
+
+// isProcess reports whether l is that process.
+func (l Life) isProcess(boot, process uint64) bool {
+	return boot > 0 && l.Boot == boot && l.Process == process
+}
+
+// join unites what is known of the newest process of one node.
+func (l Life) join(o Life) Life {
+	if l.compare(o) < 0 {
+		l, o = o, l
+	}
+	l.Before = max(l.Before, o.Before)
+	switch {
+	case l.isProcess(o.Boot, o.Process):
+		l.Durable = max(l.Durable, o.Durable)
+	case o.Boot < l.Boot:
+		l.Before = max(l.Before, o.Durable)
+	}
+	return l
+}
+
+// outran reports whether processes before the sender told of commits that are durable and that the
+// sender did not find on its disk.
+func (l Life) outran(m Message) bool {
+	if m.Found == 0 || m.Boot < l.Boot {
+		return false
+	}
+	told := l.Before
+	if l.Boot < m.Boot {
+		told = max(told, l.Durable)
+	}
+	return m.Found < told
+}
+
+// foundSince gives what a process tells of the disk as it was found. A copy that was put back and
+// started several times before anybody heard of it has made commits of its own: what counts is what
+// its first process found. Once a process has been in a view with others, the next one begins anew; only
+// such a process has told how far its disk has come.
+func foundSince(p Persistent, found uint64) uint64 {
+	if p.Boot != p.Last.Boot && p.Found != 0 {
+		return p.Found
+	}
+	return found
 }
 
 // remembers reports whether a data directory whose last promise is l can be the one of a stay in a
@@ -102,10 +153,12 @@ const (
 
 func (c *Core) standing(m Message) standing {
 	k := c.contacts.byID[m.From.ID].Life
+	lacks := k.outran(m)
 	switch {
 	case m.Boot == 0 || k.Boot == 0: // a version that does not count its starts; a node never seen
 		return current
-	case m.Boot == k.Boot && m.Process == k.Process:
+	case lacks: // commits that others may count on
+	case k.isProcess(m.Boot, m.Process):
 		return current
 	case m.Boot > k.Boot && m.Last.remembers(k):
 		return fresh

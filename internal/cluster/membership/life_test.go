@@ -286,3 +286,105 @@ func TestRule_RefusalsThatDoNotCount(t *testing.T) {
 		t.Errorf("after the end it goes on: %v %v", out.Send, out.Events)
 	}
 }
+
+// A copy that was made while the node ran, and put back with no start and no change of view in between,
+// is found out by what the node told of its disk: at once or after the others have noticed that it was
+// away, after they have been started again, and however often it was started alone before.
+func TestRule_RolledBackWithoutAStart(t *testing.T) {
+	cases := []struct {
+		name   string
+		away   time.Duration
+		reboot bool // of the others
+		alone  int  // starts before the others hear of it
+	}{
+		{name: "at once"},
+		{name: "after a change of view", away: 3 * time.Second},
+		{name: "after a start of the others", away: 3 * time.Second, reboot: true},
+		{name: "after starts alone", away: 3 * time.Second, alone: 3},
+	}
+	for _, c := range cases {
+		for size := cluster.NodeID(2); size <= 5; size++ {
+			w := settled(t, uint64(size), size)
+			w.stand = func(n *node) bool { return n.id == size }
+			n := w.nodes[size]
+			old, seq, boot := n.disk, n.seq, n.disk.Boot
+			w.run(time.Second)
+			for range 5 {
+				n.commit()
+				w.run(time.Second)
+			}
+			if n.disk.Boot != boot || n.disk.Last != old.Last {
+				t.Fatalf("%s, %d nodes: the directory has changed otherwise", c.name, size)
+			}
+			w.crash(size)
+			w.run(c.away)
+			if c.reboot {
+				for _, id := range nodesFrom(1, size-1) {
+					w.crash(id)
+					w.boot(id, 1)
+				}
+				w.run(time.Second)
+			}
+			n.disk, n.seq, n.last, n.view = old, seq, cluster.Epoch{}, nil
+			w.split(nodesFrom(1, size-1), []cluster.NodeID{size}, true)
+			for range c.alone {
+				w.boot(size, 1)
+				w.run(10 * time.Millisecond)
+				w.crash(size)
+			}
+			clear(w.cut)
+			w.boot(size, 1)
+			w.run(5 * time.Second)
+			if n.running || n.refused != membership.RefusalRolledBack {
+				t.Errorf("%s, %d nodes: the copy runs: %v, refused as %v", c.name, size, n.running, n.refused)
+			}
+			w.check(t)
+		}
+	}
+}
+
+// What a crash may lose was never told: a node that lost it is in good standing, as is one that was
+// started alone, again and again.
+func TestRule_CrashIsNoRollback(t *testing.T) {
+	for _, away := range []time.Duration{0, 3 * time.Second} {
+		w := settled(t, 7, 4)
+		n := w.nodes[4]
+		for range 3 {
+			n.commit()
+			w.run(time.Second)
+			durable := n.seq
+			n.seq += 100 // not synced, so the core does not hear of it
+			w.run(time.Second)
+			w.crash(4)
+			n.seq = durable
+			w.run(away)
+			w.split(nodesFrom(1, 3), []cluster.NodeID{4}, true)
+			for range 3 {
+				w.boot(4, 1)
+				n.commit()
+				w.run(300 * time.Millisecond)
+				w.crash(4)
+			}
+			clear(w.cut)
+			w.boot(4, 1)
+			if _, ok := w.settle(1, 20*time.Second); !ok {
+				t.Fatalf("away for %v: no single group; refused as %v", away, n.refused)
+			}
+		}
+		w.check(t)
+	}
+}
+
+// A node of a version that tells no number is taken in as before.
+func TestRule_NoNumberIsNoRollback(t *testing.T) {
+	w := settled(t, 8, 3)
+	w.run(2 * time.Second)
+	w.crash(3)
+	w.nodes[3].seq = 0
+	w.run(3 * time.Second)
+	w.boot(3, 1)
+	if _, ok := w.settle(1, 20*time.Second); !ok {
+		t.Errorf("no single group; refused as %v", w.nodes[3].refused)
+	}
+	w.check(t)
+}

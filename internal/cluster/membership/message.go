@@ -63,6 +63,9 @@ type Message struct {
 	// processes before it gave, as its data directory remembers.
 	Boot, Process uint64
 	Last          Life
+	// Found is how far the sender's disk had come when its first process since Last began; Durable, how
+	// far it has come since (Core.SetDurable). 0: not known.
+	Found, Durable uint64
 
 	// Nonce of Ping and Probe is echoed by Pong and ProbeAck.
 	Nonce uint64

@@ -21,6 +21,9 @@ type Persistent struct {
 	Boot uint64
 	// Last is the newest promise given in a round with others, and the process that gave it.
 	Last Life
+	// Found is what the first process since then found on its disk (Config.Found). Later ones tell the
+	// same: what was made durable with nobody to hear of it proves nothing about the copy it was made on.
+	Found uint64
 	// Absences are those of the known nodes, ascending by id. What was seen of them in the last
 	// minute may be missing.
 	Absences []Absence

@@ -3,9 +3,13 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"porcupine/internal/cluster"
 )
@@ -152,6 +156,52 @@ func TestD10_MembershipStateNotDurable(t *testing.T) {
 		}
 		if n := w.onFatal.Load(); n != 1 {
 			t.Errorf("OnFatal was called by a Start that failed")
+		}
+	})
+}
+
+// rollBack gives a machine, which is off, the disk that it had at some time.
+func (m *machine) rollBack(to *vfs.MemFS) { m.disk = newDisk(to) }
+
+// A disk that is put back to what it was while the node ran is refused when commits that were durable
+// are gone, though the node was not started in between; one that lost what was not synced is not.
+func TestR6_RolledBackWhileItRan(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 3)
+		a, c := w.machines[0], w.machines[2]
+		old := c.disk.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
+		began := c.node.View().Epoch
+		for i := range 5 {
+			a.put(typeNote, "owner", fmt.Sprint(i), "contents", a.id, c.id)
+		}
+		pass(time.Second)
+		if e := c.node.View().Epoch; e != began {
+			t.Fatalf("the view has changed from %v to %v", began, e)
+		}
+		for i := range 3 {
+			c.losePower()
+			c.start()
+			w.settle(w.machines...)
+			a.put(typeNote, "owner", fmt.Sprintf("after %d", i), "contents", a.id, c.id)
+			pass(time.Second)
+		}
+		if n := c.hooks.struck.Load(); n != 0 {
+			t.Fatalf("a crash was taken for a rolled-back disk %d times", n)
+		}
+		again := c.disk.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
+		a.put(typeNote, "owner", "late", "contents", a.id, c.id)
+		pass(time.Second)
+		for i, disk := range []*vfs.MemFS{again, old} {
+			c.kill()
+			c.rollBack(disk)
+			c.start()
+			w.await("the refusal", settleMax, func() error {
+				if n := c.hooks.struck.Load(); n != int64(i+1) {
+					return fmt.Errorf("refused %d times, want %d", n, i+1)
+				}
+				return nil
+			})
+			w.settle(w.machines[:2]...)
 		}
 	})
 }

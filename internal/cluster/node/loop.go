@@ -50,7 +50,7 @@ func newLoop(n *Node) (*loop, error) {
 		return nil, err
 	}
 	cfg := n.cfg.Membership
-	cfg.Self, cfg.Assign = n.cfg.Self, usermap.Assign
+	cfg.Self, cfg.Assign, cfg.Found = n.cfg.Self, usermap.Assign, n.cfg.Store.FoundSeq()
 	core, first, err := membership.New(cfg, persistent, n.cfg.Now(), rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
 	if err != nil {
 		return nil, err
@@ -73,6 +73,7 @@ func newLoop(n *Node) (*loop, error) {
 // begin obeys the core's first output. When it returns the view of one is durable and installed,
 // the link serves, and the peers are being looked for. It runs before run does.
 func (l *loop) begin() error {
+	l.tellDurable()
 	if err := l.loadRecords(); err != nil {
 		return err
 	}
@@ -100,6 +101,7 @@ func (l *loop) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case f := <-l.events:
+			l.tellDurable()
 			f(l)
 		case f := <-l.n.facts:
 			l.learn(f)
@@ -107,6 +109,7 @@ func (l *loop) run(ctx context.Context) {
 			l.notice()
 		case <-timer.C:
 		}
+		l.tellDurable()
 		l.tick()
 		timer.Reset(max(0, l.deadline().Sub(l.now())))
 	}
@@ -348,6 +351,9 @@ func (l *loop) tellSole() {
 		l.known()
 	}
 }
+
+// tellDurable tells the core how far this node's disk has come. Every message carries that.
+func (l *loop) tellDurable() { l.members.SetDurable(l.n.cfg.Store.DurableSeq()) }
 
 // leave begins the departure; left is closed when nobody counts on this node any more.
 func (l *loop) leave(left chan struct{}) {

@@ -53,6 +53,8 @@ type Hard interface {
 	ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (uint64, error)
 	Load() cluster.Load
 	LastTime() int64
+	FoundSeq() uint64
+	DurableSeq() uint64
 	Meta(name string) ([]byte, error)
 	PutMeta(ctx context.Context, name string, value []byte) error
 }
@@ -66,7 +68,7 @@ type Config struct {
 	Store      Hard
 	Link       transport.Link
 	Peers      []string          // cluster addresses to look for at start
-	Membership membership.Config // timings; Self and Assign are filled in
+	Membership membership.Config // timings; Self, Assign and Found are filled in
 	RecordsMax int               // update records before an absent node is struck; default replication.RecordsMax
 	Logger     *slog.Logger
 	Now        func() time.Time // the wall clock, with its monotonic reading; default time.Now

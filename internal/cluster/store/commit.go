@@ -274,6 +274,7 @@ func (c *committer) commit() error {
 		if err := c.s.write(c.batch, pebble.Sync); err != nil {
 			return err
 		}
+		c.s.durable.Store(c.state.Seq) // AFTER the fsync
 		c.s.count.committed(c.s.since(start), c.s.cfg.Now())
 	}
 	c.batch.Reset()

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,8 +84,10 @@ func (f *hookFile) SyncData() error {
 type ledger struct {
 	mu      sync.Mutex
 	objects map[cluster.ObjectID]*entry
-	meta    int // last acknowledged value of the meta counter
-	sent    int // last one sent
+	meta    int    // last acknowledged value of the meta counter
+	sent    int    // last one sent
+	durable uint64 // in a snapshot: DurableSeq
+	store   atomic.Pointer[Store]
 }
 
 type entry struct {
@@ -128,6 +131,9 @@ func (l *ledger) snapshot() *ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := &ledger{objects: make(map[cluster.ObjectID]*entry, len(l.objects)), meta: l.meta, sent: l.sent}
+	if s := l.store.Load(); s != nil {
+		c.durable = s.DurableSeq()
+	}
 	for id, e := range l.objects {
 		sent := make(map[int64]version, len(e.sent))
 		for t, v := range e.sent {
@@ -164,6 +170,9 @@ func (l *ledger) check(t *testing.T, fs vfs.FS, point string) {
 			t.Errorf("%s: Close() = %v", point, err)
 		}
 	}()
+	if s.FoundSeq() < l.durable {
+		t.Errorf("%s: FoundSeq() = %d, and %d was told to be durable", point, s.FoundSeq(), l.durable)
+	}
 	records := map[cluster.ObjectID]cluster.Record{}
 	if err := s.Records(func(r cluster.Record) error { records[r.ID] = r; return nil }); err != nil {
 		t.Errorf("%s: Records() = %v", point, err)
@@ -320,6 +329,7 @@ func TestD3_CrashAtEverySync(t *testing.T) {
 	cfg.MemTableSize = 256 << 10 // several flushes and log rotations
 	cfg.Types[0].Vault, cfg.VaultFor = true, time.Hour
 	s := mustOpen(t, cfg)
+	book.store.Store(s)
 	var wg sync.WaitGroup
 	for c := range 4 {
 		wg.Go(func() { book.client(t, s, c, steps) })

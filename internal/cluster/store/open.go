@@ -160,6 +160,7 @@ func (s *Store) recover() error {
 		return errors.Join(err, b.Close())
 	}
 	s.state.Store(&state)
+	s.found = state.Seq
 	s.numbers.Store(max(int64(state.Seq)+int64(reopenGap), int64(last)))
 	if b.Empty() {
 		return b.Close()

@@ -30,6 +30,8 @@ type Store struct {
 	dead    chan struct{}         // closed when failed is set
 	numbers atomic.Int64          // last sequence or contents number given
 	state   atomic.Pointer[layout.State]
+	found   uint64        // FoundSeq
+	durable atomic.Uint64 // DurableSeq
 	space   space
 	damaged damaged
 	count   counters
@@ -53,6 +55,15 @@ func (s *Store) Node() cluster.NodeID { return s.format.Node }
 // knows nothing of timestamps that were given and not stored here; a node reserves those ahead
 // with PutMeta.
 func (s *Store) LastTime() int64 { return s.state.Load().Time }
+
+// FoundSeq gives the sequence number of the last commit that was found in the directory when it was
+// opened; 0 in a new one.
+func (s *Store) FoundSeq() uint64 { return s.found }
+
+// DurableSeq gives the sequence number of the last commit of this process that was made durable, 0 if
+// there is none yet. Whatever happens to the process or the machine, the next one finds at least that
+// (FoundSeq): commits that wait for the fsync of another, like retirements, are not told of.
+func (s *Store) DurableSeq() uint64 { return s.durable.Load() }
 
 // Close waits for the calls under way and closes the files. Later calls fail with
 // KindUnavailable. A store that has failed gives up its files only when the process ends.

@@ -455,7 +455,7 @@ func conformDeadline(t *testing.T, f fabric) {
 	// The peer's clock is ahead of the caller's: that its time is over is still no answer of its own.
 	for _, large := range []bool{false, true} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		_, err := p.call(early{ctx, time.Now().Add(time.Second/2)}, &transport.Request{Method: "m", Large: large})
+		_, err := p.call(early{ctx, time.Now().Add(time.Second / 2)}, &transport.Request{Method: "m", Large: large})
 		cancel()
 		if !cluster.IsKind(err, cluster.KindUnavailable) || !transport.Unreachable(err) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("call whose peer ran out of time first = %v, want unreachable: deadline exceeded", err)

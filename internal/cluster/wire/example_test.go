@@ -99,7 +99,7 @@ func unmapped(n int) *cluster.View {
 func exampleContacts() []membership.Contact {
 	return []membership.Contact{
 		{Known: cluster.Known{Endpoint: cluster.Endpoint{ID: 1, Name: "ä", Addr: "[::1]:1"}, Sole: true}, Heard: cluster.Epoch{Counter: 3, Coordinator: 2},
-			Life: membership.Life{Boot: 7, Process: 1 << 63, In: cluster.Epoch{Counter: 2, Coordinator: 2}}},
+			Life: membership.Life{Boot: 7, Process: 1 << 63, In: cluster.Epoch{Counter: 2, Coordinator: 2}, Durable: 1 << 60, Before: 1 << 59}},
 		{Known: cluster.Known{Endpoint: cluster.Endpoint{ID: 2}}, Removed: true},
 	}
 }
@@ -113,6 +113,7 @@ func exampleMessages() []membership.Message {
 			Nonce: 2, Epoch: e(2), Promised: e(3), Busy: true, Yours: e(4), Leaving: true, Coordinator: cluster.Endpoint{ID: 2, Addr: "b:2"},
 			Members: exampleContacts(), Digest: 9, Known: exampleContacts()[:1],
 			Boot: 300, Process: 8, Last: membership.Life{Boot: 299, Process: 7, In: e(1)}, Why: membership.RefusalTwin, Refused: 11,
+			Found: 1 << 58, Durable: 1 << 57,
 		},
 		{Kind: membership.KindView, View: exampleView(3)},
 		{Kind: membership.KindView, View: unmapped(2), Lives: []membership.Life{{}, {Boot: 1, Process: 2}}},
@@ -123,7 +124,7 @@ func exampleMessages() []membership.Message {
 }
 
 func examplePersistent() []membership.Persistent {
-	return []membership.Persistent{{}, {Promised: cluster.Epoch{Counter: 9, Coordinator: 8}, Contacts: exampleContacts(), Boot: 12, Last: membership.Life{Boot: 12},
+	return []membership.Persistent{{}, {Promised: cluster.Epoch{Counter: 9, Coordinator: 8}, Contacts: exampleContacts(), Boot: 12, Last: membership.Life{Boot: 12}, Found: 5,
 		Absences: []membership.Absence{{ID: 2, For: time.Hour}, {ID: 3}}}}
 }
 

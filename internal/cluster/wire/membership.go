@@ -42,14 +42,17 @@ func MarshalMessage(m *membership.Message) []byte {
 	for i := range m.Lives {
 		b = field.Element(b, 23, func(b []byte) []byte { return appendLife(b, &m.Lives[i]) })
 	}
-	return b
+	b = field.Fixed(b, 24, m.Found)
+	return field.Fixed(b, 25, m.Durable)
 }
 
 // appendLife writes the fields of a Life.
 func appendLife(b []byte, l *membership.Life) []byte {
 	b = field.Uint(b, 1, l.Boot)
 	b = field.Fixed(b, 2, l.Process)
-	return appendEpochField(b, 3, l.In)
+	b = appendEpochField(b, 3, l.In)
+	b = field.Fixed(b, 4, l.Durable)
+	return field.Fixed(b, 5, l.Before)
 }
 
 // unmarshalLife reads what appendLife writes.
@@ -63,6 +66,10 @@ func unmarshalLife(b []byte) (l membership.Life, err error) {
 			l.Process = r.Fixed()
 		case 3:
 			l.In = message(r, UnmarshalEpoch)
+		case 4:
+			l.Durable = r.Fixed()
+		case 5:
+			l.Before = r.Fixed()
 		}
 	}
 	return l, r.Err()
@@ -106,6 +113,10 @@ func UnmarshalMessage(b []byte) (*membership.Message, error) {
 			m.Process = r.Fixed()
 		case 20:
 			m.Last = message(r, unmarshalLife)
+		case 24:
+			m.Found = r.Fixed()
+		case 25:
+			m.Durable = r.Fixed()
 		default:
 			unmarshalByKind(r, &m)
 		}
@@ -205,7 +216,8 @@ func MarshalPersistent(p *membership.Persistent) []byte {
 	for i := range p.Absences {
 		b = field.Element(b, 4, func(b []byte) []byte { return appendAbsence(b, p.Absences[i]) })
 	}
-	return field.Message(b, 5, func(b []byte) []byte { return appendLife(b, &p.Last) })
+	b = field.Message(b, 5, func(b []byte) []byte { return appendLife(b, &p.Last) })
+	return field.Fixed(b, 6, p.Found)
 }
 
 // appendAbsence writes the fields of an Absence, the time in nanoseconds.
@@ -247,6 +259,8 @@ func UnmarshalPersistent(b []byte) (*membership.Persistent, error) {
 			p.Absences = element(r, p.Absences, ContactsMax, unmarshalAbsence)
 		case 5:
 			p.Last = message(r, unmarshalLife)
+		case 6:
+			p.Found = r.Fixed()
 		}
 	}
 	if r.Err() != nil {

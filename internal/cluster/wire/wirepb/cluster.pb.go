@@ -1508,6 +1508,8 @@ type Life struct {
 	Boot          uint64                 `protobuf:"varint,1,opt,name=boot,proto3" json:"boot,omitempty"`
 	Process       uint64                 `protobuf:"fixed64,2,opt,name=process,proto3" json:"process,omitempty"`
 	In            *Epoch                 `protobuf:"bytes,3,opt,name=in,proto3" json:"in,omitempty"`
+	Durable       uint64                 `protobuf:"fixed64,4,opt,name=durable,proto3" json:"durable,omitempty"`
+	Before        uint64                 `protobuf:"fixed64,5,opt,name=before,proto3" json:"before,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1563,6 +1565,20 @@ func (x *Life) GetIn() *Epoch {
 	return nil
 }
 
+func (x *Life) GetDurable() uint64 {
+	if x != nil {
+		return x.Durable
+	}
+	return 0
+}
+
+func (x *Life) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
 // MembershipMessage is membership.Message.
 type MembershipMessage struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1589,6 +1605,8 @@ type MembershipMessage struct {
 	Why           uint32                 `protobuf:"varint,21,opt,name=why,proto3" json:"why,omitempty"`
 	Refused       uint64                 `protobuf:"fixed64,22,opt,name=refused,proto3" json:"refused,omitempty"`
 	Lives         []*Life                `protobuf:"bytes,23,rep,name=lives,proto3" json:"lives,omitempty"`
+	Found         uint64                 `protobuf:"fixed64,24,opt,name=found,proto3" json:"found,omitempty"`
+	Durable       uint64                 `protobuf:"fixed64,25,opt,name=durable,proto3" json:"durable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1784,6 +1802,20 @@ func (x *MembershipMessage) GetLives() []*Life {
 	return nil
 }
 
+func (x *MembershipMessage) GetFound() uint64 {
+	if x != nil {
+		return x.Found
+	}
+	return 0
+}
+
+func (x *MembershipMessage) GetDurable() uint64 {
+	if x != nil {
+		return x.Durable
+	}
+	return 0
+}
+
 // MembershipPersistent is membership.Persistent, as a node keeps it on its disk.
 type MembershipPersistent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1792,6 +1824,7 @@ type MembershipPersistent struct {
 	Boot          uint64                 `protobuf:"varint,3,opt,name=boot,proto3" json:"boot,omitempty"`
 	Absences      []*Absence             `protobuf:"bytes,4,rep,name=absences,proto3" json:"absences,omitempty"`
 	Last          *Life                  `protobuf:"bytes,5,opt,name=last,proto3" json:"last,omitempty"`
+	Found         uint64                 `protobuf:"fixed64,6,opt,name=found,proto3" json:"found,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1859,6 +1892,13 @@ func (x *MembershipPersistent) GetLast() *Life {
 		return x.Last
 	}
 	return nil
+}
+
+func (x *MembershipPersistent) GetFound() uint64 {
+	if x != nil {
+		return x.Found
+	}
+	return 0
 }
 
 // Absence is how long a node has not been a member, in nanoseconds.
@@ -2027,11 +2067,13 @@ const file_cluster_proto_rawDesc = "" +
 	"\x05known\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.KnownR\x05known\x121\n" +
 	"\x05heard\x18\x02 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x05heard\x12\x18\n" +
 	"\aremoved\x18\x03 \x01(\bR\aremoved\x12.\n" +
-	"\x04life\x18\x04 \x01(\v2\x1a.porcupine.cluster.v1.LifeR\x04life\"a\n" +
+	"\x04life\x18\x04 \x01(\v2\x1a.porcupine.cluster.v1.LifeR\x04life\"\x93\x01\n" +
 	"\x04Life\x12\x12\n" +
 	"\x04boot\x18\x01 \x01(\x04R\x04boot\x12\x18\n" +
 	"\aprocess\x18\x02 \x01(\x06R\aprocess\x12+\n" +
-	"\x02in\x18\x03 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x02in\"\xed\x06\n" +
+	"\x02in\x18\x03 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x02in\x12\x18\n" +
+	"\adurable\x18\x04 \x01(\x06R\adurable\x12\x16\n" +
+	"\x06before\x18\x05 \x01(\x06R\x06before\"\x9d\a\n" +
 	"\x11MembershipMessage\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x122\n" +
 	"\x04from\x18\x02 \x01(\v2\x1e.porcupine.cluster.v1.EndpointR\x04from\x12\x12\n" +
@@ -2056,13 +2098,16 @@ const file_cluster_proto_rawDesc = "" +
 	"\x04last\x18\x14 \x01(\v2\x1a.porcupine.cluster.v1.LifeR\x04last\x12\x10\n" +
 	"\x03why\x18\x15 \x01(\rR\x03why\x12\x18\n" +
 	"\arefused\x18\x16 \x01(\x06R\arefused\x120\n" +
-	"\x05lives\x18\x17 \x03(\v2\x1a.porcupine.cluster.v1.LifeR\x05lives\"\x89\x02\n" +
+	"\x05lives\x18\x17 \x03(\v2\x1a.porcupine.cluster.v1.LifeR\x05lives\x12\x14\n" +
+	"\x05found\x18\x18 \x01(\x06R\x05found\x12\x18\n" +
+	"\adurable\x18\x19 \x01(\x06R\adurable\"\x9f\x02\n" +
 	"\x14MembershipPersistent\x127\n" +
 	"\bpromised\x18\x01 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\bpromised\x129\n" +
 	"\bcontacts\x18\x02 \x03(\v2\x1d.porcupine.cluster.v1.ContactR\bcontacts\x12\x12\n" +
 	"\x04boot\x18\x03 \x01(\x04R\x04boot\x129\n" +
 	"\babsences\x18\x04 \x03(\v2\x1d.porcupine.cluster.v1.AbsenceR\babsences\x12.\n" +
-	"\x04last\x18\x05 \x01(\v2\x1a.porcupine.cluster.v1.LifeR\x04last\"+\n" +
+	"\x04last\x18\x05 \x01(\v2\x1a.porcupine.cluster.v1.LifeR\x04last\x12\x14\n" +
+	"\x05found\x18\x06 \x01(\x06R\x05found\"+\n" +
 	"\aAbsence\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x06R\x02id\x12\x10\n" +
 	"\x03for\x18\x02 \x01(\x04R\x03forB(Z&porcupine/internal/cluster/wire/wirepbb\x06proto3"
