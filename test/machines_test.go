@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -56,7 +58,9 @@ func TestMachines_NodeLostForGood(t *testing.T) {
 	killed := time.Now()
 	stop := l.watchRepair(killed)
 	took := l.repairedAfter(killed, mail)
-	stop()
+	if said := stop(); len(said) == 0 {
+		t.Error("status said nothing of the repair")
+	}
 	t.Logf("%v after the loss everything kept has two copies again", took.Round(time.Second))
 	if took > 70*time.Second {
 		t.Errorf("the repair took until %v after the loss, want 60 s after repair_after", took)
@@ -455,21 +459,34 @@ func (l *lab) repairedAfter(since time.Time, mail *kept) time.Duration {
 	}
 }
 
-// watchRepair logs the repair's progress until stop is called.
-func (l *lab) watchRepair(since time.Time) (stop func()) {
+// watchRepair follows what 'porcupine status' on the first machine says of copies that are missing
+// and being made, until stop is called, which gives the different lines.
+func (l *lab) watchRepair(since time.Time) (stop func() []string) {
 	ctx, cancel := context.WithCancel(l.t.Context())
 	var wg sync.WaitGroup
+	var said []string
 	wg.Go(func() {
-		tick := time.NewTicker(5 * time.Second)
+		tick := time.NewTicker(250 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				l.t.Logf("%v after the loss: %v objects need repair", time.Since(since).Round(time.Second), l.pending())
+			}
+			out, err := l.machines[0].porcupine("", "status")
+			if err != nil {
+				continue // the view is changing
+			}
+			for line := range strings.Lines(out) {
+				if line = strings.TrimSpace(line); repairLine.MatchString(line) && !slices.Contains(said, line) {
+					said = append(said, line)
+					l.t.Logf("%v after the loss, status: %s", time.Since(since).Round(100*time.Millisecond), line)
+				}
 			}
 		}
 	})
-	return func() { cancel(); wg.Wait() }
+	return func() []string { cancel(); wg.Wait(); return said }
 }
+
+var repairLine = regexp.MustCompile(`have fewer live copies than wanted|repairs: `)
