@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"cmp"
+	"io"
 	"slices"
 	"strings"
 )
@@ -20,6 +21,7 @@ const (
 	CachedSizeMax   = 256 << 10
 	ObjectSizeMax   = 1 << 30
 	HoldingPartsMax = 4096 // fragments and cached objects of one owner on one node
+	DerivedSizeMax  = 64 << 10
 )
 
 // TypeSpec tells the substrate how to treat a type.
@@ -29,14 +31,31 @@ type TypeSpec struct {
 	// each object (the paper's user profile soft state; at most CachedSizeMax each), if false,
 	// only which replica sets hold objects of this type (the paper's mailbox fragment list).
 	Cached bool
+	// Inline says that contents, at most CachedSizeMax each, lie in the record itself, as those of
+	// cached types do, so that many small objects are read together. The manager's soft state does not
+	// hold them: only where they lie is reported. A type is Cached, Inline, or neither.
+	Inline bool
 	// Vault says that the contents of a deleted object stay on disk for a while, where an
-	// administrator can get them back (not for cached types, nor for those that merge).
+	// administrator can get them back (not for cached and inline types).
 	Vault bool
 	// Merge, if it is set, joins the contents of two updates of which neither knew the other, in
 	// place of newest-wins. It must be commutative, associative and idempotent, and give the
-	// same bytes on every node. Only for cached types. An error keeps the newer one's contents.
+	// same bytes on every node. Only for cached and inline types. An error keeps the newer one's contents.
 	Merge func(a, b []byte) ([]byte, error)
+	// Derive, if it is set, computes data from the contents of an object: an index, a summary. Every
+	// replica computes it for itself when it stores the contents, and keeps it beside them. It must
+	// depend on nothing but the contents; what comes out is at most DerivedSizeMax bytes. It is called
+	// from any goroutine, reads the contents (already checked against their sum) with ReadAt, and keeps
+	// nothing. An error or a panic means that there is nothing to derive: the object is stored
+	// all the same. Not for cached and inline types.
+	Derive func(contents io.ReaderAt, size int64) ([]byte, error)
+	// DeriveVersion names what Derive computes, from 1 on. Data of another version is computed anew
+	// when it is asked for.
+	DeriveVersion uint32
 }
+
+// HasInline reports whether the contents of the type's objects lie in their records.
+func (t *TypeSpec) HasInline() bool { return t.Cached || t.Inline }
 
 // ObjectID names one object for ever.
 type ObjectID struct {

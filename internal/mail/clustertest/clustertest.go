@@ -27,7 +27,7 @@ type Cluster struct {
 	Lookups, Asks, Updates, Scans atomic.Int64
 
 	mu        sync.Mutex
-	cached    map[cluster.ObjectType]bool
+	types     map[cluster.ObjectType]cluster.TypeSpec
 	nodes     []*Node // by id, ascending, members or not
 	view      *cluster.View
 	knowledge cluster.Knowledge
@@ -64,10 +64,10 @@ type stored struct {
 
 // New makes a cluster of n members that knows everything.
 func New(n int, types []cluster.TypeSpec) *Cluster {
-	c := &Cluster{cached: make(map[cluster.ObjectType]bool), knowledge: cluster.Conclusive, clock: 1_000_000,
+	c := &Cluster{types: make(map[cluster.ObjectType]cluster.TypeSpec), knowledge: cluster.Conclusive, clock: 1_000_000,
 		records: make(map[cluster.ObjectID]*record)}
 	for _, t := range types {
-		c.cached[t.Name] = t.Cached
+		c.types[t.Name] = t
 	}
 	for i := range n {
 		c.nodes = append(c.nodes, &Node{cluster: c, id: cluster.NodeID(i + 1),
@@ -239,7 +239,7 @@ func (c *Cluster) entry(owner string) cluster.Entry {
 	for _, m := range c.view.Members {
 		for _, id := range c.Node(m.ID).sortedIDs(owner) {
 			s := c.Node(m.ID).objects[id]
-			if c.cached[id.Type] {
+			if c.types[id.Type].Cached {
 				e.Cached = addCached(e.Cached, s)
 			} else if !s.object.Deleted {
 				e.Fragments = addFragment(e.Fragments, s.object, m.ID)

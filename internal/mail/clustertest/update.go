@@ -134,7 +134,9 @@ func (c *Cluster) apply(id cluster.NodeID, u *cluster.Update, contents []byte) (
 		return false, cluster.Errorf(cluster.KindBehind, "update", "an older view")
 	}
 	old, have := node.objects[u.Object.ID]
-	if (!have || old.object.Timestamp.Compare(u.Object.Timestamp) < 0) && node.gone[u.Object.ID].Object.Timestamp.Compare(u.Object.Timestamp) < 0 {
+	if joined := c.join(id, old, have, u, contents); joined != nil {
+		c.keep(joined)
+	} else if (!have || old.object.Timestamp.Compare(u.Object.Timestamp) < 0) && node.gone[u.Object.ID].Object.Timestamp.Compare(u.Object.Timestamp) < 0 {
 		if stays {
 			node.objects[u.Object.ID] = stored{object: u.Object, contents: contents}
 		} else {
@@ -185,7 +187,7 @@ func (c *Cluster) Propagate() int {
 				r.reached = r.reached.Union(cluster.ReplicaSet{target})
 			}
 		}
-		if r.reached.ContainsAll(r.targets) {
+		if c.records[id] == r && r.reached.ContainsAll(r.targets) { // not if a joined one took its place
 			delete(c.records, id)
 		}
 	}
