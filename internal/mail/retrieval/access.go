@@ -8,6 +8,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/survey"
 )
 
 const (
@@ -32,48 +33,22 @@ func (d *Maildrop) Read(ctx context.Context, i int) (io.ReadCloser, error) {
 		return nil, cluster.Errorf(cluster.KindInvalid, op, "there is no message %d", i)
 	}
 	m := &d.messages[i]
-	r := reading{d: d, id: d.object(m)}
-	if body := r.try(ctx, m); body != nil {
+	r := survey.Reading{Op: "read message " + m.id + " of " + string(d.user), Logger: d.proxy.cfg.Logger}
+	open := func(node cluster.NodeID) (io.ReadCloser, error) {
+		_, body, err := d.proxy.cluster.Open(ctx, node, d.object(m))
+		return body, err
+	}
+	if body := r.Try(slices.Concat(m.holders, m.replicas), open); body != nil {
 		return body, nil
 	}
 	if err := d.locate(ctx); err != nil {
 		d.proxy.cfg.Logger.Debug("not known where the mail lies by now", "user", d.user, "err", err)
 	} else if now, ok := d.moved[m.id]; ok {
-		if body := r.try(ctx, &now); body != nil {
+		if body := r.Try(slices.Concat(now.holders, now.replicas), open); body != nil {
 			return body, nil
 		}
 	}
-	return nil, cluster.Errorf(cluster.KindOf(r.failed), "read message "+m.id+" of "+string(d.user), "%w", r.failed)
-}
-
-// reading is one Read on its way from node to node.
-type reading struct {
-	d      *Maildrop
-	id     cluster.ObjectID
-	tried  []cluster.NodeID
-	failed error
-}
-
-// try opens the message at the nodes that may have it and were not tried.
-func (r *reading) try(ctx context.Context, m *message) io.ReadCloser {
-	for _, node := range slices.Concat(m.holders, m.replicas) {
-		if slices.Contains(r.tried, node) {
-			continue
-		}
-		r.tried = append(r.tried, node)
-		_, body, err := r.d.proxy.cluster.Open(ctx, node, r.id)
-		if err == nil {
-			return body
-		}
-		// It is gone only if all say so: a node that cannot be asked may have it.
-		if r.failed == nil || cluster.IsKind(r.failed, cluster.KindNotFound) {
-			r.failed = err
-		}
-		if cluster.IsKind(err, cluster.KindCorrupt) {
-			r.d.proxy.cfg.Logger.Warn("a damaged copy of a message was passed over", "user", r.d.user, "id", r.id.ID, "node", node, "err", err)
-		}
-	}
-	return nil
+	return nil, r.Err()
 }
 
 // locate finds out where the messages lie by now, unless that is known from just now.

@@ -57,52 +57,17 @@ func (d *Maildrop) load(ctx context.Context) error {
 
 // list gives the user's messages as they lie now, by id.
 func (d *Maildrop) list(ctx context.Context) ([]message, error) {
-	e, a, err := d.proxy.collect(ctx, d.user)
+	found, err := d.proxy.collect(ctx, d.user)
 	if err != nil {
 		return nil, err
 	}
-	floor, err := d.proxy.cfg.Floor(&e)
-	if err != nil {
-		return nil, cluster.Errorf(cluster.KindOf(err), "open mailbox "+string(d.user), "%w", err)
+	messages := make([]message, len(found))
+	for i := range found {
+		f := &found[i]
+		messages[i] = message{id: f.Object.ID.ID, size: f.Object.Size, arrived: arrival(&f.Object), version: f.Object.Timestamp,
+			holders: f.Holders, replicas: f.Nodes}
 	}
-	return a.merge(floor), nil
-}
-
-// merge makes one list of all, by id. Of two versions of a message the newer counts, and all that
-// have one must hear of its deletion.
-func (a *answer) merge(floor cluster.Timestamp) []message {
-	total := 0
-	var asked cluster.ReplicaSet
-	for _, l := range a.lists {
-		total += len(l.objects)
-		asked = asked.Union(cluster.ReplicaSet{l.node})
-	}
-	all := make([]message, 0, total)
-	for _, l := range a.lists {
-		for i := range l.objects {
-			o := &l.objects[i]
-			if o.Deleted || o.Timestamp.Compare(floor) <= 0 {
-				continue
-			}
-			all = append(all, message{id: o.ID.ID, size: o.Size, arrived: arrival(o), version: o.Timestamp,
-				holders: []cluster.NodeID{l.node}, replicas: o.Replicas})
-		}
-	}
-	slices.SortFunc(all, func(a, b message) int {
-		return cmp.Or(cmp.Compare(a.id, b.id), b.version.Compare(a.version), cmp.Compare(a.holders[0], b.holders[0]))
-	})
-	messages := all[:0]
-	for _, m := range all {
-		if n := len(messages); n > 0 && messages[n-1].id == m.id {
-			messages[n-1].join(m)
-			continue
-		}
-		messages = append(messages, m)
-	}
-	if len(a.question.newcomers) == 0 {
-		return messages
-	}
-	return slices.DeleteFunc(messages, func(m message) bool { return a.question.hides(&m, asked) })
+	return messages, nil
 }
 
 // arrival gives when the message was accepted. Attributes of a version that is not known here
@@ -112,12 +77,6 @@ func arrival(o *cluster.Object) int64 {
 		return a.Received.UnixNano()
 	}
 	return o.Timestamp.Time
-}
-
-// join takes in another copy of the same message, not newer.
-func (m *message) join(o message) {
-	m.holders = append(m.holders, o.holders...)
-	m.replicas = cluster.NewReplicaSet(slices.Concat(m.replicas, o.replicas, m.holders)...)
 }
 
 // Messages lists the messages, oldest first. The slice is the Maildrop's; do not change it.

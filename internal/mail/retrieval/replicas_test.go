@@ -13,6 +13,7 @@ import (
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/clustertest"
+	"porcupine/internal/mail/survey"
 )
 
 var pair = cluster.NewReplicaSet(2, 3)
@@ -73,7 +74,7 @@ func TestR5_ReturnedReplicaShowsNothingDeleted(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		w.Propagate()
-		time.Sleep(settleAfter)
+		time.Sleep(survey.SettleAfter)
 		if got := ids(w.open(t)); !slices.Equal(got, []string{a, b}) {
 			t.Errorf("Messages afterwards = %v, want %v", got, []string{a, b})
 		}

@@ -1,9 +1,8 @@
 // Package retrieval is the retrieval proxy (Porcupine §3.6): it makes one maildrop of the
 // fragments that a user's mail lies in, for one session on any node.
 //
-// Open takes the maildrop's lock, asks the user's manager for the mail map, asks one live node of
-// each fragment for its messages, rather not one that has just come back, and merges the answers. What it shows is all that lies on the
-// members of the view. While the manager's bucket is incomplete it waits, and a member that does
+// Open takes the maildrop's lock, asks the user's manager for the mail map, and has a survey
+// (internal/mail/survey) list what lies there. What it shows is all that lies on the members of the view. While the manager's bucket is incomplete it waits, and a member that does
 // not answer is an error: a maildrop is shown whole or not at all (V2). Only what lies on nodes
 // that are away is left out; it is there again when they are.
 //
@@ -22,6 +21,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/survey"
 )
 
 // substrate is what the proxy needs of the node.
@@ -65,7 +65,7 @@ type Config struct {
 type Retrieval struct {
 	cluster substrate
 	cfg     Config
-	tenure  tenure
+	survey  *survey.Survey
 	acquire func(ctx context.Context, u mail.User) (Lock, error)
 }
 
@@ -77,9 +77,6 @@ func New[L Lock](node substrate, l locks[L], cfg Config) (*Retrieval, error) {
 	if cfg.CompleteWait <= 0 {
 		cfg.CompleteWait = 10 * time.Second
 	}
-	if cfg.ListsMax <= 0 {
-		cfg.ListsMax = 8
-	}
 	if cfg.MessagesMax <= 0 {
 		cfg.MessagesMax = 1_000_000
 	}
@@ -87,7 +84,7 @@ func New[L Lock](node substrate, l locks[L], cfg Config) (*Retrieval, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	acquire := func(ctx context.Context, u mail.User) (Lock, error) { return l.Acquire(ctx, u) }
-	return &Retrieval{cluster: node, cfg: cfg, acquire: acquire}, nil
+	return &Retrieval{cluster: node, cfg: cfg, survey: survey.New(node, cfg.ListsMax), acquire: acquire}, nil
 }
 
 // Open takes the lock of the user's maildrop and lists it. KindUnavailable: with mail.ErrInUse,
@@ -115,23 +112,27 @@ const (
 	pauseMax   = 200 * time.Millisecond
 )
 
-// collect looks the user up and lists all fragments. While the bucket is incomplete, or a node
+// collect looks the user up and lists all fragments that are not of a former user of that name. While the bucket is incomplete, or a node
 // that should hold a fragment does not answer, it begins again, up to CompleteWait: either the
 // node answers again, or the next view is without it (V2).
-func (p *Retrieval) collect(ctx context.Context, u mail.User) (cluster.Entry, answer, error) {
+func (p *Retrieval) collect(ctx context.Context, u mail.User) ([]survey.Message, error) {
 	op := "open mailbox " + string(u)
 	deadline := time.Now().Add(p.cfg.CompleteWait)
 	for pause := pauseFirst; ; pause = min(2*pause, pauseMax) {
 		e, err := p.lookup(ctx, u, deadline)
 		if err != nil {
-			return e, answer{}, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
+			return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
 		}
 		if e.Knowledge == cluster.Partial {
 			err = cluster.Errorf(cluster.KindUnavailable, op, "its manager is still hearing from the nodes: try again in a moment")
 		} else {
-			var a answer
-			if a, err = p.listAll(ctx, u, &e); err == nil {
-				return e, a, nil
+			floor, floorErr := p.cfg.Floor(&e)
+			if floorErr != nil {
+				return nil, cluster.Errorf(cluster.KindOf(floorErr), op, "%w", floorErr)
+			}
+			var l survey.Listing
+			if l, err = p.survey.List(ctx, &e, floor); err == nil {
+				return l.Messages, nil
 			}
 		}
 		timer := time.NewTimer(pause)
@@ -141,7 +142,7 @@ func (p *Retrieval) collect(ctx context.Context, u mail.User) (cluster.Entry, an
 		}
 		timer.Stop()
 		if ctx.Err() != nil || !time.Now().Before(deadline) {
-			return e, answer{}, err
+			return nil, err
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package retrieval
+package survey
 
 import (
 	"cmp"
@@ -29,17 +29,17 @@ var errNoHolder = errors.New("no member holds it any more")
 // listAll lists all fragments of the user: a cover of nodes at once, and for what a node that
 // failed was asked for, another cover of the rest. It fails if a fragment has no holder left (V2).
 // A witness that does not answer is missed by nobody.
-func (p *Retrieval) listAll(ctx context.Context, u mail.User, e *cluster.Entry) (answer, error) {
-	op := "list mail of " + string(u)
-	view := p.cluster.View()
-	q := ask(e, view, p.tenure.newcomers(view, time.Now()))
+func (s *Survey) listAll(ctx context.Context, e *cluster.Entry) (answer, error) {
+	op := "list mail of " + e.Owner
+	view := s.cluster.View()
+	q := ask(e, view, s.tenure.newcomers(view, time.Now()))
 	open := slices.Clone(q.fragments)
 	var done []listing
 	var failed []cluster.NodeID
 	witnesses := q.witnesses
 	lastErr := errNoHolder
 	for len(open) > 0 {
-		nodes := cover(open, failed, p.cluster.ID(), p.cluster.Pending)
+		nodes := cover(open, failed, s.cluster.ID(), s.cluster.Pending)
 		if nodes == nil {
 			return answer{}, cluster.Errorf(cluster.KindUnavailable, op, "%w", lastErr)
 		}
@@ -49,7 +49,7 @@ func (p *Retrieval) listAll(ctx context.Context, u mail.User, e *cluster.Entry) 
 			}
 		}
 		witnesses = nil
-		lists, errs := p.listEach(ctx, u, nodes)
+		lists, errs := s.listEach(ctx, e.Owner, nodes)
 		for i, err := range errs {
 			if err != nil {
 				failed, lastErr = append(failed, nodes[i]), err
@@ -62,19 +62,19 @@ func (p *Retrieval) listAll(ctx context.Context, u mail.User, e *cluster.Entry) 
 	return answer{q, done}, nil
 }
 
-// listEach asks the nodes, ListsMax at once.
-func (p *Retrieval) listEach(ctx context.Context, u mail.User, nodes []cluster.NodeID) ([]listing, []error) {
+// listEach asks the nodes, listsMax at once.
+func (s *Survey) listEach(ctx context.Context, owner string, nodes []cluster.NodeID) ([]listing, []error) {
 	lists := make([]listing, len(nodes))
 	errs := make([]error, len(nodes))
 	list := func(i int) {
 		lists[i].node = nodes[i]
-		lists[i].objects, errs[i] = p.cluster.List(ctx, nodes[i], string(u), mail.TypeMessage)
+		lists[i].objects, errs[i] = s.cluster.List(ctx, nodes[i], owner, mail.TypeMessage)
 	}
 	if len(nodes) == 1 { // the usual case needs no goroutine
 		list(0)
 		return lists, errs
 	}
-	slots := make(chan struct{}, p.cfg.ListsMax)
+	slots := make(chan struct{}, s.listsMax)
 	var wg sync.WaitGroup
 	for i := range nodes {
 		slots <- struct{}{}

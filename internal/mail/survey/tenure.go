@@ -1,4 +1,4 @@
-package retrieval
+package survey
 
 import (
 	"slices"
@@ -9,10 +9,10 @@ import (
 	"porcupine/internal/mail"
 )
 
-// settleAfter is how long a member that has come, or come back, is taken for a newcomer: one whose
+// SettleAfter is how long a member that has come, or come back, is taken for a newcomer: one whose
 // disk may lack what was stored while it was away, and have what was deleted. The update records of
 // the others tell it within moments.
-const settleAfter = 5 * time.Second
+const SettleAfter = 5 * time.Second
 
 // tenure knows since when this node has seen each member's present stay. Newcomers are asked last,
 // and what they alone show is not shown if a settled replica has it no more (R5).
@@ -35,7 +35,7 @@ func (t *tenure) newcomers(v *cluster.View, now time.Time) (fresh cluster.Replic
 		t.install(v, now)
 	}
 	for _, m := range v.Members {
-		if s := t.stays[m.ID]; !s.seen.IsZero() && now.Sub(s.seen) < settleAfter {
+		if s := t.stays[m.ID]; !s.seen.IsZero() && now.Sub(s.seen) < SettleAfter {
 			fresh = append(fresh, m.ID)
 		}
 	}
@@ -90,11 +90,11 @@ func ask(e *cluster.Entry, v *cluster.View, newcomers cluster.ReplicaSet) questi
 
 // hides reports a message that newcomers alone have listed, while a settled node of its replica set
 // was asked and has it no more.
-func (q *question) hides(m *message, asked cluster.ReplicaSet) bool {
-	for _, id := range m.holders {
+func (q *question) hides(m *Message, asked cluster.ReplicaSet) bool {
+	for _, id := range m.Holders {
 		if !q.newcomers.Contains(id) {
 			return false
 		}
 	}
-	return slices.ContainsFunc(asked.Without(q.newcomers), m.replicas.Contains)
+	return slices.ContainsFunc(asked.Without(q.newcomers), m.Nodes.Contains)
 }
