@@ -22,17 +22,31 @@ const attrLength = 1 + 8
 //	1 octet   version, 1
 //	8 octets  Received: nanoseconds since 1970, UTC, big-endian two's complement
 //
+// and, unless both are zero:
+//
+//	16 octets Folder
+//	16 octets Email
+//
 // A reader ignores octets after those it knows, so a later version may append.
 type MessageAttr struct {
 	// Received is when the message was accepted, by the wall clock of the accepting node. It
 	// orders a maildrop and is the IMAP INTERNALDATE (RFC 9051 §2.3.3).
 	Received time.Time
+	// Folder is where it was put when it was stored, by APPEND or COPY. Zero: INBOX.
+	Folder FolderID
+	// Email is the EMAILID (RFC 8474 §5.1) that the message shares with those that it is a copy of. Zero: its
+	// own id.
+	Email MessageID
 }
 
 // Append writes the attributes after b.
 func (a MessageAttr) Append(b []byte) []byte {
 	b = append(b, attrVersion)
-	return binary.BigEndian.AppendUint64(b, uint64(a.Received.UnixNano()))
+	b = binary.BigEndian.AppendUint64(b, uint64(a.Received.UnixNano()))
+	if a.Folder == Inbox && a.Email == (MessageID{}) {
+		return b
+	}
+	return append(append(b, a.Folder[:]...), a.Email[:]...)
 }
 
 // ParseMessageAttr reads what Append writes.
@@ -43,7 +57,12 @@ func ParseMessageAttr(b []byte) (MessageAttr, error) {
 	if b[0] == 0 {
 		return MessageAttr{}, errors.New("message attributes: version 0")
 	}
-	return MessageAttr{Received: time.Unix(0, int64(binary.BigEndian.Uint64(b[1:]))).UTC()}, nil
+	a := MessageAttr{Received: time.Unix(0, int64(binary.BigEndian.Uint64(b[1:]))).UTC()}
+	if rest := b[attrLength:]; len(rest) >= len(a.Folder)+len(a.Email) {
+		copy(a.Folder[:], rest)
+		copy(a.Email[:], rest[len(a.Folder):])
+	}
+	return a, nil
 }
 
 // Object gives the id of the object that holds this message for that user.

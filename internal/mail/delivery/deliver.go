@@ -199,16 +199,25 @@ func (p *Delivery) undo(ctx context.Context, env mail.Envelope, items []item, by
 		if wanted[i] || len(it.touched) == 0 {
 			continue
 		}
-		p.fresh.forget(it.user)
-		from := it.touched
-		if len(from) < cluster.ReplicaSetMax {
-			from = from.Union(cluster.ReplicaSet{p.cluster.ID()})
-		}
-		updates = append(updates, cluster.Update{Object: cluster.Object{ID: it.object.ID, Deleted: true}, Previous: from})
+		updates = append(updates, p.removal(it))
 	}
-	if len(updates) == 0 {
-		return
+	if len(updates) > 0 {
+		p.remove(ctx, updates)
 	}
+}
+
+// removal is the update that removes an item, with this node among its targets.
+func (p *Delivery) removal(it *item) cluster.Update {
+	p.fresh.forget(it.user)
+	from := it.touched
+	if len(from) < cluster.ReplicaSetMax {
+		from = from.Union(cluster.ReplicaSet{p.cluster.ID()})
+	}
+	return cluster.Update{Object: cluster.Object{ID: it.object.ID, Deleted: true}, Previous: from}
+}
+
+// remove carries out removals, also for a caller who has gone.
+func (p *Delivery) remove(ctx context.Context, updates []cluster.Update) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoTimeout)
 	defer cancel()
 	for i, err := range p.cluster.UpdateAll(ctx, updates) {
