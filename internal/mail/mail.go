@@ -16,6 +16,10 @@ const (
 	TypeUser    cluster.ObjectType = "user"
 	TypeAlias   cluster.ObjectType = "alias"
 	TypeDomain  cluster.ObjectType = "domain"
+	// TypeFolders is the tree of a user's folders (package folders), one object a user, of the empty id.
+	TypeFolders cluster.ObjectType = "folders"
+	// TypeLedger is which UIDs a user's messages have, and their flags (package uidledger).
+	TypeLedger cluster.ObjectType = "ledger"
 )
 
 // Types lists the object types for registration with a node.
@@ -61,7 +65,10 @@ type Envelope struct {
 
 // Client says who is on the other end of a front end's connection; for logs and for limits.
 type Client struct {
-	Service string // "smtp", "lmtp", "submission", "pop3"
+	Service string // "smtp", "lmtp", "submission", "pop3", "imap"
 	Remote  netip.Addr
 	TLS     bool
+	// Exporter is the channel binding of the TLS connection, of type tls-exporter (RFC 9266): 32 octets. Empty:
+	// there is none, as without TLS 1.3.
+	Exporter string
 }
