@@ -102,17 +102,13 @@ func isLoopback(addr string) bool {
 }
 
 func (d *daemon) authenticator() (*sasl.Authenticator, error) {
-	guard, err := sasl.NewGuard(sasl.GuardConfig{})
-	if err != nil {
-		return nil, err
-	}
 	secret, err := d.id.Secret("fake SCRAM salts")
 	if err != nil {
 		return nil, err
 	}
 	return sasl.New(sasl.Config{
 		Backend:         d.directory,
-		Guard:           guard,
+		Guard:           d.guard,
 		AllowPlaintext:  d.cfg.Auth.AllowPlaintext,
 		FakeSecret:      secret,
 		ScramIterations: max(0, d.cfg.Auth.SCRAMIterations),

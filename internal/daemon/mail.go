@@ -14,6 +14,7 @@ import (
 	"porcupine/internal/mail/mailbox"
 	"porcupine/internal/mail/pop3server"
 	"porcupine/internal/mail/retrieval"
+	"porcupine/internal/mail/sasl"
 	"porcupine/internal/mail/smtpserver"
 )
 
@@ -37,6 +38,9 @@ func (d *daemon) openMail() (err error) {
 	}
 	d.directory.Register()
 	d.locks.Register()
+	if err := d.openGuard(); err != nil {
+		return err
+	}
 	d.delivery, err = delivery.New(d.node, d.directory, delivery.Config{
 		Spread: c.Cluster.Spread, Copies: c.Cluster.MessageCopies, MinCopies: c.Cluster.MinCopies,
 		QuotaBytes: int64(c.Limits.MailboxBytes), QuotaMessages: c.Limits.MailboxMessages, Logger: d.log,
@@ -50,6 +54,22 @@ func (d *daemon) openMail() (err error) {
 	}
 	return d.openVault()
 }
+
+// openGuard makes what slows guessing down, one for the whole cluster.
+func (d *daemon) openGuard() error {
+	secret, err := d.id.Secret("failed logins")
+	if err != nil {
+		return err
+	}
+	if d.guard, err = sasl.NewGuard(sasl.GuardConfig{Secret: secret}); err != nil {
+		return err
+	}
+	d.guard.Share(d.node)
+	return nil
+}
+
+// tellOfLogins tells the other nodes how attempts to log in end here.
+func (d *daemon) tellOfLogins(ctx context.Context) { d.guard.Tell(ctx, d.node, d.log) }
 
 // derivations is how many passwords are derived at once: more than there are processors would take
 // their memory and gain no time.

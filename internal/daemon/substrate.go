@@ -24,6 +24,7 @@ import (
 	"porcupine/internal/mail/directory"
 	"porcupine/internal/mail/mailbox"
 	"porcupine/internal/mail/retrieval"
+	"porcupine/internal/mail/sasl"
 	"porcupine/internal/mail/vault"
 )
 
@@ -53,6 +54,7 @@ type daemon struct {
 	retrieval *retrieval.Retrieval
 	vault     *vault.Vault
 	locks     *mailbox.Locks
+	guard     *sasl.Guard
 	metrics   *metrics
 	certs     atomic.Pointer[certificates] // nil before the front ends are open
 }
@@ -223,7 +225,7 @@ func (d *daemon) startNode() error {
 	if err := d.node.Start(); err != nil {
 		return err
 	}
-	d.background(d.id.Run, d.locks.Run, d.widen, d.keepAlive, d.upkeep.Run)
+	d.background(d.id.Run, d.locks.Run, d.tellOfLogins, d.widen, d.keepAlive, d.upkeep.Run)
 	return nil
 }
 

@@ -29,6 +29,8 @@ type Conn struct {
 	tls    *tls.Conn // nil while in clear
 	remote netip.Addr
 	opened time.Time
+	// exporter is the TLS connection's channel binding (RFC 9266 §4); empty: it has none.
+	exporter string
 
 	mu          sync.Mutex
 	idle        bool // in AwaitInput .. Busy: the read may be interrupted
@@ -39,7 +41,7 @@ var _ net.Conn = (*Conn)(nil)
 
 // Client tells who is at the other end, as of now (TLS changes with StartTLS).
 func (c *Conn) Client() mail.Client {
-	return mail.Client{Service: c.server.cfg.Service, Remote: c.remote, TLS: c.tls != nil}
+	return mail.Client{Service: c.server.cfg.Service, Remote: c.remote, TLS: c.tls != nil, Exporter: c.exporter}
 }
 
 // IsTLS reports whether TLS is on.
@@ -96,6 +98,11 @@ func (c *Conn) handshake(ctx context.Context) error {
 		return err
 	}
 	c.tls = t
+	state := t.ConnectionState()
+	// TLS 1.2 without extended master secrets has none: the login is then not bound (RFC 9266 §3).
+	if binding, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32); err == nil && state.Version >= tls.VersionTLS13 {
+		c.exporter = string(binding)
+	}
 	return nil
 }
 

@@ -56,6 +56,31 @@ func TestAttack05_ALPNMismatchIsAnAlert(t *testing.T) {
 	}
 }
 
+// TestChannelBinding: both ends of a TLS 1.3 connection derive the same (RFC 9266); in TLS 1.2 there is none.
+func TestChannelBinding(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		cfg, pool := secure(t, "pop3", true)
+		seen := make(chan string, 1)
+		cfg.Handler = func(_ context.Context, c *listener.Conn) { seen <- c.Client().Exporter }
+		c := tls.Client(dial(t, start(t, newServer(t, cfg)), "192.0.2.1"), &tls.Config{RootCAs: pool, ServerName: listenertest.ServerName, MaxVersion: version})
+		if err := c.Handshake(); err != nil {
+			t.Fatal(err)
+		}
+		want := ""
+		if version == tls.VersionTLS13 {
+			state := c.ConnectionState()
+			b, err := state.ExportKeyingMaterial("EXPORTER-Channel-Binding", nil, 32)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want = string(b)
+		}
+		if got := <-seen; got != want {
+			t.Errorf("%s: server derives %x, client %x", tls.VersionName(version), got, want)
+		}
+	}
+}
+
 func TestAttack06_TicketIsGoodAtItsListenerOnly(t *testing.T) {
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		cfg, pool := secure(t, "pop3", true)

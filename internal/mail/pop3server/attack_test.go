@@ -71,7 +71,7 @@ C: AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdAB3b25kZXIgbGFuZA==
 C: STLS
 S: +OK begin TLS`)
 		c := tls.Client(raw, r.clientTLS())
-		playOn(t, c, strings.Replace(capa, "%", "USER\nS: SASL SCRAM-SHA-256 PLAIN LOGIN\nS: ", 1)+`
+		playOn(t, c, strings.Replace(capa, "%", "USER\nS: SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN\nS: ", 1)+`
 C: AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdAB3b25kZXIgbGFuZA==
 S: +OK mailbox open`)
 	})

@@ -18,6 +18,11 @@ const (
 	MechanismPlain       = "PLAIN"
 	MechanismLogin       = "LOGIN"
 	MechanismScramSHA256 = "SCRAM-SHA-256"
+	// MechanismScramSHA256Plus is SCRAM-SHA-256 bound to the TLS connection (RFC 5802 §6): whoever sits between
+	// client and server, with a certificate that the client took for ours, cannot pass the login on.
+	MechanismScramSHA256Plus = "SCRAM-SHA-256-PLUS"
+	// MechanismOAuthBearer is a token of somebody else's that says who the client is (RFC 7628).
+	MechanismOAuthBearer = "OAUTHBEARER"
 	// MechanismPassword is what the Observer is told for Authenticator.Login: not a SASL
 	// mechanism, the protocol's own login command.
 	MechanismPassword = "password"
@@ -60,7 +65,9 @@ type Config struct {
 	// ScramIterations is the iteration count shown for unknown users; 0 means
 	// ScramIterationsDefault.
 	ScramIterations int
-	Observer        Observer // nil: nothing is counted
+	// Tokens checks bearer tokens. Nil: OAUTHBEARER is not offered.
+	Tokens   TokenChecker
+	Observer Observer // nil: nothing is counted
 }
 
 // Authenticator makes Exchanges. It is immutable and safe for concurrent use.
@@ -98,18 +105,21 @@ type noObserver struct{}
 
 func (noObserver) Authenticated(mail.Client, string, time.Duration, error) {}
 
-// Mechanisms lists what a connection is offered, strongest first: nothing at all in clear,
-// unless plaintext logins are allowed (attack 4).
-func Mechanisms(tls, allowPlaintext bool) []string {
-	if !tls && !allowPlaintext {
+// Mechanisms lists what this client is offered now, strongest first; empty: no login on this connection as it
+// is, since it is in clear and logins in clear are not allowed (attack 4).
+func (a *Authenticator) Mechanisms(c mail.Client) []string {
+	if !a.Allowed(c) {
 		return nil
 	}
-	return []string{MechanismScramSHA256, MechanismPlain, MechanismLogin}
-}
-
-// Mechanisms lists what this client is offered now; empty: no login on this connection as it is.
-func (a *Authenticator) Mechanisms(c mail.Client) []string {
-	return Mechanisms(c.TLS, a.cfg.AllowPlaintext)
+	var offered []string
+	if c.Exporter != "" {
+		offered = append(offered, MechanismScramSHA256Plus)
+	}
+	offered = append(offered, MechanismScramSHA256, MechanismPlain, MechanismLogin)
+	if a.cfg.Tokens != nil {
+		offered = append(offered, MechanismOAuthBearer)
+	}
+	return offered
 }
 
 // Allowed reports whether this client may log in on its connection as it is.
@@ -127,7 +137,11 @@ func (a *Authenticator) Start(c mail.Client, mechanism string) (*Exchange, error
 	case strings.EqualFold(mechanism, MechanismLogin):
 		x.mechanism, x.steps = MechanismLogin, &login{x: x}
 	case strings.EqualFold(mechanism, MechanismScramSHA256):
-		x.mechanism, x.steps = MechanismScramSHA256, newScram(x)
+		x.mechanism, x.steps = MechanismScramSHA256, &scram{x: x}
+	case strings.EqualFold(mechanism, MechanismScramSHA256Plus) && c.Exporter != "":
+		x.mechanism, x.steps = MechanismScramSHA256Plus, &scram{x: x, plus: true}
+	case strings.EqualFold(mechanism, MechanismOAuthBearer) && a.cfg.Tokens != nil:
+		x.mechanism, x.steps = MechanismOAuthBearer, &bearer{x: x}
 	default:
 		return nil, cluster.Errorf(cluster.KindInvalid, "start authentication", "mechanism is not offered")
 	}
@@ -154,13 +168,18 @@ func (a *Authenticator) password(ctx context.Context, c mail.Client, login, pass
 	if err := checkText("password", password, PasswordLengthMax); err != nil {
 		return "", err
 	}
+	return a.guarded(ctx, c, login, func() (mail.User, error) { return a.cfg.Backend.Authenticate(ctx, c, login, password) })
+}
+
+// guarded makes one attempt when the guard lets it.
+func (a *Authenticator) guarded(ctx context.Context, c mail.Client, login string, check func() (mail.User, error)) (mail.User, error) {
 	attempt, err := a.cfg.Guard.Admit(ctx, c, login)
 	if err != nil {
 		return "", err
 	}
 	outcome := Undecided
 	defer func() { attempt.Done(outcome) }()
-	u, err := a.cfg.Backend.Authenticate(ctx, c, login, password)
+	u, err := check()
 	switch {
 	case err == nil:
 		outcome = Succeeded

@@ -326,8 +326,10 @@ func TestAttack04_NoMechanismInClear(t *testing.T) {
 		tls, allow bool
 		want       int
 	}{{false, false, 0}, {false, true, 3}, {true, false, 3}, {true, true, 3}} {
-		if got := sasl.Mechanisms(tt.tls, tt.allow); len(got) != tt.want {
-			t.Errorf("Mechanisms(%v, %v) = %v, want %d", tt.tls, tt.allow, got, tt.want)
+		c := clientFrom("192.0.2.1")
+		c.TLS = tt.tls
+		if got := newAuth(t, sasl.Config{Backend: newUsers(), AllowPlaintext: tt.allow}).Mechanisms(c); len(got) != tt.want {
+			t.Errorf("Mechanisms with TLS %v, allowed in clear %v = %v, want %d", tt.tls, tt.allow, got, tt.want)
 		}
 	}
 	b := newUsers()

@@ -2,8 +2,11 @@ package sasl
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
-	"hash/maphash"
 	"net/netip"
 	"sync"
 	"time"
@@ -32,6 +35,9 @@ type GuardConfig struct {
 	QueueMax    int
 	WaitMax     time.Duration // longest an attempt is made to wait; one that owes more is refused
 	ForgetAfter time.Duration // failures are forgotten so long after the last one
+	// Secret keys the hashes that networks and accounts are kept as. Nodes that share their records
+	// (Guard.Share) have the same one. Empty: drawn at random.
+	Secret []byte
 }
 
 // queueShare is which part of QueueMax one network may have: one in so many.
@@ -52,11 +58,13 @@ const queueShare = 8
 //
 // What is too much to wait (WaitMax, QueueMax) is refused with KindLimit, which is temporary.
 //
-// The counts are those of this node: a cluster of n nodes lets an attacker who uses all of them
-// have n times as many guesses. Memory is bounded by EntriesMax; names are kept as keyed hashes.
+// Nodes tell each other what happened (Share), so that an attacker gains nothing by going from node to node: a
+// failure elsewhere counts here, and puts off the next attempt here by as much as one here would, after those
+// that wait already. Without it, or while the network is parted, each node counts for itself. Memory is
+// bounded by EntriesMax; names are kept as keyed hashes.
 type Guard struct {
 	cfg      GuardConfig
-	seed     maphash.Seed
+	news     chan event    // for the other nodes; nil: nobody is told
 	parallel chan struct{} // a slot for each password being checked
 
 	mu       sync.Mutex
@@ -99,9 +107,12 @@ func NewGuard(cfg GuardConfig) (*Guard, error) {
 	if cfg.ForgetAfter == 0 {
 		cfg.ForgetAfter = GuardForgetAfterDefault
 	}
+	if len(cfg.Secret) == 0 {
+		cfg.Secret = make([]byte, 32)
+		rand.Read(cfg.Secret) // never fails (crypto/rand)
+	}
 	return &Guard{
 		cfg:      cfg,
-		seed:     maphash.MakeSeed(),
 		parallel: make(chan struct{}, cfg.ParallelMax),
 		record:   newRecord(cfg.EntriesMax, cfg.ForgetAfter),
 		networks: make(map[netip.Prefix]*queue),
@@ -177,15 +188,31 @@ func (a *Attempt) wait(ctx context.Context) error {
 		a.leave(false)
 		return tooMuch(ctx)
 	}
-	now := time.Now()
-	g.mu.Lock()
-	penalty, ok := g.record.reserve(a.keys, now, deadline.Sub(now))
-	g.mu.Unlock()
-	if !ok || !sleep(limited, penalty) || !take(limited, g.parallel) {
+	if !a.penance(limited, deadline) || !take(limited, g.parallel) {
 		a.leave(true)
 		return tooMuch(ctx)
 	}
 	return nil
+}
+
+// penance sits out the penalty, and what failures at other nodes add to it meanwhile; false if that takes until
+// after the deadline, or ctx ends.
+func (a *Attempt) penance(ctx context.Context, deadline time.Time) bool {
+	g := a.guard
+	now := time.Now()
+	g.mu.Lock()
+	wait, mark, ok := g.record.reserve(a.keys, now, deadline.Sub(now))
+	g.mu.Unlock()
+	for ok && wait > 0 {
+		if !sleep(ctx, wait) {
+			return false
+		}
+		g.mu.Lock()
+		added := g.record.added(a.keys)
+		g.mu.Unlock()
+		wait, mark = added-mark, added
+	}
+	return ok
 }
 
 // Done ends the attempt; it must be called exactly once.
@@ -193,8 +220,11 @@ func (a *Attempt) Done(o Outcome) {
 	g := a.guard
 	<-g.parallel
 	g.mu.Lock()
-	g.record.settle(a.keys, time.Now(), o)
+	e, told := g.record.settle(a.keys, time.Now(), o)
 	g.mu.Unlock()
+	if told {
+		g.publish(e)
+	}
 	a.leave(true)
 }
 
@@ -262,17 +292,22 @@ func (g *Guard) keysOf(from netip.Addr, login string) keys {
 	network := mail.NetworkOf(from)
 	login = nameOf(login)
 	k := keys{
-		network: maphash.Comparable(g.seed, network),
-		account: maphash.String(g.seed, login),
-		pair:    maphash.Comparable(g.seed, pair{network, login}),
+		network: g.hash("network", network.String()),
+		account: g.hash("account", login),
+		pair:    g.hash("pair", network.String(), login),
 	}
 	if site, ok := mail.SiteOf(network); ok {
-		k.site, k.hasSite = maphash.Comparable(g.seed, site), true
+		k.site, k.hasSite = g.hash("site", site.String()), true
 	}
 	return k
 }
 
-type pair struct {
-	network netip.Prefix
-	login   string
+// hash is the same on all nodes with one secret, and tells nothing without it.
+func (g *Guard) hash(parts ...string) uint64 {
+	mac := hmac.New(sha256.New, g.cfg.Secret)
+	for _, part := range parts {
+		mac.Write([]byte(part))
+		mac.Write([]byte{0})
+	}
+	return binary.BigEndian.Uint64(mac.Sum(nil))
 }

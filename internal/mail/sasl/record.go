@@ -54,13 +54,16 @@ type entry struct {
 	failures int
 	last     time.Time // of the last failure
 	next     time.Time // networks and pairs: no attempt is looked at before
+	// added is by how much failures at other nodes have put off next, in all.
+	added time.Duration
 }
 
 func (r *record) isTrusted(k keys) bool { return r.trusted.get(id{'p', k.pair}) != nil }
 
 // reserve gives the wait that an attempt owes now, and books the time that the attempt after it
-// will have to wait for; ok is false, and nothing is booked, if the wait is longer than allowed.
-func (r *record) reserve(k keys, now time.Time, waitMax time.Duration) (wait time.Duration, ok bool) {
+// will have to wait for; ok is false, and nothing is booked, if the wait is longer than allowed. mark is what
+// added gives now.
+func (r *record) reserve(k keys, now time.Time, waitMax time.Duration) (wait, mark time.Duration, ok bool) {
 	serial, forgives := r.serial(k)
 	start := now
 	if !r.isTrusted(k) {
@@ -74,14 +77,26 @@ func (r *record) reserve(k keys, now time.Time, waitMax time.Duration) (wait tim
 		}
 	}
 	if start.Sub(now) > waitMax {
-		return 0, false
+		return 0, 0, false
 	}
 	for i, s := range serial {
 		if e := r.live(s, now); e != nil {
 			e.next = start.Add(penalty(e.failures - forgives[i]))
 		}
 	}
-	return start.Sub(now), true
+	return start.Sub(now), r.added(k), true
+}
+
+// added gives by how much failures at other nodes have put off the attempts of these keys, in all. It is
+// less than before if something of them has been forgotten.
+func (r *record) added(k keys) (d time.Duration) {
+	serial, _ := r.serial(k)
+	for _, s := range serial {
+		if e := r.failed.get(s); e != nil {
+			d += e.added
+		}
+	}
+	return d
 }
 
 // serial lists the ids whose attempts wait one after the other, and how many failures of each
@@ -96,32 +111,70 @@ func (r *record) serial(k keys) ([]id, []int) {
 	return []id{{'n', k.network}}, []int{0}
 }
 
-// settle counts the end of an attempt.
-func (r *record) settle(k keys, now time.Time, o Outcome) {
+// event is the end of an attempt, as other nodes hear of it.
+type event struct {
+	keys   keys
+	failed bool
+	taken  int // of a success: how many failures of the pair it takes back
+}
+
+// ids lists what an attempt is counted under.
+func (k keys) ids() []id {
 	all := []id{{'p', k.pair}, {'n', k.network}, {'a', k.account}}
 	if k.hasSite {
 		all = append(all, id{'s', k.site})
 	}
+	return all
+}
+
+// settle counts the end of an attempt. news: other nodes should hear of it, since something has changed.
+func (r *record) settle(k keys, now time.Time, o Outcome) (e event, news bool) {
+	e = event{keys: k, failed: o == Failed}
 	switch o {
 	case Failed:
-		for _, i := range all {
-			r.fail(i, now)
+		for _, i := range k.ids() {
+			r.fail(i, now, false)
 		}
+		return e, true
 	case Succeeded:
-		r.trusted.put(&entry{id: id{'p', k.pair}})
-		own := r.live(id{'p', k.pair}, now)
-		if own == nil {
-			return
+		if own := r.live(id{'p', k.pair}, now); own != nil {
+			e.taken = own.failures
 		}
-		taken := own.failures // forgive changes own
-		for _, i := range all {
-			r.forgive(i, taken, now)
-		}
+		news = !r.isTrusted(k) || e.taken > 0
+		r.succeed(e, now)
+	}
+	return e, news
+}
+
+// learn counts the end of an attempt at another node.
+func (r *record) learn(e event, now time.Time) {
+	if !e.failed {
+		r.succeed(e, now)
+		return
+	}
+	for _, i := range e.keys.ids() {
+		r.fail(i, now, true)
 	}
 }
 
-// fail counts one failure and sets when the next attempt may be.
-func (r *record) fail(i id, now time.Time) {
+func (r *record) succeed(e event, now time.Time) {
+	r.trusted.put(&entry{id: id{'p', e.keys.pair}})
+	if e.taken == 0 {
+		return
+	}
+	for _, i := range e.keys.ids() {
+		r.forgive(i, e.taken, now)
+	}
+}
+
+// elsewhereMax bounds how far failures at other nodes put off the next attempt here.
+const elsewhereMax = 5 * time.Minute
+
+// fail counts one failure and sets when the next attempt may be. Attempts here wait one after the other, so
+// that the failure of one is the earliest that the next may follow. One elsewhere was made while
+// they waited: it puts off those that are not booked yet by its own penalty, so that n nodes
+// together let as many attempts pass as one.
+func (r *record) fail(i id, now time.Time, elsewhere bool) {
 	e := r.live(i, now)
 	if e == nil {
 		e = &entry{id: i}
@@ -133,7 +186,18 @@ func (r *record) fail(i id, now time.Time) {
 	if i.kind == 's' {
 		free = siteForgives
 	}
-	if next := now.Add(penalty(e.failures - free)); next.After(e.next) {
+	from := now
+	if elsewhere && e.next.After(now) {
+		from = e.next
+	}
+	next := from.Add(penalty(e.failures - free))
+	if most := now.Add(elsewhereMax); next.After(most) {
+		next = most
+	}
+	if next.After(e.next) {
+		if elsewhere {
+			e.added += next.Sub(from)
+		}
 		e.next = next
 	}
 }

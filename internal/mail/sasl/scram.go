@@ -15,21 +15,24 @@ import (
 // saltLength is the length of made-up salts in bytes. It must be that of the real ones.
 const saltLength = 16
 
-// scram is SCRAM-SHA-256 (RFC 5802, RFC 7677), without channel binding.
+// bindingType is the one channel binding that is offered. tls-unique is not safe, and not there in
+// TLS 1.3; tls-server-end-point tells nothing of who holds a stolen key.
+const bindingType = xdg.ChannelBindingTLSExporter
+
+// scram is SCRAM-SHA-256 (RFC 5802, RFC 7677), with channel binding (RFC 9266) or without.
 //
 // The client's proof is what a guess is, so the Guard stands before the second step; the first
 // costs a lookup and tells nothing: a user who does not exist has a salt like any other, made
 // from the name by HMAC, so that it is the same at every try (RFC 5802 §9, attack 10).
 type scram struct {
 	x     *Exchange
+	plus  bool // the mechanism with channel binding
 	conv  *xdg.ServerConversation
 	login string
 	user  mail.User
 	fake  bool // the credentials are made up: no proof is good
 	stage int
 }
-
-func newScram(x *Exchange) *scram { return &scram{x: x} }
 
 func (s *scram) step(ctx context.Context, response []byte) ([]byte, bool, error) {
 	if response == nil { // the client speaks first
@@ -61,18 +64,35 @@ func (s *scram) first(ctx context.Context, message string) ([]byte, bool, error)
 	if err != nil {
 		return nil, false, unknown("start SCRAM", err)
 	}
-	s.conv = server.NewConversation()
+	if s.conv, err = s.converse(server, message); err != nil {
+		return nil, false, err
+	}
 	challenge, err := s.conv.Step(message)
 	switch {
 	case verdict != nil:
 		return nil, false, verdict
 	case err != nil:
-		return nil, false, invalid("SCRAM client-first-message is malformed")
+		return nil, false, invalid("SCRAM client-first-message is malformed, or its channel binding does not fit what was offered")
 	}
 	if authzid := s.conv.AuthzID(); authzid != "" && authzid != s.login {
 		return nil, false, invalid("the authorization identity is not the authentication identity")
 	}
 	return []byte(challenge), false, nil
+}
+
+// converse begins the conversation. A client that says it would bind but was not offered to ("y", RFC
+// 5802 §6), when we do offer it, has seen a list that somebody shortened: the library refuses it.
+func (s *scram) converse(server *xdg.Server, message string) (*xdg.ServerConversation, error) {
+	exporter := s.x.client.Exporter
+	switch {
+	case s.plus:
+		return server.NewConversationWithChannelBindingRequired(xdg.ChannelBinding{Type: bindingType, Data: []byte(exporter)}), nil
+	case strings.HasPrefix(message, "p="):
+		return nil, invalid("channel binding belongs to %s", MechanismScramSHA256Plus)
+	case exporter != "":
+		return server.NewConversationWithChannelBinding(xdg.ChannelBinding{Type: bindingType, Data: []byte(exporter)}), nil
+	}
+	return server.NewConversation(), nil
 }
 
 // lookup gives the credentials of a login, made up if there are none.

@@ -89,7 +89,7 @@ func TestAttack04_NoLoginInClear(t *testing.T) {
 	c.do("MAIL FROM:<u0@example.test>", "530 ")
 	c.do("STARTTLS", "220 ")
 	c.startTLS()
-	if got := c.do("EHLO c.example", "250-"); !strings.Contains(got, "AUTH SCRAM-SHA-256 PLAIN LOGIN\r\n") {
+	if got := c.do("EHLO c.example", "250-"); !strings.Contains(got, "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN\r\n") {
 		t.Errorf("AUTH is not offered under TLS: %q", got)
 	}
 	c.do("AUTH PLAIN "+plain("u0@example.test", "secret"), "235 ")
