@@ -171,40 +171,42 @@ func (w *writer) lie(l *Lie) {
 	w.raw(l.Email[:])
 	w.time(l.Received)
 	w.uint(uint64(l.Size))
-	w.raw(l.Sum[:])
 	w.flags(l.Flags)
 	w.nodes(l.Nodes)
 }
 
 func (r *reader) lie(l *Lie) {
 	*l = Lie{UID: r.uid(), ID: r.id(), Email: r.id(), Received: r.time(), Size: int64(r.uint(cluster.ObjectSizeMax))}
-	copy(l.Sum[:], r.take(len(l.Sum)))
 	l.Flags, l.Nodes = r.flags(FlagsMax), r.nodes()
 }
 
-// Marshal writes the notice.
-func (n *Notice) Marshal() []byte {
+// MarshalNotices writes notices, NoticesMax at most.
+func MarshalNotices(ns []Notice) []byte {
 	w := writer{b: []byte{version}}
-	w.fieldText(1, string(n.User))
-	fieldList(&w, 2, n.Folders, func(w *writer, id *mail.FolderID) { w.raw(id[:]) })
+	fieldList(&w, 1, ns, func(w *writer, n *Notice) {
+		w.text(string(n.User))
+		w.uint(uint64(len(n.Folders)))
+		for _, id := range n.Folders {
+			w.raw(id[:])
+		}
+	})
 	return w.b
 }
 
-// ParseNotice reads what Marshal writes. KindInvalid: it is not that.
-func ParseNotice(b []byte) (n Notice, err error) {
-	r := newReader("read a notice about mail", b)
+// ParseNotices reads what MarshalNotices writes. KindInvalid: it is not that.
+func ParseNotices(b []byte) (ns []Notice, err error) {
+	r := newReader("read notices about mail", b)
 	for f := r.field(); f != 0; f = r.field() {
-		switch f {
-		case 1:
-			n.User = mail.User(r.someText(cluster.OwnerLengthMax))
-		case 2:
-			n.Folders = readList(r, FoldersMax, func(r *reader, id *mail.FolderID) { *id = r.id() })
-		default:
+		if f != 1 {
 			r.fail("field %d is unknown", f)
+			break
 		}
+		ns = readList(r, NoticesMax, func(r *reader, n *Notice) {
+			n.User = mail.User(r.someText(cluster.OwnerLengthMax))
+			for range r.count(FoldersMax) {
+				n.Folders = append(n.Folders, r.id())
+			}
+		})
 	}
-	if n.User == "" {
-		r.fail("a notice without user")
-	}
-	return n, r.end()
+	return ns, r.end()
 }

@@ -74,6 +74,7 @@ const (
 	FlagSizeMax  = 255       // octets
 	ValuesMax    = 256       // annotations
 	ValueSizeMax = 64 << 10  // octets of one
+	NoticesMax   = 256       // in one call
 	SizeMax      = 1 << 20   // octets of a question or an answer
 	PageBytes    = 512 << 10 // a page ends after it
 )
@@ -101,7 +102,6 @@ type Lie struct {
 	Email    mail.MessageID
 	Received time.Time
 	Size     int64
-	Sum      [32]byte
 	Flags    []mail.Flag
 	Nodes    []cluster.NodeID // that hold it, those to ask first at the beginning
 }
