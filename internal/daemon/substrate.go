@@ -98,6 +98,7 @@ func (d *daemon) openStore() (err error) {
 		VaultFor: vaultFor,
 		Dir:      filepath.Join(d.cfg.DataDir, storeName), ClusterID: d.id.Cluster(), Node: d.id.Node(), Types: mail.Types(),
 		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache), Grace: d.cfg.Upkeep.Grace.D(),
+		Stamp: func() cluster.Timestamp { return d.node.JoinStamp() }, // nothing is joined before the node is there
 		// After a failed write of the log nothing more may be acknowledged.
 		OnFatal: func(err error) { d.fatal(fmt.Errorf("the disk failed: %w: see to it, then start the node again", err)) },
 	}

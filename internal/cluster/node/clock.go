@@ -31,6 +31,10 @@ const ClockReserve = 3 * time.Second
 // clockReserveMin is the least that a durable write reserves.
 const clockReserveMin = 100 * time.Millisecond
 
+// joinReserve is how much of the stretch must be left when the store is given an update that it may join
+// with another: as long as that may wait for its commit.
+const joinReserve = time.Second
+
 // reserve is the stretch that may be given.
 type reserve struct {
 	until atomic.Int64  // durable: timestamps up to it may be given
@@ -77,6 +81,9 @@ func (n *Node) timestamp(ctx context.Context) (cluster.Timestamp, error) {
 // reserveClock extends the stretch to ClockReserve past t, unless another has.
 func (n *Node) reserveClock(ctx context.Context, t int64) error {
 	r := &n.clock
+	if t <= r.until.Load() {
+		return nil
+	}
 	select {
 	case r.write <- struct{}{}:
 		defer func() { <-r.write }()
@@ -95,4 +102,28 @@ func (n *Node) reserveClock(ctx context.Context, t int64) error {
 	}
 	r.until.Store(until)
 	return nil
+}
+
+// JoinStamp gives the timestamp of an update that this node's own store makes of two others: it is
+// store.Config.Stamp. It is later than those of all updates that the node has let through to the store, and
+// lies in the stretch. It is asked from inside a commit, and a commit is what extends the stretch: so it
+// waits for nothing, and the stretch is extended BEFORE an update that may be joined goes to the
+// store (reserveJoin). If it is over all the same, because the disk took so long, the timestamp is zero: the
+// store refuses the update, and whoever has the record of it brings it again.
+func (n *Node) JoinStamp() cluster.Timestamp {
+	t := n.senses.read(n.cfg.Now())
+	if t.Time > n.clock.until.Load() {
+		return cluster.Timestamp{}
+	}
+	return t
+}
+
+// reserveJoin extends the stretch for JoinStamp, if updates of a type may be joined. AFTER the update's own
+// timestamp was observed.
+func (n *Node) reserveJoin(ctx context.Context, t cluster.ObjectType) error {
+	if !n.cfg.Store.Merges(t) {
+		return nil
+	}
+	now := n.cfg.Now()
+	return n.reserveClock(ctx, max(n.senses.read(now).Time, now.Add(joinReserve).UnixNano()))
 }

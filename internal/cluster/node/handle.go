@@ -35,6 +35,12 @@ func (n *Node) Handle(ctx context.Context, from cluster.NodeID, r *transport.Inc
 		return n.handleList(r)
 	case call.MethodOpen:
 		return n.handleOpen(r)
+	case call.MethodRange:
+		return n.handleRange(r)
+	case call.MethodDerived:
+		return n.handleDerived(ctx, r)
+	case call.MethodContents:
+		return n.handleContents(r)
 	case call.MethodService:
 		return n.handleService(ctx, from, r)
 	case call.MethodOwners:

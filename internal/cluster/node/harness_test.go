@@ -198,6 +198,7 @@ func (m *machine) tryStart() (err error) {
 	m.store, err = store.Open(store.Config{
 		FS: m.disk, Dir: "data", ClusterID: testCluster, Node: m.id, Types: testTypes(),
 		MinFree: 1 << 20, CacheSize: 1 << 20, MemTableSize: 1 << 20, Now: m.now,
+		Stamp: func() cluster.Timestamp { return m.node.JoinStamp() },
 	})
 	if err != nil {
 		return err

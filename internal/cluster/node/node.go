@@ -48,7 +48,12 @@ type Hard interface {
 	Records(fn func(cluster.Record) error) error
 	Update(id cluster.ObjectID, ts cluster.Timestamp) (cluster.Update, bool, error)
 	OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error)
+	OpenRange(id cluster.ObjectID, offset, length int64) (cluster.Object, io.ReadCloser, error)
 	List(owner string, t cluster.ObjectType) ([]cluster.Object, error)
+	ListPage(owner string, t cluster.ObjectType, after string, most, bytesMax int) (list []cluster.Object, more bool, err error)
+	Derived(ctx context.Context, owner string, t cluster.ObjectType, ids []string, bytesMax int) ([]cluster.Derived, error)
+	Contents(owner string, t cluster.ObjectType, after string, most, bytesMax int) (list []cluster.Copy, more bool, err error)
+	Merges(t cluster.ObjectType) bool
 	Holding(owner string) (cluster.Holding, error)
 	ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (uint64, error)
 	Load() cluster.Load

@@ -10,7 +10,6 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/softstate"
-	"porcupine/internal/cluster/transport"
 	"porcupine/internal/cluster/wire/call"
 )
 
@@ -150,56 +149,6 @@ func TestCutPage(t *testing.T) {
 		}
 		if p.More && p.Next != (softstate.Cursor{Bucket: testCluster.BucketOf(p.Objects[tt.want-1].Object.ID.Owner), Owner: p.Objects[tt.want-1].Object.ID.Owner}) {
 			t.Errorf("%s: the next page begins at %+v", tt.name, p.Next)
-		}
-	}
-}
-
-// Pages of a listing: bounded by number and by bytes, in order, none left out.
-func TestPageOf(t *testing.T) {
-	list := func(n, attr int) (all []cluster.Object) {
-		for i := range n {
-			all = append(all, cluster.Object{ID: cluster.ObjectID{Type: typeNote, Owner: "o", ID: fmt.Sprintf("%05d", i)}, Attr: make([]byte, attr)})
-		}
-		return all
-	}
-	withEmpty := append([]cluster.Object{{ID: cluster.ObjectID{Type: typeNote, Owner: "o"}, Attr: make([]byte, cluster.AttrSizeMax)}}, list(300, cluster.AttrSizeMax)...)
-	tests := []struct {
-		name    string
-		objects []cluster.Object
-		max     int
-		pages   int
-	}{
-		{"nothing", nil, 10, 1},
-		{"one page", list(10, 0), 10, 1},
-		{"two pages", list(11, 0), 10, 2},
-		{"large attributes", list(300, cluster.AttrSizeMax), call.ListMax, 3},
-		{"the empty id first", withEmpty, call.ListMax, 3},
-		{"small pages", list(100, 0), 2, 50},
-	}
-	for _, tt := range tests {
-		var got []cluster.Object
-		pages, after := 0, ""
-		for more := true; more; pages++ {
-			p := pageOf(tt.objects, &call.ListRequest{After: after, Max: tt.max})
-			payload := p.Marshal()
-			if len(payload) > transport.PayloadMax {
-				t.Fatalf("%s: a page of %d bytes, more than a message can carry", tt.name, len(payload))
-			}
-			got = append(got, p.Objects...)
-			if more = p.More; more {
-				after = p.Objects[len(p.Objects)-1].ID.ID
-			}
-			if pages > len(tt.objects) {
-				t.Fatalf("%s: the listing does not end", tt.name)
-			}
-		}
-		if len(got) != len(tt.objects) || pages != tt.pages {
-			t.Errorf("%s: %d objects in %d pages, want %d in %d", tt.name, len(got), pages, len(tt.objects), tt.pages)
-		}
-		for i := range got {
-			if got[i].ID != tt.objects[i].ID {
-				t.Errorf("%s: object %d is %v, want %v", tt.name, i, got[i].ID, tt.objects[i].ID)
-			}
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"slices"
-	"sort"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/transport"
@@ -64,30 +63,11 @@ func (n *Node) handleList(r *transport.Incoming) (*transport.Response, error) {
 	if err := req.Unmarshal(r.Payload); err != nil {
 		return nil, err
 	}
-	objects, err := n.listObjects(req.Owner, req.Type)
+	objects, more, err := n.cfg.Store.ListPage(req.Owner, req.Type, req.After, req.Max, listPageBytes)
 	if err != nil {
 		return nil, err
 	}
-	answer := pageOf(objects, &req)
-	return &transport.Response{Payload: answer.Marshal()}, nil
-}
-
-// pageOf cuts the page that a request asks for out of a whole listing.
-func pageOf(objects []cluster.Object, req *call.ListRequest) call.ListAnswer {
-	first := 0
-	if req.After != "" {
-		first = sort.Search(len(objects), func(i int) bool { return objects[i].ID.ID > req.After })
-	}
-	rest := objects[first:]
-	k, size := 0, 0
-	for k < min(len(rest), req.Max) {
-		size += len(rest[k].ID.ID) + len(rest[k].Attr) + objectOverhead
-		if size > listPageBytes && k > 1 { // one could be the empty id, after which nothing begins
-			break
-		}
-		k++
-	}
-	return call.ListAnswer{Objects: rest[:k], More: k < len(rest)}
+	return &transport.Response{Payload: (&call.ListAnswer{Objects: objects, More: more}).Marshal()}, nil
 }
 
 // Open gives an object and its contents from a node that holds it. The bytes are verified there;
@@ -97,35 +77,19 @@ func (n *Node) Open(ctx context.Context, on cluster.NodeID, id cluster.ObjectID)
 	if on == n.cfg.Self.ID {
 		return n.openHere(id)
 	}
-	var object cluster.Object
-	var body io.ReadCloser
-	err := n.to(ctx, "open "+id.Owner, on, func(ctx context.Context, to cluster.Member) error {
-		req := &transport.Request{Method: call.MethodOpen, Payload: (&call.OpenRequest{ID: id}).Marshal(), Large: true}
-		resp, err := n.call(ctx, to, req)
-		if err != nil {
-			return err
-		}
-		var answer call.OpenAnswer
-		err = answer.Unmarshal(resp.Payload)
-		if err == nil && resp.Body == nil {
-			err = errors.New("it has no contents")
-		}
-		if err != nil {
-			if resp.Body != nil {
-				err = errors.Join(err, resp.Body.Close())
-			}
-			return malformed(call.MethodOpen, to.ID, err)
-		}
-		object, body = answer.Object, resp.Body
-		return nil
-	})
-	return object, body, err
+	req := &transport.Request{Method: call.MethodOpen, Payload: (&call.OpenRequest{ID: id}).Marshal(), Large: true}
+	return n.openAt(ctx, on, id, req)
 }
 
 // openHere opens an object on this node's disk. Damage is reported to Config.OnDamaged, whenever it
 // is found.
 func (n *Node) openHere(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {
 	object, contents, err := n.cfg.Store.OpenBody(id)
+	return n.watched(id, object, contents, err)
+}
+
+// watched reports damage of contents that were opened, now or while they are read.
+func (n *Node) watched(id cluster.ObjectID, object cluster.Object, contents io.ReadCloser, err error) (cluster.Object, io.ReadCloser, error) {
 	if err != nil {
 		n.noteDamage(id, err)
 		return object, contents, err

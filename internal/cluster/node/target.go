@@ -46,7 +46,11 @@ func (n *Node) apply(ctx context.Context, u *cluster.Update, body cluster.Body) 
 		}
 		return replies[0], nil
 	}
-	if err := n.admitUpdate(u); err != nil {
+	err := n.admitUpdate(u)
+	if err == nil {
+		err = n.reserveJoin(ctx, u.Object.ID.Type)
+	}
+	if err != nil {
 		return replication.Reply{}, err
 	}
 	r, err := n.cfg.Store.Apply(ctx, *u, body)
@@ -72,7 +76,11 @@ func (n *Node) accept(ctx context.Context, batch []cluster.Update, tell func(con
 	admitted := make([]cluster.Update, 0, len(batch))
 	places := make([]int, 0, len(batch)) // in the batch, of what was admitted
 	for i := range batch {
-		if replies[i].Err = n.admitUpdate(&batch[i]); replies[i].Err == nil {
+		err := n.admitUpdate(&batch[i])
+		if err == nil {
+			err = n.reserveJoin(ctx, batch[i].Object.ID.Type)
+		}
+		if replies[i].Err = err; err == nil {
 			admitted, places = append(admitted, batch[i]), append(places, i)
 		}
 	}

@@ -54,7 +54,7 @@ type World struct {
 // Object is one object of the node's own disk, a tombstone or not.
 type Object struct {
 	cluster.Object
-	Cached bool // of a cached type: never moved only to even out
+	Cached bool // of a cached or inline type: never moved only to even out
 	// Propagating: the node has a record of it, so some target may not have applied it yet.
 	Propagating bool
 }

@@ -51,6 +51,49 @@ const openTries = 8
 // reads nothing of the engine is held, so a slow reader costs its buffer only. Contents that
 // are removed while they are read end in KindNotFound.
 func (s *Store) OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {
+	return s.openBody(id, s.openRecord)
+}
+
+// OpenRange is OpenBody for a part of the contents: length bytes from offset on, cut at their end; a
+// negative length means all the rest. Of large contents only the chunks concerned are read, and checked
+// one by one (CRC-32C); the sum of the whole is checked only if all of it is read. KindInvalid: the
+// offset is negative.
+func (s *Store) OpenRange(id cluster.ObjectID, offset, length int64) (cluster.Object, io.ReadCloser, error) {
+	if offset < 0 {
+		return cluster.Object{}, nil, cluster.Errorf(cluster.KindInvalid, opName("open contents of object", id), "from byte %d", offset)
+	}
+	return s.openBody(id, func(r *layout.Record, inline []byte) (io.ReadCloser, error) {
+		from, to := cut(r.Object.Size, offset, length)
+		if r.Chunked && !r.Object.Deleted && !s.damaged.has(r.Number) {
+			return newChunkReader(s, r, from, to), nil
+		}
+		body, err := s.openRecord(r, inline)
+		if err != nil {
+			return nil, err
+		}
+		small, ok := body.(bodyReader)
+		if !ok {
+			return nil, cluster.Errorf(cluster.KindInternal, "read contents", "small contents are not in memory")
+		}
+		return rangeReader{io.NewSectionReader(small, from, to-from)}, nil
+	})
+}
+
+// cut gives the part of contents that a range stands for.
+func cut(size, offset, length int64) (from, to int64) {
+	from = min(offset, size)
+	if length < 0 || length > size-from {
+		return from, size
+	}
+	return from, from + length
+}
+
+// rangeReader reads a part of verified contents from memory.
+type rangeReader struct{ *io.SectionReader }
+
+func (rangeReader) Close() error { return nil }
+
+func (s *Store) openBody(id cluster.ObjectID, open func(*layout.Record, []byte) (io.ReadCloser, error)) (cluster.Object, io.ReadCloser, error) {
 	const name = "open contents of object"
 	if err := s.enter(name); err != nil {
 		return cluster.Object{}, nil, err
@@ -61,7 +104,7 @@ func (s *Store) OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, er
 		if err != nil {
 			return cluster.Object{}, nil, within(opName(name, id), err)
 		}
-		body, err := s.openRecord(&r, inline)
+		body, err := open(&r, inline)
 		if cluster.IsKind(err, cluster.KindUnavailable) {
 			continue // replaced or removed between the two reads
 		}
@@ -84,7 +127,7 @@ func (s *Store) openRecord(r *layout.Record, inline []byte) (io.ReadCloser, erro
 	case s.damaged.has(r.Number):
 		return nil, corrupt("the contents were found damaged before")
 	case r.Chunked:
-		return &chunkReader{s: s, r: *r, sum: sha256.New()}, nil
+		return newChunkReader(s, r, 0, o.Size), nil
 	case r.Number == 0:
 		return newBodyReader(inline), verifyContents(o, inline)
 	}
@@ -143,15 +186,26 @@ func newBodyReader(b []byte) bodyReader { return bodyReader{bytes.NewReader(b)} 
 
 func (bodyReader) Close() error { return nil }
 
-// chunkReader reads large contents: one verified chunk in memory.
+// chunkReader reads large contents, or a range of them: one verified chunk in memory.
 type chunkReader struct {
 	s    *Store
 	r    layout.Record
-	sum  hash.Hash
-	next uint32
-	buf  []byte // one chunk, reused
-	rest []byte // of it, not read yet
+	sum  hash.Hash // nil: a range, of which each chunk is verified, not the whole
+	next uint32    // chunk
+	end  int64     // of what is read
+	skip int64     // bytes of the next chunk that come before what is read
+	buf  []byte    // one chunk, reused
+	rest []byte    // of it, not read yet
 	err  error
+}
+
+// newChunkReader reads contents from an offset to an end.
+func newChunkReader(s *Store, r *layout.Record, offset, end int64) *chunkReader {
+	c := &chunkReader{s: s, r: *r, next: uint32(offset / layout.ChunkSize), end: end, skip: offset % layout.ChunkSize}
+	if offset == 0 && end == r.Object.Size {
+		c.sum = sha256.New()
+	}
+	return c
 }
 
 func (c *chunkReader) Read(p []byte) (int, error) {
@@ -176,31 +230,22 @@ func (c *chunkReader) Close() error {
 }
 
 // load reads and checks the next chunk; io.EOF after the last.
-func (c *chunkReader) load() error {
+func (c *chunkReader) load() (err error) {
 	const name = "read contents of object"
 	o := &c.r.Object
-	if c.next == layout.Chunks(o.Size) {
+	start := int64(c.next) * layout.ChunkSize
+	if start+c.skip >= c.end {
 		return io.EOF
 	}
 	if err := c.s.enter(name); err != nil {
 		return err
 	}
 	defer c.s.gate.exit()
-	key := layout.AppendChunkKey(nil, c.r.Number, c.next)
-	found, err := c.s.get(c.s.db, key, func(v []byte) error {
-		chunk, err := layout.ParseChunk(key, v)
-		if err != nil {
-			return corrupt("chunk %d: %w", c.next, err)
-		}
-		c.buf = append(c.buf[:0], chunk...)
-		return nil
-	})
-	if err == nil && !found {
-		if err = c.s.missing(&c.r); cluster.IsKind(err, cluster.KindUnavailable) {
-			err = cluster.Errorf(cluster.KindNotFound, name, "it was removed or replaced while it was read")
-		}
-	}
-	if err == nil {
+	c.buf, err = c.s.readChunk(&c.r, c.next, c.buf)
+	switch {
+	case cluster.IsKind(err, cluster.KindUnavailable):
+		err = cluster.Errorf(cluster.KindNotFound, name, "it was removed or replaced while it was read")
+	case err == nil:
 		err = c.verify()
 	}
 	if err != nil {
@@ -208,17 +253,17 @@ func (c *chunkReader) load() error {
 		return within(opName(name, o.ID), err)
 	}
 	c.next++
-	c.rest = c.buf
+	c.rest = c.buf[c.skip:min(int64(len(c.buf)), c.end-start)]
+	c.skip = 0
 	return nil
 }
 
-// verify checks the length of the chunk in buf, and the whole with the last one.
+// verify checks the whole with the last chunk, if it is read.
 func (c *chunkReader) verify() error {
-	o := &c.r.Object
-	want := min(o.Size-int64(c.next)*layout.ChunkSize, layout.ChunkSize)
-	if int64(len(c.buf)) != want {
-		return corrupt("chunk %d has %d bytes, want %d", c.next, len(c.buf), want)
+	if c.sum == nil {
+		return nil
 	}
+	o := &c.r.Object
 	c.sum.Write(c.buf)
 	if c.next+1 == layout.Chunks(o.Size) && [32]byte(c.sum.Sum(nil)) != o.Sum {
 		return corrupt("the contents do not match their SHA-256")

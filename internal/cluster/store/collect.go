@@ -266,7 +266,7 @@ func (c *committer) dropRetired(d *drop) error {
 func (c *committer) dropTombstone(d *drop) error {
 	t := c.s.types[d.id.Type]
 	b := c.s.format.Cluster.BucketOf(d.id.Owner)
-	st := staged{object: cluster.Object{ID: d.id}, cached: t.Cached, key: layout.AppendObjectKey(nil, objectPrefix(t), b, d.id)}
+	st := staged{object: cluster.Object{ID: d.id}, cached: t.Cached, inline: t.HasInline(), key: layout.AppendObjectKey(nil, objectPrefix(t), b, d.id)}
 	old, err := c.record(&st)
 	if err != nil || old == nil || !old.Object.Deleted || old.Object.Timestamp != d.stamp {
 		return err

@@ -104,6 +104,8 @@ func (c *committer) add(p *op) {
 		p.err = c.retire(p.retired)
 	case p.drops != nil:
 		p.err = c.drop(p.drops)
+	case p.derives != nil:
+		p.err = c.keepDerived(p.derives)
 	case p.heal:
 		st := &p.updates[0]
 		if p.err = c.heal(st); p.err != nil {
@@ -296,7 +298,7 @@ func (c *committer) answer(err error) {
 				c.s.count.applied.Add(1)
 			}
 		}
-		if p.retired == nil && p.drops == nil {
+		if p.retired == nil && p.drops == nil && p.derives == nil {
 			c.s.count.updates.Add(1)
 		}
 		c.s.count.pending.Add(-1)

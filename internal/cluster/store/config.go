@@ -41,6 +41,8 @@ const (
 	// damagedMax bounds the damaged contents that are remembered, so that the engine need not look
 	// at them again.
 	damagedMax = 4096
+	// derivesMax bounds the objects of one Derived, which are staged together.
+	derivesMax = 64
 	// ownersCachedMax bounds the headers kept in memory by the committer (two generations).
 	ownersCachedMax = 1 << 14
 )
@@ -52,7 +54,7 @@ type Config struct {
 	Dir       string             // made if absent; no other files belong in it
 	ClusterID cluster.ID         // recorded in a new directory, must match in an old one
 	Node      cluster.NodeID     // likewise; zero: the recorded one, or a random one in a new directory
-	Types     []cluster.TypeSpec // the object types; whether a type is Cached can never change
+	Types     []cluster.TypeSpec // the object types; whether a type is Cached or Inline can never change
 	Logger    *slog.Logger       // default: nothing is logged
 	// MinFree is the space, in bytes, below which new objects are refused. It must cover what
 	// the engine needs to go on: a few memtables and a compaction. Default MinFreeDefault.
@@ -72,7 +74,9 @@ type Config struct {
 	VaultFor time.Duration
 	// Stamp gives the timestamp of an update that joins two others (cluster.TypeSpec.Merge). It must
 	// be newer than any that it gave before and than those of all updates that the store was asked to
-	// apply, and may not call the store. Needed if a type merges.
+	// apply. It is called from inside a commit: it may not wait, and not call the store. If it cannot
+	// give one now it gives the zero Timestamp, and the update is refused with KindUnavailable. nil, for
+	// who only reads: no update is joined, those that would have to be are refused likewise.
 	Stamp func() cluster.Timestamp
 	// Now reads the wall clock; default time.Now. It may jump: sequence numbers grow all the same.
 	Now func() time.Time
@@ -91,6 +95,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Stamp == nil {
+		c.Stamp = func() cluster.Timestamp { return cluster.Timestamp{} }
 	}
 	c.MinFree = cmp.Or(c.MinFree, MinFreeDefault)
 	c.CacheSize = cmp.Or(c.CacheSize, CacheSizeDefault)
@@ -115,12 +122,16 @@ func (c Config) withDefaults() (Config, error) {
 		switch {
 		case i > 0 && c.Types[i-1].Name == t.Name:
 			return c, fmt.Errorf("type %q is declared twice", t.Name)
-		case t.Cached && t.Vault:
-			return c, fmt.Errorf("type %q is cached: its objects cannot go to the vault", t.Name)
-		case t.Merge != nil && !t.Cached:
-			return c, fmt.Errorf("type %q is not cached: its contents cannot be merged", t.Name)
-		case t.Merge != nil && c.Stamp == nil:
-			return c, fmt.Errorf("type %q merges, and there is no Stamp", t.Name)
+		case t.Cached && t.Inline:
+			return c, fmt.Errorf("type %q is both cached and inline", t.Name)
+		case t.HasInline() && t.Vault:
+			return c, fmt.Errorf("type %q has its contents in its records: its objects cannot go to the vault", t.Name)
+		case t.HasInline() && t.Derive != nil:
+			return c, fmt.Errorf("type %q has its contents in its records: nothing is derived from them", t.Name)
+		case t.Merge != nil && !t.HasInline():
+			return c, fmt.Errorf("type %q is neither cached nor inline: its contents cannot be merged", t.Name)
+		case (t.Derive == nil) != (t.DeriveVersion == 0):
+			return c, fmt.Errorf("type %q: Derive and DeriveVersion go together", t.Name)
 		}
 	}
 	return c, nil

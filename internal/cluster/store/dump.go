@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -54,7 +55,7 @@ func dumpLine(key, value []byte) (map[string]any, error) {
 		f, err := layout.ParseFormat(value)
 		types := make([]map[string]any, len(f.Types))
 		for i, t := range f.Types {
-			types[i] = map[string]any{"name": t.Name, "cached": t.Cached}
+			types[i] = map[string]any{"name": t.Name, "cached": t.Cached, "inline": t.Inline}
 		}
 		return map[string]any{"record": "format", "version": f.Version, "cluster": hex.EncodeToString(f.Cluster[:]),
 			"node": f.Node, "types": types}, err
@@ -84,6 +85,10 @@ func dumpLine(key, value []byte) (map[string]any, error) {
 		p, number, err := layout.ParseNumberKey(key)
 		record := map[layout.Prefix]string{layout.PrefixBody: "contents", layout.PrefixIntent: "intent"}[p]
 		return map[string]any{"record": record, "number": number, "size": len(value)}, err
+	case layout.PrefixDerive:
+		_, number, err := layout.ParseNumberKey(key)
+		d, err2 := layout.ParseDerived(key, value)
+		return map[string]any{"record": "derived", "number": number, "version": d.Version, "failed": d.Failed, "size": len(d.Data)}, errors.Join(err, err2)
 	case layout.PrefixChunk:
 		number, index, err := layout.ParseChunkKey(key)
 		return map[string]any{"record": "chunk", "number": number, "index": index, "size": len(value)}, err
@@ -114,5 +119,5 @@ func dumpObject(key, value []byte) (map[string]any, error) {
 	return map[string]any{"record": "object", "bucket": b, "owner": id.Owner, "type": id.Type, "id": id.ID,
 		"cached": p == layout.PrefixCached, "timestamp": o.Timestamp.String(), "replicas": o.Replicas, "copies": o.Copies, "deleted": o.Deleted,
 		"size": o.Size, "sha256": hex.EncodeToString(o.Sum[:]), "attributes": len(o.Attr),
-		"number": r.Number, "chunked": r.Chunked, "rewritten": r.Rewritten}, err
+		"number": r.Number, "chunked": r.Chunked, "rewritten": r.Rewritten, "derived": r.Derived}, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -26,9 +27,24 @@ var testCluster = cluster.ID{1, 2, 3}
 func testConfig(fs vfs.FS) Config {
 	return Config{
 		FS: fs, Dir: "data", ClusterID: testCluster, Node: self,
-		Types:        []cluster.TypeSpec{{Name: "message"}, {Name: "user", Cached: true}},
+		Types:        []cluster.TypeSpec{{Name: "message", Derive: first4, DeriveVersion: 1}, {Name: "user", Cached: true}},
 		MemTableSize: 1 << 20,
 	}
+}
+
+// first4 derives the first bytes of contents; of those that begin with '!' nothing, and '?' makes it panic.
+func first4(contents io.ReaderAt, size int64) ([]byte, error) {
+	b := make([]byte, min(size, 4))
+	if _, err := contents.ReadAt(b, 0); err != nil && err != io.EOF { //nolint:errorlint // as io.ReaderAt says
+		return nil, err
+	}
+	switch {
+	case size > 0 && b[0] == '!':
+		return nil, errors.New("nothing is here")
+	case size > 0 && b[0] == '?':
+		panic("a bug")
+	}
+	return b, nil
 }
 
 func mustOpen(t testing.TB, cfg Config) *Store {

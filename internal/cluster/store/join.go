@@ -25,7 +25,7 @@ func (c *committer) join(st *staged, have replication.State) (*staged, error) {
 	j.Update.Object.Timestamp = c.s.cfg.Stamp()
 	for _, before := range []cluster.Timestamp{st.object.Timestamp, newestOf(have)} {
 		if j.Update.Object.Timestamp.Compare(before) <= 0 {
-			return nil, cluster.Errorf(cluster.KindUnavailable, "join", "this node's clock is behind that of the update: try again")
+			return nil, cluster.Errorf(cluster.KindUnavailable, "join", "no timestamp later than that of the update could be given now: try again")
 		}
 	}
 	body := bytes.NewReader(j.Contents)

@@ -78,26 +78,34 @@ func TestJoinOfALeaver(t *testing.T) {
 	}
 }
 
-// What cannot be joined is refused when the store is opened; a clock that is behind, when it shows.
+// What cannot be is refused when the store is opened; a clock that is behind, or none, when it shows.
 func TestJoinRefuses(t *testing.T) {
 	for _, change := range []func(*Config){
-		func(c *Config) { c.Stamp = nil },
 		func(c *Config) { c.Types[0].Merge = union },
 		func(c *Config) { c.Types[1].Vault = true },
+		func(c *Config) { c.Types[1].Inline = true },
+		func(c *Config) { c.Types[1].Cached, c.Types[1].Inline, c.Types[1].Vault = false, true, true },
+		func(c *Config) { c.Types[0].DeriveVersion = 0 },
+		func(c *Config) { c.Types[0].Derive = nil },
+		func(c *Config) { c.Types[1].Derive, c.Types[1].DeriveVersion = first4, 1 },
 	} {
 		cfg := joinConfig()
 		change(&cfg)
 		_, err := Open(cfg)
 		wantKind(t, "Open", err, cluster.KindInvalid)
 	}
-	s := mustOpen(t, joinConfig())
-	u, body := put("user", "a@b", "", 5000, []byte("ab"), self)
-	mustApply(t, s, u, body)
-	u, body = put("user", "a@b", "", 5001, []byte("bc"), self)
-	_, err := s.Apply(context.Background(), u, body)
-	wantKind(t, "Apply with a clock that is behind", err, cluster.KindUnavailable)
-	mustVerify(t, s)
-	if err := s.Close(); err != nil {
-		t.Error(err)
+	for _, stamp := range []func() cluster.Timestamp{joinConfig().Stamp, nil, func() cluster.Timestamp { return cluster.Timestamp{} }} {
+		cfg := joinConfig()
+		cfg.Stamp = stamp
+		s := mustOpen(t, cfg)
+		u, body := put("user", "a@b", "", 5000, []byte("ab"), self)
+		mustApply(t, s, u, body)
+		u, body = put("user", "a@b", "", 5001, []byte("bc"), self)
+		_, err := s.Apply(context.Background(), u, body)
+		wantKind(t, "Apply with a clock that is behind", err, cluster.KindUnavailable)
+		mustVerify(t, s)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -26,6 +26,10 @@ type counters struct {
 	broken     atomic.Int64
 	healed     atomic.Int64
 	collected  atomic.Int64
+
+	derived     atomic.Int64
+	derivedLate atomic.Int64
+	underived   atomic.Int64
 }
 
 // commitMeanShare is the weight of one commit in the moving average: 1/8.
@@ -82,6 +86,9 @@ type Metrics struct {
 	VaultBytes int64 // of their contents, not part of Contents (gauge)
 	Healed     int64 // objects whose damaged contents were replaced
 	Collected  int64 // records, tombstones and vaulted objects removed since their time was over
+	Derived    int64 // objects from whose contents data was derived
+	Late       int64 // of them, those that were asked for before there was any
+	Underived  int64 // objects from whose contents nothing could be derived
 	DiskFree   int64 // bytes (gauge)
 	DiskFull   bool  // new objects are refused (gauge)
 	DiskUsed   int64 // bytes of the engine's files (gauge)
@@ -105,6 +112,7 @@ func (s *Store) Metrics() Metrics {
 		Stalls: c.stalls.Load(), Broken: c.broken.Load(), Failed: s.failed.Load() != nil,
 		Objects: state.Objects, Contents: state.Bytes, Records: state.Records, Retired: state.Retired,
 		Vaulted: state.Vaulted, VaultBytes: state.VaultBytes, Healed: c.healed.Load(), Collected: c.collected.Load(),
+		Derived: c.derived.Load(), Late: c.derivedLate.Load(), Underived: c.underived.Load(),
 		DiskFree: s.space.free.Load(), DiskFull: s.space.full.Load(),
 	}
 	if s.enter("read metrics") != nil {

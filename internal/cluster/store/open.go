@@ -213,9 +213,9 @@ func (s *Store) matchFormat() error {
 			s.format.Node, s.cfg.Node)
 	}
 	for _, t := range s.format.Types {
-		if now, ok := s.types[t.Name]; ok && now.Cached != t.Cached {
-			return cluster.Errorf(cluster.KindInvalid, "format record", "type %q was stored with cached=%t and is declared with cached=%t: start the program version that wrote it",
-				t.Name, t.Cached, now.Cached)
+		if now, ok := s.types[t.Name]; ok && (now.Cached != t.Cached || now.Inline != t.Inline) {
+			return cluster.Errorf(cluster.KindInvalid, "format record", "type %q was stored with cached=%t, inline=%t and is declared with cached=%t, inline=%t: start the program version that wrote it",
+				t.Name, t.Cached, t.Inline, now.Cached, now.Inline)
 		}
 	}
 	return nil

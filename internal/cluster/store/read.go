@@ -48,7 +48,7 @@ func (s *Store) Get(id cluster.ObjectID) (cluster.Object, error) {
 	return r.Object, nil
 }
 
-// read gives an object's record, and for a cached type its contents if they are wanted. Nothing
+// read gives an object's record, and for a cached or inline type its contents if they are wanted. Nothing
 // points into the engine's memory.
 func (s *Store) read(id cluster.ObjectID, contents bool) (r layout.Record, inline []byte, err error) {
 	t, ok := s.types[id.Type]
@@ -64,7 +64,7 @@ func (s *Store) read(id cluster.ObjectID, contents bool) (r layout.Record, inlin
 		r = rec
 		r.Object.ID = id
 		r.Object.Attr = bytes.Clone(rec.Object.Attr)
-		if contents && t.Cached {
+		if contents && t.HasInline() {
 			inline = bytes.Clone(rest)
 		}
 		return nil

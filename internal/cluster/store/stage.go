@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -29,6 +30,7 @@ type op struct {
 	meta    []byte // value of metaKey
 	retired []cluster.Retirement
 	drops   []drop // see Collect
+	derives []lateDerived
 	results []Result
 	first   [1]Result // backs results when there is one
 	err     error
@@ -56,7 +58,8 @@ type staged struct {
 	former  cluster.ReplicaSet // Update.Previous
 	attr    []byte             // the attributes, in record
 	bucket  cluster.Bucket
-	cached  bool    // of a cached type
+	cached  bool    // of a cached type: part of the owner's Holding
+	inline  bool    // the contents lie in the record: of a cached or inline type
 	vault   bool    // of a type whose deleted objects go to the vault
 	merge   bool    // of a type that merges
 	joined  bool    // made here of two others: it is not joined again
@@ -65,9 +68,10 @@ type staged struct {
 	number  uint64  // of the contents; 0: none
 	chunked bool    // the contents are written already, under an intent
 	key     []byte  // object key
-	record  []byte  // value of the object key; contents included if cached
+	record  []byte  // value of the object key; contents included if inline
 	sealed  int     // length of the record proper in record
 	body    []byte  // value of the body key, if number is set and chunked is not
+	derived []byte  // value of the key of derived data; nil: none
 	refs    *[]byte // the pooled memory behind the slices
 	alone   bool    // in its op
 	adopted bool    // the caller left; the committer ends the op and gives back its place
@@ -155,8 +159,8 @@ func (s *Store) check(u *cluster.Update, body cluster.Body) error {
 		return fmt.Errorf("the replica set is empty")
 	case o.Size < 0 || o.Size > cluster.ObjectSizeMax:
 		return fmt.Errorf("size %d: want 0 to %d", o.Size, cluster.ObjectSizeMax)
-	case t.Cached && o.Size > cluster.CachedSizeMax:
-		return fmt.Errorf("size %d: at most %d for the cached type %q", o.Size, cluster.CachedSizeMax, t.Name)
+	case t.HasInline() && o.Size > cluster.CachedSizeMax:
+		return fmt.Errorf("size %d: at most %d for the type %q, whose contents lie in its records", o.Size, cluster.CachedSizeMax, t.Name)
 	case body != nil && body.Size() != o.Size:
 		return fmt.Errorf("contents have %d bytes, the object says %d", body.Size(), o.Size)
 	}
@@ -185,16 +189,16 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 	st.former = slices.Clone(u.Previous)
 	st.bucket = s.format.Cluster.BucketOf(o.ID.Owner)
 	t := s.types[o.ID.Type]
-	st.cached = t.Cached
+	st.cached, st.inline = t.Cached, t.HasInline()
 	st.vault = t.Vault && s.cfg.VaultFor > 0
 	st.merge = t.Merge != nil
 	st.mine = o.Replicas.Contains(s.format.Node)
-	contents := int64(0)
-	if st.mine && body != nil && (o.Size <= layout.ChunkSize || st.cached) {
-		contents = o.Size
+	size := int64(0)
+	if st.mine && body != nil && (o.Size <= layout.ChunkSize || st.inline) {
+		size = o.Size
 	}
 	const recordMax = 256 // without attributes
-	need := 2*(keyOverhead+len(o.ID.Owner)+len(o.ID.Type)+len(o.ID.ID)) + recordMax + len(o.Attr) + int(contents)
+	need := 2*(keyOverhead+len(o.ID.Owner)+len(o.ID.Type)+len(o.ID.ID)) + recordMax + len(o.Attr) + int(size)
 	if st.alone {
 		st.refs = s.pool.buffer(need)
 	} else {
@@ -208,15 +212,17 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 	switch {
 	case body == nil && !o.Deleted && (o.Size != 0 || o.Sum == [32]byte{}):
 		st.keep = true
-	case st.cached || o.Size == 0:
+	case st.inline || o.Size == 0:
 	case o.Size > layout.ChunkSize:
 		if err := s.writeChunks(ctx, st, body); err != nil {
 			return err
 		}
+		s.deriveStaged(st, &t, &chunksAt{s: s, r: &layout.Record{Object: *o, Number: st.number, Chunked: true}})
 	default:
 		st.number = s.nextNumber()
 	}
 	r := layout.Record{Object: *o, Number: st.number, Chunked: st.chunked}
+	r.Derived = st.derived != nil || t.Derive != nil && st.number != 0 && !st.chunked // those in memory can be read
 	start := len(buf)
 	buf = layout.AppendRecord(buf, st.key, &r)
 	st.sealed = len(buf) - start
@@ -226,18 +232,21 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 	if st.keep || st.chunked {
 		return nil
 	}
-	if !st.cached {
+	if !st.inline {
 		start = len(buf)
 		buf = layout.AppendBody(buf, st.key, nil)
 	}
+	contents := len(buf)
 	buf, err := readContents(buf, o, body)
 	if err != nil {
 		return err
 	}
-	if st.cached {
+	switch {
+	case st.inline:
 		st.record = buf[start:]
-	} else if st.number != 0 {
+	case st.number != 0:
 		st.body = buf[start:]
+		s.deriveStaged(st, &t, bytes.NewReader(buf[contents:]))
 	}
 	return nil
 }
@@ -245,9 +254,9 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 // keepsAttr reports whether the attributes of what is replaced will be needed.
 func (st *staged) keepsAttr() bool { return st.vault || st.merge }
 
-// contents gives those that came with an update of a cached type; nil if none came.
+// contents gives those that came with an update of a cached or inline type; nil if none came.
 func (st *staged) contents() []byte {
-	if !st.cached || !st.mine || st.keep || st.object.Deleted {
+	if !st.inline || !st.mine || st.keep || st.object.Deleted {
 		return nil
 	}
 	return st.record[st.sealed:]

@@ -40,8 +40,8 @@ func (c *committer) decide(st *staged, result *Result) error {
 	d := replication.Decide(c.s.format.Node, have, &c.update, c.s.cfg.Now().UnixNano())
 	result.Verdict = d.Verdict
 	if d.Put {
-		// The contents of a cached type lie in the record that is replaced, and must come with it.
-		if st.keep && (d.Needs || st.cached) {
+		// Contents that lie in the record that is replaced must come with it.
+		if st.keep && (d.Needs || st.inline) {
 			if size := st.object.Size; size > 0 && !c.s.space.hasRoom(size) {
 				c.s.count.refused.Add(1)
 				return c.s.full() // else the contents would come, and be refused, with every offer
@@ -228,9 +228,26 @@ func (c *committer) remove(st *staged, old *layout.Record, o *owner, replaced bo
 	return vanished, c.deleteRecord(st.key, old)
 }
 
+// removeDerived removes what was derived from contents.
+func (c *committer) removeDerived(old *layout.Record) error {
+	switch {
+	case !old.Derived:
+		return nil
+	case old.Rewritten: // it may have been computed anew, which is a second writing of the key
+		return c.batch.Delete(layout.AppendDerivedKey(nil, old.Number), nil)
+	}
+	d := c.batch.SingleDeleteDeferred(layout.DerivedKeySize)
+	layout.AppendDerivedKey(d.Key[:0], old.Number)
+	return d.Finish()
+}
+
+// removeContents removes contents and what was derived from them.
 func (c *committer) removeContents(old *layout.Record) error {
 	if old.Number == 0 {
 		return nil
+	}
+	if err := c.removeDerived(old); err != nil {
+		return err
 	}
 	if old.Chunked {
 		lower, upper := layout.ChunkBounds(old.Number)
@@ -265,7 +282,7 @@ func (c *committer) put(st *staged, old *layout.Record, o *owner) (appeared bool
 
 // write writes an object's record and contents.
 func (c *committer) write(st *staged, old *layout.Record) error {
-	r := &layout.Record{Object: st.object, Number: st.number, Chunked: st.chunked, Rewritten: old != nil}
+	r := &layout.Record{Object: st.object, Number: st.number, Chunked: st.chunked, Rewritten: old != nil, Derived: st.derived != nil}
 	if st.keepsAttr() {
 		r.Object.Attr = bytes.Clone(st.attr)
 	}
@@ -290,17 +307,18 @@ func (c *committer) write(st *staged, old *layout.Record) error {
 
 // keep makes a record that was staged without contents refer to those of the old version.
 func (c *committer) keep(st *staged, r, old *layout.Record) error {
-	r.Number, r.Chunked = old.Number, old.Chunked
+	r.Number, r.Chunked, r.Derived = old.Number, old.Chunked, old.Derived
 	staged, _, err := layout.ParseRecord(st.key, st.record)
 	if err != nil {
 		return err
 	}
-	staged.Number, staged.Chunked, staged.Rewritten = r.Number, r.Chunked, true
+	staged.Number, staged.Chunked, staged.Rewritten, staged.Derived = r.Number, r.Chunked, true, r.Derived
 	st.record = layout.AppendRecord(nil, st.key, &staged)
 	return nil
 }
 
-// putContents writes contents, or the head of contents whose chunks are written already.
+// putContents writes contents, or the head of contents whose chunks are written already, and what was
+// derived from them.
 func (c *committer) putContents(st *staged) error {
 	value := st.body
 	if st.chunked {
@@ -313,7 +331,11 @@ func (c *committer) putContents(st *staged) error {
 	d := c.batch.SetDeferred(layout.BodyKeySize, len(value))
 	layout.AppendBodyKey(d.Key[:0], st.number)
 	copy(d.Value, value)
-	return d.Finish()
+	if err := d.Finish(); err != nil || st.derived == nil {
+		return err
+	}
+	c.buf = layout.AppendDerivedKey(c.buf[:0], st.number)
+	return c.batch.Set(c.buf, st.derived, nil)
 }
 
 // discard undoes what staging an update left on disk, when the update is not applied.

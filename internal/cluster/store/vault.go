@@ -129,8 +129,11 @@ func (s *Store) vaultSize(key []byte) (size int64, err error) {
 
 // putVault keeps the record and the contents of an object that is being deleted.
 func (c *committer) putVault(st *staged, old *layout.Record) error {
+	if err := c.removeDerived(old); err != nil { // nobody asks for it any more
+		return err
+	}
 	r := *old
-	r.Rewritten = false
+	r.Rewritten, r.Derived = false, false
 	key := layout.AppendVaultKey(nil, st.key, st.object.Timestamp)
 	if err := c.batch.Set(key, layout.AppendRecord(nil, key, &r), nil); err != nil {
 		return err

@@ -23,7 +23,8 @@ func (p Problem) String() string { return fmt.Sprintf("%s: %s: %s", p.Kind, p.Ob
 
 // Verify reads everything, as of one moment, and calls report for each fault: every record and
 // checksum, contents against their SHA-256, headers and the state record against a recount,
-// contents that belong to no object, update records without their updates, the vault. It changes nothing, and the store serves meanwhile. Its
+// contents that belong to no object, update records without their updates, the vault, what is derived
+// from contents. It changes nothing, and the store serves meanwhile. Its
 // memory does not grow with the store. The error says why it could not go on to the end.
 func (s *Store) Verify(ctx context.Context, report func(Problem)) (err error) {
 	const name = "verify store"
@@ -49,7 +50,7 @@ type verifier struct {
 }
 
 func (v *verifier) run() error {
-	for _, step := range []func() error{v.headers, v.objects, v.updates, v.vault, v.oldest, v.bodies, v.chunks, v.metas, v.state} {
+	for _, step := range []func() error{v.headers, v.objects, v.updates, v.vault, v.oldest, v.bodies, v.chunks, v.derived, v.metas, v.state} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -179,7 +180,7 @@ func (v *verifier) object(key, value []byte) error {
 		}
 	}
 	switch {
-	case p == layout.PrefixCached:
+	case p == layout.PrefixCached || v.s.isInline(id.Type):
 		if err := verifyContents(o, rest); err != nil {
 			v.problem(cluster.KindCorrupt, name, "%v", err)
 		}
@@ -195,6 +196,7 @@ func (v *verifier) object(key, value []byte) error {
 		if !ok {
 			v.problem(cluster.KindCorrupt, name, "the contents are missing")
 		}
+		return v.hasDerived(name, &r)
 	}
 	return nil
 }

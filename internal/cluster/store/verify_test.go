@@ -127,7 +127,7 @@ func TestDump(t *testing.T) {
 		}
 		counts[v["record"].(string)]++
 	}
-	want := map[string]int{"format": 1, "state": 1, "meta": 1, "header": 1, "object": 4, "contents": 4, "chunk": 2, "update": 2, "vaulted": 1, "oldest": 1, "unreadable": 1}
+	want := map[string]int{"format": 1, "state": 1, "meta": 1, "header": 1, "object": 4, "contents": 4, "derived": 3, "chunk": 2, "update": 2, "vaulted": 1, "oldest": 1, "unreadable": 1}
 	if fmt.Sprint(counts) != fmt.Sprint(want) {
 		t.Errorf("Dump has %v, want %v", counts, want)
 	}

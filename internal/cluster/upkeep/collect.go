@@ -57,7 +57,7 @@ func (u *Upkeep) removeOrphansOf(ctx context.Context, objects []placement.Object
 	owner := objects[0].ID.Owner
 	var candidates []cluster.Object
 	for i := range objects {
-		if o := &objects[i]; !o.Cached && !o.Deleted && !o.Propagating {
+		if o := &objects[i]; !u.cached[o.ID.Type] && !o.Deleted && !o.Propagating {
 			candidates = append(candidates, o.Object)
 		}
 	}

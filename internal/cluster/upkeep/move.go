@@ -21,7 +21,7 @@ func (u *Upkeep) carry(ctx context.Context, m *placement.Move) error {
 	defer cancel()
 	updates := m.Updates(u.node.ID())
 	for i := range updates {
-		err := u.send(ctx, &updates[i], m.Contents() && i == 0 || u.cached[m.Object.ID.Type], &m.Object)
+		err := u.send(ctx, &updates[i], m.Contents() && i == 0 || u.inline[m.Object.ID.Type], &m.Object)
 		var short *cluster.Shortfall
 		switch {
 		case errors.As(err, &short) && i == len(updates)-1:

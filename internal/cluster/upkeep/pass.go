@@ -216,7 +216,7 @@ func (p *pass) survey(ctx context.Context, thorough bool, short map[cluster.Buck
 			held = true
 			count := p.concerned(&x, thorough, &s)
 			if count > 0 || p.rebalance || short[b] {
-				h.local[x.Owner] = x.Fragments
+				h.local[x.Owner] = p.u.movable(x.Fragments)
 			}
 			h.count += count
 			return nil
@@ -314,7 +314,7 @@ func (u *Upkeep) review(b cluster.Bucket, after *cluster.Object) (page []placeme
 		if len(page) == pageMax {
 			return errPage
 		}
-		page = append(page, placement.Object{Object: o, Cached: u.cached[o.ID.Type], Propagating: propagating})
+		page = append(page, placement.Object{Object: o, Cached: u.inline[o.ID.Type], Propagating: propagating})
 		return nil
 	})
 	if errors.Is(err, errPage) {
@@ -352,8 +352,15 @@ func (p *pass) lookup(ctx context.Context, local map[string][]cluster.Fragment) 
 		for _, f := range e.Fragments {
 			known[owner] = append(known[owner], f.Fragment)
 		}
+		known[owner] = p.u.movable(known[owner])
 	}
 	return known
+}
+
+// movable gives the fragments that say where an owner's objects should be: those of types whose objects are
+// never moved only to even out do not.
+func (u *Upkeep) movable(fragments []cluster.Fragment) []cluster.Fragment {
+	return slices.DeleteFunc(slices.Clone(fragments), func(f cluster.Fragment) bool { return u.inline[f.Type] })
 }
 
 // begin carries out a move in a goroutine of its own, when its rate permits. False: ctx ended.

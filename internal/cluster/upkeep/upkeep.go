@@ -142,7 +142,8 @@ type Upkeep struct {
 	log    *slog.Logger
 	node   node
 	disk   disk
-	cached map[cluster.ObjectType]bool
+	cached map[cluster.ObjectType]bool // whether managers hold the contents; those come first in a Review
+	inline map[cluster.ObjectType]bool // whether contents lie in the record, and come with every update
 	began  time.Time
 
 	repairs    *throttle
@@ -165,14 +166,14 @@ func New(n node, d disk, cfg Config) (*Upkeep, error) {
 	}
 	cfg = cfg.withDefaults()
 	u := &Upkeep{
-		cfg: cfg, log: cfg.Logger, node: n, disk: d, cached: map[cluster.ObjectType]bool{}, began: cfg.Now(),
+		cfg: cfg, log: cfg.Logger, node: n, disk: d, cached: map[cluster.ObjectType]bool{}, inline: map[cluster.ObjectType]bool{}, began: cfg.Now(),
 		repairs:    newThrottle(cfg.RepairRate, cfg.RepairBytes),
 		rebalances: newThrottle(cfg.RebalanceRate, cfg.RepairBytes/rebalanceBytesDivisor),
 		wake:       make(chan struct{}, 1), damage: make(chan cluster.ObjectID, damagedMax),
 		lost: map[cluster.ObjectID]string{}, short: map[cluster.Bucket]bool{},
 	}
 	for _, t := range cfg.Types {
-		u.cached[t.Name] = t.Cached
+		u.cached[t.Name], u.inline[t.Name] = t.Cached, t.HasInline()
 	}
 	return u, u.loadDraining()
 }

@@ -73,13 +73,13 @@ func UnmarshalRetirement(b []byte) (q cluster.Retirement, err error) {
 	return q, r.Err()
 }
 
-// Refusal is the text of an error in a Reply that was read: what the target said. The Reply's Err
-// is a cluster.Error of the target's kind around it.
+// Refusal is the text of an error in a Reply, a Derived or a Copy that was read: what the other node
+// said. The Err there is a cluster.Error of that node's kind around it.
 type Refusal struct{ Text string }
 
 func (e *Refusal) Error() string { return e.Text }
 
-// RefusalTextMax is how many bytes of an error's text travel in a Reply.
+// RefusalTextMax is how many bytes of an error's text travel in a Reply, a Derived or a Copy.
 const RefusalTextMax = 512
 
 // AppendReply writes the fields of a Reply. Of an error, its kind and its text are written.
@@ -90,10 +90,13 @@ func AppendReply(b []byte, p *replication.Reply) []byte {
 	if p.Err == nil {
 		return b
 	}
-	return field.Element(b, 4, func(b []byte) []byte {
-		b = field.Uint(b, 1, uint64(cluster.KindOf(p.Err)))
-		return field.String(b, 2, refusalText(p.Err))
-	})
+	return field.Element(b, 4, func(b []byte) []byte { return appendRefusal(b, p.Err) })
+}
+
+// appendRefusal writes the fields of an error: its kind and its text.
+func appendRefusal(b []byte, err error) []byte {
+	b = field.Uint(b, 1, uint64(cluster.KindOf(err)))
+	return field.String(b, 2, refusalText(err))
 }
 
 // refusalText is the text of an error, cut to what may travel.
@@ -119,7 +122,7 @@ func UnmarshalReply(b []byte) (p replication.Reply, err error) {
 		case 3:
 			p.Want = r.Bool()
 		case 4:
-			p.Err = message(r, unmarshalRefusal)
+			p.Err = message(r, func(b []byte) (error, error) { return unmarshalRefusal(b, "apply at a target") })
 		}
 	}
 	if p.Err == nil && !p.Want && (p.Verdict == 0 || p.Have.IsZero()) {
@@ -128,8 +131,9 @@ func UnmarshalReply(b []byte) (p replication.Reply, err error) {
 	return p, r.Err()
 }
 
-func unmarshalRefusal(b []byte) (error, error) { //nolint:revive // the value read is an error too
-	e := &cluster.Error{Op: "apply at a target"}
+// unmarshalRefusal reads what appendRefusal writes. op is what was refused.
+func unmarshalRefusal(b []byte, op string) (error, error) { //nolint:revive // the value read is an error too
+	e := &cluster.Error{Op: op}
 	text := ""
 	r := field.Read(b)
 	for r.Next() {

@@ -22,6 +22,9 @@ const (
 	MethodRetire     = "retire"     // RetireRequest; empty answer, of which nothing depends
 	MethodList       = "list"       // ListRequest; ListAnswer
 	MethodOpen       = "open"       // OpenRequest; OpenAnswer with body
+	MethodRange      = "range"      // RangeRequest; OpenAnswer with body: the part that was asked for
+	MethodDerived    = "derived"    // DerivedRequest; DerivedAnswer
+	MethodContents   = "contents"   // ContentsRequest; ContentsAnswer
 	MethodService    = "service"    // ServiceRequest; the service's own answer
 	MethodOwners     = "owners"     // MarshalListQuery; MarshalListPage
 	MethodStatus     = "status"     // no payload, in any epoch; StatusAnswer
@@ -33,6 +36,8 @@ const (
 	UpdatesMax       = 1024    // in one ApplyRequest or ApplyAnswer
 	RetirementsMax   = 1024    // in one RetireRequest
 	ListMax          = 4096    // objects in one ListAnswer
+	DerivedMax       = 1024    // ids in one DerivedRequest, and items in one DerivedAnswer
+	ContentsMax      = 4096    // copies in one ContentsAnswer
 	ServiceMethodMax = 64      // bytes
 	ServiceSizeMax   = 1 << 20 // bytes of ServiceRequest.Payload
 	VersionLengthMax = 64      // bytes of StatusAnswer.Version
@@ -97,6 +102,39 @@ type OpenRequest struct {
 // OpenAnswer goes with the contents.
 type OpenAnswer struct {
 	Object cluster.Object
+}
+
+// RangeRequest asks for a part of the contents of one object: it is the body of an OpenAnswer.
+type RangeRequest struct {
+	ID     cluster.ObjectID
+	Offset int64
+	Length int64 // negative: all behind the offset
+}
+
+// DerivedRequest asks a node for what is derived from objects of one owner and type.
+type DerivedRequest struct {
+	Owner string
+	Type  cluster.ObjectType
+	IDs   []string // 1 to DerivedMax
+}
+
+// DerivedAnswer has an item for each of the first ids of the request, in their order.
+type DerivedAnswer struct {
+	Items []cluster.Derived // 1 to DerivedMax
+}
+
+// ContentsRequest asks a node for an owner's objects of an inline type, with contents, ascending by id,
+// tombstones not included.
+type ContentsRequest struct {
+	Owner string
+	Type  cluster.ObjectType
+	After string // ids up to and including this one are left out; "": none is
+}
+
+// ContentsAnswer is one page of copies.
+type ContentsAnswer struct {
+	Copies []cluster.Copy // at most ContentsMax, all of the request's owner and type
+	More   bool           // there are objects after the last one
 }
 
 // ServiceRequest is a call of a service (mail is one) to its own code at an owner's manager. The

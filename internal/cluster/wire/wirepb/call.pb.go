@@ -511,6 +511,291 @@ func (x *OpenAnswer) GetObject() *Object {
 	return nil
 }
 
+// RangeRequest asks for a part of the contents; an OpenAnswer goes with them.
+type RangeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            *ObjectID              `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Offset        uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length        uint64                 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	Rest          bool                   `protobuf:"varint,4,opt,name=rest,proto3" json:"rest,omitempty"` // all behind the offset, in place of a length
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RangeRequest) Reset() {
+	*x = RangeRequest{}
+	mi := &file_call_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RangeRequest) ProtoMessage() {}
+
+func (x *RangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RangeRequest.ProtoReflect.Descriptor instead.
+func (*RangeRequest) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *RangeRequest) GetId() *ObjectID {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *RangeRequest) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *RangeRequest) GetLength() uint64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+func (x *RangeRequest) GetRest() bool {
+	if x != nil {
+		return x.Rest
+	}
+	return false
+}
+
+type DerivedRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Ids           [][]byte               `protobuf:"bytes,3,rep,name=ids,proto3" json:"ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DerivedRequest) Reset() {
+	*x = DerivedRequest{}
+	mi := &file_call_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DerivedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DerivedRequest) ProtoMessage() {}
+
+func (x *DerivedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DerivedRequest.ProtoReflect.Descriptor instead.
+func (*DerivedRequest) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DerivedRequest) GetOwner() []byte {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *DerivedRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *DerivedRequest) GetIds() [][]byte {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+type DerivedAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*Derived             `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"` // of the first of the request's ids, in their order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DerivedAnswer) Reset() {
+	*x = DerivedAnswer{}
+	mi := &file_call_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DerivedAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DerivedAnswer) ProtoMessage() {}
+
+func (x *DerivedAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DerivedAnswer.ProtoReflect.Descriptor instead.
+func (*DerivedAnswer) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *DerivedAnswer) GetItems() []*Derived {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+type ContentsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	After         []byte                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContentsRequest) Reset() {
+	*x = ContentsRequest{}
+	mi := &file_call_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContentsRequest) ProtoMessage() {}
+
+func (x *ContentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContentsRequest.ProtoReflect.Descriptor instead.
+func (*ContentsRequest) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ContentsRequest) GetOwner() []byte {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *ContentsRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *ContentsRequest) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+type ContentsAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Copies        []*Copy                `protobuf:"bytes,1,rep,name=copies,proto3" json:"copies,omitempty"` // type and owner of each only where they differ from the one before
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContentsAnswer) Reset() {
+	*x = ContentsAnswer{}
+	mi := &file_call_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContentsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContentsAnswer) ProtoMessage() {}
+
+func (x *ContentsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContentsAnswer.ProtoReflect.Descriptor instead.
+func (*ContentsAnswer) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ContentsAnswer) GetCopies() []*Copy {
+	if x != nil {
+		return x.Copies
+	}
+	return nil
+}
+
+func (x *ContentsAnswer) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 type ServiceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -522,7 +807,7 @@ type ServiceRequest struct {
 
 func (x *ServiceRequest) Reset() {
 	*x = ServiceRequest{}
-	mi := &file_call_proto_msgTypes[10]
+	mi := &file_call_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +819,7 @@ func (x *ServiceRequest) String() string {
 func (*ServiceRequest) ProtoMessage() {}
 
 func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[10]
+	mi := &file_call_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +832,7 @@ func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRequest.ProtoReflect.Descriptor instead.
 func (*ServiceRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{10}
+	return file_call_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ServiceRequest) GetOwner() []byte {
@@ -584,7 +869,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_call_proto_msgTypes[11]
+	mi := &file_call_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -596,7 +881,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[11]
+	mi := &file_call_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -609,7 +894,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{11}
+	return file_call_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListQuery) GetType() string {
@@ -653,7 +938,7 @@ type ListPage struct {
 
 func (x *ListPage) Reset() {
 	*x = ListPage{}
-	mi := &file_call_proto_msgTypes[12]
+	mi := &file_call_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +950,7 @@ func (x *ListPage) String() string {
 func (*ListPage) ProtoMessage() {}
 
 func (x *ListPage) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[12]
+	mi := &file_call_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +963,7 @@ func (x *ListPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPage.ProtoReflect.Descriptor instead.
 func (*ListPage) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{12}
+	return file_call_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListPage) GetObjects() []*CachedObject {
@@ -731,7 +1016,7 @@ type StatusAnswer struct {
 
 func (x *StatusAnswer) Reset() {
 	*x = StatusAnswer{}
-	mi := &file_call_proto_msgTypes[13]
+	mi := &file_call_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +1028,7 @@ func (x *StatusAnswer) String() string {
 func (*StatusAnswer) ProtoMessage() {}
 
 func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[13]
+	mi := &file_call_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +1041,7 @@ func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusAnswer.ProtoReflect.Descriptor instead.
 func (*StatusAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{13}
+	return file_call_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StatusAnswer) GetVersion() string {
@@ -841,7 +1126,25 @@ const file_call_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\v2\x1e.porcupine.cluster.v1.ObjectIDR\x02id\"B\n" +
 	"\n" +
 	"OpenAnswer\x124\n" +
-	"\x06object\x18\x01 \x01(\v2\x1c.porcupine.cluster.v1.ObjectR\x06object\"X\n" +
+	"\x06object\x18\x01 \x01(\v2\x1c.porcupine.cluster.v1.ObjectR\x06object\"\x82\x01\n" +
+	"\fRangeRequest\x12.\n" +
+	"\x02id\x18\x01 \x01(\v2\x1e.porcupine.cluster.v1.ObjectIDR\x02id\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06length\x18\x03 \x01(\x04R\x06length\x12\x12\n" +
+	"\x04rest\x18\x04 \x01(\bR\x04rest\"L\n" +
+	"\x0eDerivedRequest\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
+	"\x03ids\x18\x03 \x03(\fR\x03ids\"D\n" +
+	"\rDerivedAnswer\x123\n" +
+	"\x05items\x18\x01 \x03(\v2\x1d.porcupine.cluster.v1.DerivedR\x05items\"Q\n" +
+	"\x0fContentsRequest\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x14\n" +
+	"\x05after\x18\x03 \x01(\fR\x05after\"X\n" +
+	"\x0eContentsAnswer\x122\n" +
+	"\x06copies\x18\x01 \x03(\v2\x1a.porcupine.cluster.v1.CopyR\x06copies\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"X\n" +
 	"\x0eServiceRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n" +
@@ -882,51 +1185,61 @@ func file_call_proto_rawDescGZIP() []byte {
 	return file_call_proto_rawDescData
 }
 
-var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_call_proto_goTypes = []any{
-	(*PushRequest)(nil),    // 0: porcupine.cluster.v1.PushRequest
-	(*LookupRequest)(nil),  // 1: porcupine.cluster.v1.LookupRequest
-	(*LookupAnswer)(nil),   // 2: porcupine.cluster.v1.LookupAnswer
-	(*ApplyRequest)(nil),   // 3: porcupine.cluster.v1.ApplyRequest
-	(*ApplyAnswer)(nil),    // 4: porcupine.cluster.v1.ApplyAnswer
-	(*RetireRequest)(nil),  // 5: porcupine.cluster.v1.RetireRequest
-	(*ListRequest)(nil),    // 6: porcupine.cluster.v1.ListRequest
-	(*ListAnswer)(nil),     // 7: porcupine.cluster.v1.ListAnswer
-	(*OpenRequest)(nil),    // 8: porcupine.cluster.v1.OpenRequest
-	(*OpenAnswer)(nil),     // 9: porcupine.cluster.v1.OpenAnswer
-	(*ServiceRequest)(nil), // 10: porcupine.cluster.v1.ServiceRequest
-	(*ListQuery)(nil),      // 11: porcupine.cluster.v1.ListQuery
-	(*ListPage)(nil),       // 12: porcupine.cluster.v1.ListPage
-	(*StatusAnswer)(nil),   // 13: porcupine.cluster.v1.StatusAnswer
-	(*Epoch)(nil),          // 14: porcupine.cluster.v1.Epoch
-	(*Holding)(nil),        // 15: porcupine.cluster.v1.Holding
-	(*Entry)(nil),          // 16: porcupine.cluster.v1.Entry
-	(*Update)(nil),         // 17: porcupine.cluster.v1.Update
-	(*Reply)(nil),          // 18: porcupine.cluster.v1.Reply
-	(*Retirement)(nil),     // 19: porcupine.cluster.v1.Retirement
-	(*Object)(nil),         // 20: porcupine.cluster.v1.Object
-	(*ObjectID)(nil),       // 21: porcupine.cluster.v1.ObjectID
-	(*CachedObject)(nil),   // 22: porcupine.cluster.v1.CachedObject
-	(*Load)(nil),           // 23: porcupine.cluster.v1.Load
+	(*PushRequest)(nil),     // 0: porcupine.cluster.v1.PushRequest
+	(*LookupRequest)(nil),   // 1: porcupine.cluster.v1.LookupRequest
+	(*LookupAnswer)(nil),    // 2: porcupine.cluster.v1.LookupAnswer
+	(*ApplyRequest)(nil),    // 3: porcupine.cluster.v1.ApplyRequest
+	(*ApplyAnswer)(nil),     // 4: porcupine.cluster.v1.ApplyAnswer
+	(*RetireRequest)(nil),   // 5: porcupine.cluster.v1.RetireRequest
+	(*ListRequest)(nil),     // 6: porcupine.cluster.v1.ListRequest
+	(*ListAnswer)(nil),      // 7: porcupine.cluster.v1.ListAnswer
+	(*OpenRequest)(nil),     // 8: porcupine.cluster.v1.OpenRequest
+	(*OpenAnswer)(nil),      // 9: porcupine.cluster.v1.OpenAnswer
+	(*RangeRequest)(nil),    // 10: porcupine.cluster.v1.RangeRequest
+	(*DerivedRequest)(nil),  // 11: porcupine.cluster.v1.DerivedRequest
+	(*DerivedAnswer)(nil),   // 12: porcupine.cluster.v1.DerivedAnswer
+	(*ContentsRequest)(nil), // 13: porcupine.cluster.v1.ContentsRequest
+	(*ContentsAnswer)(nil),  // 14: porcupine.cluster.v1.ContentsAnswer
+	(*ServiceRequest)(nil),  // 15: porcupine.cluster.v1.ServiceRequest
+	(*ListQuery)(nil),       // 16: porcupine.cluster.v1.ListQuery
+	(*ListPage)(nil),        // 17: porcupine.cluster.v1.ListPage
+	(*StatusAnswer)(nil),    // 18: porcupine.cluster.v1.StatusAnswer
+	(*Epoch)(nil),           // 19: porcupine.cluster.v1.Epoch
+	(*Holding)(nil),         // 20: porcupine.cluster.v1.Holding
+	(*Entry)(nil),           // 21: porcupine.cluster.v1.Entry
+	(*Update)(nil),          // 22: porcupine.cluster.v1.Update
+	(*Reply)(nil),           // 23: porcupine.cluster.v1.Reply
+	(*Retirement)(nil),      // 24: porcupine.cluster.v1.Retirement
+	(*Object)(nil),          // 25: porcupine.cluster.v1.Object
+	(*ObjectID)(nil),        // 26: porcupine.cluster.v1.ObjectID
+	(*Derived)(nil),         // 27: porcupine.cluster.v1.Derived
+	(*Copy)(nil),            // 28: porcupine.cluster.v1.Copy
+	(*CachedObject)(nil),    // 29: porcupine.cluster.v1.CachedObject
+	(*Load)(nil),            // 30: porcupine.cluster.v1.Load
 }
 var file_call_proto_depIdxs = []int32{
-	14, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
-	15, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
-	16, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
-	17, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
-	18, // 4: porcupine.cluster.v1.ApplyAnswer.replies:type_name -> porcupine.cluster.v1.Reply
-	19, // 5: porcupine.cluster.v1.RetireRequest.retirements:type_name -> porcupine.cluster.v1.Retirement
-	20, // 6: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
-	21, // 7: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
-	20, // 8: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
-	22, // 9: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
-	14, // 10: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
-	23, // 11: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	19, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
+	20, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
+	21, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
+	22, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
+	23, // 4: porcupine.cluster.v1.ApplyAnswer.replies:type_name -> porcupine.cluster.v1.Reply
+	24, // 5: porcupine.cluster.v1.RetireRequest.retirements:type_name -> porcupine.cluster.v1.Retirement
+	25, // 6: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
+	26, // 7: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
+	25, // 8: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
+	26, // 9: porcupine.cluster.v1.RangeRequest.id:type_name -> porcupine.cluster.v1.ObjectID
+	27, // 10: porcupine.cluster.v1.DerivedAnswer.items:type_name -> porcupine.cluster.v1.Derived
+	28, // 11: porcupine.cluster.v1.ContentsAnswer.copies:type_name -> porcupine.cluster.v1.Copy
+	29, // 12: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
+	19, // 13: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
+	30, // 14: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
+	15, // [15:15] is the sub-list for method output_type
+	15, // [15:15] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_call_proto_init() }
@@ -941,7 +1254,7 @@ func file_call_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_call_proto_rawDesc), len(file_call_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

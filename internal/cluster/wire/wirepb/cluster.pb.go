@@ -1246,6 +1246,120 @@ func (x *CachedObject) GetContents() []byte {
 	return nil
 }
 
+// Derived is what is derived from the contents of one object, or why there is nothing.
+type Derived struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	Failure       *Failure               `protobuf:"bytes,2,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Derived) Reset() {
+	*x = Derived{}
+	mi := &file_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Derived) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Derived) ProtoMessage() {}
+
+func (x *Derived) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Derived.ProtoReflect.Descriptor instead.
+func (*Derived) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Derived) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *Derived) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+// Copy is one node's copy of an object of an inline type.
+type Copy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Object        *Object                `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Contents      []byte                 `protobuf:"bytes,2,opt,name=contents,proto3" json:"contents,omitempty"`
+	Failure       *Failure               `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"` // the copy is damaged: of the object only the id is sure
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Copy) Reset() {
+	*x = Copy{}
+	mi := &file_cluster_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Copy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Copy) ProtoMessage() {}
+
+func (x *Copy) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Copy.ProtoReflect.Descriptor instead.
+func (*Copy) Descriptor() ([]byte, []int) {
+	return file_cluster_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Copy) GetObject() *Object {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *Copy) GetContents() []byte {
+	if x != nil {
+		return x.Contents
+	}
+	return nil
+}
+
+func (x *Copy) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
 type Holding struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -1258,7 +1372,7 @@ type Holding struct {
 
 func (x *Holding) Reset() {
 	*x = Holding{}
-	mi := &file_cluster_proto_msgTypes[18]
+	mi := &file_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1384,7 @@ func (x *Holding) String() string {
 func (*Holding) ProtoMessage() {}
 
 func (x *Holding) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[18]
+	mi := &file_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1397,7 @@ func (x *Holding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Holding.ProtoReflect.Descriptor instead.
 func (*Holding) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{18}
+	return file_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Holding) GetOwner() []byte {
@@ -1324,7 +1438,7 @@ type Placed struct {
 
 func (x *Placed) Reset() {
 	*x = Placed{}
-	mi := &file_cluster_proto_msgTypes[19]
+	mi := &file_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1450,7 @@ func (x *Placed) String() string {
 func (*Placed) ProtoMessage() {}
 
 func (x *Placed) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[19]
+	mi := &file_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1463,7 @@ func (x *Placed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placed.ProtoReflect.Descriptor instead.
 func (*Placed) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{19}
+	return file_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Placed) GetFragment() *Fragment {
@@ -1378,7 +1492,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_cluster_proto_msgTypes[20]
+	mi := &file_cluster_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1504,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[20]
+	mi := &file_cluster_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1517,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{20}
+	return file_cluster_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Entry) GetOwner() []byte {
@@ -1446,7 +1560,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_cluster_proto_msgTypes[21]
+	mi := &file_cluster_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1572,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[21]
+	mi := &file_cluster_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1585,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{21}
+	return file_cluster_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Contact) GetKnown() *Known {
@@ -1516,7 +1630,7 @@ type Life struct {
 
 func (x *Life) Reset() {
 	*x = Life{}
-	mi := &file_cluster_proto_msgTypes[22]
+	mi := &file_cluster_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1528,7 +1642,7 @@ func (x *Life) String() string {
 func (*Life) ProtoMessage() {}
 
 func (x *Life) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[22]
+	mi := &file_cluster_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1541,7 +1655,7 @@ func (x *Life) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Life.ProtoReflect.Descriptor instead.
 func (*Life) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{22}
+	return file_cluster_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Life) GetBoot() uint64 {
@@ -1613,7 +1727,7 @@ type MembershipMessage struct {
 
 func (x *MembershipMessage) Reset() {
 	*x = MembershipMessage{}
-	mi := &file_cluster_proto_msgTypes[23]
+	mi := &file_cluster_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1739,7 @@ func (x *MembershipMessage) String() string {
 func (*MembershipMessage) ProtoMessage() {}
 
 func (x *MembershipMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[23]
+	mi := &file_cluster_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1752,7 @@ func (x *MembershipMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipMessage.ProtoReflect.Descriptor instead.
 func (*MembershipMessage) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{23}
+	return file_cluster_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *MembershipMessage) GetKind() uint32 {
@@ -1831,7 +1945,7 @@ type MembershipPersistent struct {
 
 func (x *MembershipPersistent) Reset() {
 	*x = MembershipPersistent{}
-	mi := &file_cluster_proto_msgTypes[24]
+	mi := &file_cluster_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1843,7 +1957,7 @@ func (x *MembershipPersistent) String() string {
 func (*MembershipPersistent) ProtoMessage() {}
 
 func (x *MembershipPersistent) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[24]
+	mi := &file_cluster_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1856,7 +1970,7 @@ func (x *MembershipPersistent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembershipPersistent.ProtoReflect.Descriptor instead.
 func (*MembershipPersistent) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{24}
+	return file_cluster_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *MembershipPersistent) GetPromised() *Epoch {
@@ -1912,7 +2026,7 @@ type Absence struct {
 
 func (x *Absence) Reset() {
 	*x = Absence{}
-	mi := &file_cluster_proto_msgTypes[25]
+	mi := &file_cluster_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2038,7 @@ func (x *Absence) String() string {
 func (*Absence) ProtoMessage() {}
 
 func (x *Absence) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_proto_msgTypes[25]
+	mi := &file_cluster_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2051,7 @@ func (x *Absence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Absence.ProtoReflect.Descriptor instead.
 func (*Absence) Descriptor() ([]byte, []int) {
-	return file_cluster_proto_rawDescGZIP(), []int{25}
+	return file_cluster_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Absence) GetId() uint64 {
@@ -2049,7 +2163,14 @@ const file_cluster_proto_rawDesc = "" +
 	"\x05bytes\x18\x04 \x01(\x04R\x05bytes\"`\n" +
 	"\fCachedObject\x124\n" +
 	"\x06object\x18\x01 \x01(\v2\x1c.porcupine.cluster.v1.ObjectR\x06object\x12\x1a\n" +
-	"\bcontents\x18\x02 \x01(\fR\bcontents\"\xab\x01\n" +
+	"\bcontents\x18\x02 \x01(\fR\bcontents\"V\n" +
+	"\aDerived\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x127\n" +
+	"\afailure\x18\x02 \x01(\v2\x1d.porcupine.cluster.v1.FailureR\afailure\"\x91\x01\n" +
+	"\x04Copy\x124\n" +
+	"\x06object\x18\x01 \x01(\v2\x1c.porcupine.cluster.v1.ObjectR\x06object\x12\x1a\n" +
+	"\bcontents\x18\x02 \x01(\fR\bcontents\x127\n" +
+	"\afailure\x18\x03 \x01(\v2\x1d.porcupine.cluster.v1.FailureR\afailure\"\xab\x01\n" +
 	"\aHolding\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12<\n" +
 	"\tfragments\x18\x02 \x03(\v2\x1e.porcupine.cluster.v1.FragmentR\tfragments\x12:\n" +
@@ -2124,7 +2245,7 @@ func file_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_proto_rawDescData
 }
 
-var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_cluster_proto_goTypes = []any{
 	(*Epoch)(nil),                // 0: porcupine.cluster.v1.Epoch
 	(*Timestamp)(nil),            // 1: porcupine.cluster.v1.Timestamp
@@ -2144,14 +2265,16 @@ var file_cluster_proto_goTypes = []any{
 	(*Reply)(nil),                // 15: porcupine.cluster.v1.Reply
 	(*Fragment)(nil),             // 16: porcupine.cluster.v1.Fragment
 	(*CachedObject)(nil),         // 17: porcupine.cluster.v1.CachedObject
-	(*Holding)(nil),              // 18: porcupine.cluster.v1.Holding
-	(*Placed)(nil),               // 19: porcupine.cluster.v1.Placed
-	(*Entry)(nil),                // 20: porcupine.cluster.v1.Entry
-	(*Contact)(nil),              // 21: porcupine.cluster.v1.Contact
-	(*Life)(nil),                 // 22: porcupine.cluster.v1.Life
-	(*MembershipMessage)(nil),    // 23: porcupine.cluster.v1.MembershipMessage
-	(*MembershipPersistent)(nil), // 24: porcupine.cluster.v1.MembershipPersistent
-	(*Absence)(nil),              // 25: porcupine.cluster.v1.Absence
+	(*Derived)(nil),              // 18: porcupine.cluster.v1.Derived
+	(*Copy)(nil),                 // 19: porcupine.cluster.v1.Copy
+	(*Holding)(nil),              // 20: porcupine.cluster.v1.Holding
+	(*Placed)(nil),               // 21: porcupine.cluster.v1.Placed
+	(*Entry)(nil),                // 22: porcupine.cluster.v1.Entry
+	(*Contact)(nil),              // 23: porcupine.cluster.v1.Contact
+	(*Life)(nil),                 // 24: porcupine.cluster.v1.Life
+	(*MembershipMessage)(nil),    // 25: porcupine.cluster.v1.MembershipMessage
+	(*MembershipPersistent)(nil), // 26: porcupine.cluster.v1.MembershipPersistent
+	(*Absence)(nil),              // 27: porcupine.cluster.v1.Absence
 }
 var file_cluster_proto_depIdxs = []int32{
 	0,  // 0: porcupine.cluster.v1.Stamp.epoch:type_name -> porcupine.cluster.v1.Epoch
@@ -2175,35 +2298,38 @@ var file_cluster_proto_depIdxs = []int32{
 	1,  // 18: porcupine.cluster.v1.Reply.have:type_name -> porcupine.cluster.v1.Timestamp
 	5,  // 19: porcupine.cluster.v1.Reply.failure:type_name -> porcupine.cluster.v1.Failure
 	11, // 20: porcupine.cluster.v1.CachedObject.object:type_name -> porcupine.cluster.v1.Object
-	16, // 21: porcupine.cluster.v1.Holding.fragments:type_name -> porcupine.cluster.v1.Fragment
-	17, // 22: porcupine.cluster.v1.Holding.cached:type_name -> porcupine.cluster.v1.CachedObject
-	16, // 23: porcupine.cluster.v1.Placed.fragment:type_name -> porcupine.cluster.v1.Fragment
-	19, // 24: porcupine.cluster.v1.Entry.fragments:type_name -> porcupine.cluster.v1.Placed
-	17, // 25: porcupine.cluster.v1.Entry.cached:type_name -> porcupine.cluster.v1.CachedObject
-	8,  // 26: porcupine.cluster.v1.Contact.known:type_name -> porcupine.cluster.v1.Known
-	0,  // 27: porcupine.cluster.v1.Contact.heard:type_name -> porcupine.cluster.v1.Epoch
-	22, // 28: porcupine.cluster.v1.Contact.life:type_name -> porcupine.cluster.v1.Life
-	0,  // 29: porcupine.cluster.v1.Life.in:type_name -> porcupine.cluster.v1.Epoch
-	6,  // 30: porcupine.cluster.v1.MembershipMessage.from:type_name -> porcupine.cluster.v1.Endpoint
-	0,  // 31: porcupine.cluster.v1.MembershipMessage.installed:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 32: porcupine.cluster.v1.MembershipMessage.epoch:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 33: porcupine.cluster.v1.MembershipMessage.promised:type_name -> porcupine.cluster.v1.Epoch
-	0,  // 34: porcupine.cluster.v1.MembershipMessage.yours:type_name -> porcupine.cluster.v1.Epoch
-	6,  // 35: porcupine.cluster.v1.MembershipMessage.coordinator:type_name -> porcupine.cluster.v1.Endpoint
-	21, // 36: porcupine.cluster.v1.MembershipMessage.members:type_name -> porcupine.cluster.v1.Contact
-	21, // 37: porcupine.cluster.v1.MembershipMessage.known:type_name -> porcupine.cluster.v1.Contact
-	9,  // 38: porcupine.cluster.v1.MembershipMessage.view:type_name -> porcupine.cluster.v1.View
-	22, // 39: porcupine.cluster.v1.MembershipMessage.last:type_name -> porcupine.cluster.v1.Life
-	22, // 40: porcupine.cluster.v1.MembershipMessage.lives:type_name -> porcupine.cluster.v1.Life
-	0,  // 41: porcupine.cluster.v1.MembershipPersistent.promised:type_name -> porcupine.cluster.v1.Epoch
-	21, // 42: porcupine.cluster.v1.MembershipPersistent.contacts:type_name -> porcupine.cluster.v1.Contact
-	25, // 43: porcupine.cluster.v1.MembershipPersistent.absences:type_name -> porcupine.cluster.v1.Absence
-	22, // 44: porcupine.cluster.v1.MembershipPersistent.last:type_name -> porcupine.cluster.v1.Life
-	45, // [45:45] is the sub-list for method output_type
-	45, // [45:45] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	5,  // 21: porcupine.cluster.v1.Derived.failure:type_name -> porcupine.cluster.v1.Failure
+	11, // 22: porcupine.cluster.v1.Copy.object:type_name -> porcupine.cluster.v1.Object
+	5,  // 23: porcupine.cluster.v1.Copy.failure:type_name -> porcupine.cluster.v1.Failure
+	16, // 24: porcupine.cluster.v1.Holding.fragments:type_name -> porcupine.cluster.v1.Fragment
+	17, // 25: porcupine.cluster.v1.Holding.cached:type_name -> porcupine.cluster.v1.CachedObject
+	16, // 26: porcupine.cluster.v1.Placed.fragment:type_name -> porcupine.cluster.v1.Fragment
+	21, // 27: porcupine.cluster.v1.Entry.fragments:type_name -> porcupine.cluster.v1.Placed
+	17, // 28: porcupine.cluster.v1.Entry.cached:type_name -> porcupine.cluster.v1.CachedObject
+	8,  // 29: porcupine.cluster.v1.Contact.known:type_name -> porcupine.cluster.v1.Known
+	0,  // 30: porcupine.cluster.v1.Contact.heard:type_name -> porcupine.cluster.v1.Epoch
+	24, // 31: porcupine.cluster.v1.Contact.life:type_name -> porcupine.cluster.v1.Life
+	0,  // 32: porcupine.cluster.v1.Life.in:type_name -> porcupine.cluster.v1.Epoch
+	6,  // 33: porcupine.cluster.v1.MembershipMessage.from:type_name -> porcupine.cluster.v1.Endpoint
+	0,  // 34: porcupine.cluster.v1.MembershipMessage.installed:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 35: porcupine.cluster.v1.MembershipMessage.epoch:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 36: porcupine.cluster.v1.MembershipMessage.promised:type_name -> porcupine.cluster.v1.Epoch
+	0,  // 37: porcupine.cluster.v1.MembershipMessage.yours:type_name -> porcupine.cluster.v1.Epoch
+	6,  // 38: porcupine.cluster.v1.MembershipMessage.coordinator:type_name -> porcupine.cluster.v1.Endpoint
+	23, // 39: porcupine.cluster.v1.MembershipMessage.members:type_name -> porcupine.cluster.v1.Contact
+	23, // 40: porcupine.cluster.v1.MembershipMessage.known:type_name -> porcupine.cluster.v1.Contact
+	9,  // 41: porcupine.cluster.v1.MembershipMessage.view:type_name -> porcupine.cluster.v1.View
+	24, // 42: porcupine.cluster.v1.MembershipMessage.last:type_name -> porcupine.cluster.v1.Life
+	24, // 43: porcupine.cluster.v1.MembershipMessage.lives:type_name -> porcupine.cluster.v1.Life
+	0,  // 44: porcupine.cluster.v1.MembershipPersistent.promised:type_name -> porcupine.cluster.v1.Epoch
+	23, // 45: porcupine.cluster.v1.MembershipPersistent.contacts:type_name -> porcupine.cluster.v1.Contact
+	27, // 46: porcupine.cluster.v1.MembershipPersistent.absences:type_name -> porcupine.cluster.v1.Absence
+	24, // 47: porcupine.cluster.v1.MembershipPersistent.last:type_name -> porcupine.cluster.v1.Life
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_cluster_proto_init() }
@@ -2217,7 +2343,7 @@ func file_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_proto_rawDesc), len(file_cluster_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   26,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

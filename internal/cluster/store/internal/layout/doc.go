@@ -16,12 +16,12 @@ import (
 // FormatVersion is the version of everything described in docs/format.md. A directory of
 // FormatOldest or later is read and upgraded; any other version is refused.
 const (
-	FormatVersion = 2
+	FormatVersion = 3
 	FormatOldest  = 1
 )
 
 // The first byte of most values. Those of object records and of the state were 1 in format version
-// 1 and are 2 since; these are the only values that changed.
+// 1 and are 2 since. Version 3 changed no value: it added inline types and derived data.
 const (
 	valueVersion  = 1
 	recordVersion = 2

@@ -13,31 +13,34 @@ import (
 type Prefix byte
 
 // The prefixes. Small records lie together, before PrefixBody; contents, which are large and die
-// young, lie behind them. The engine is told to end its tables at these two borders (see
-// [ContentsBorder]), so that moving contents never drags records along.
+// young, lie behind them, and what is derived from them. The engine is told to end its tables at these
+// borders (see [ContentsBorder]), so that moving contents never drags records along.
 const (
 	PrefixCached Prefix = 'C' // objects of cached types, contents included
 	PrefixFormat Prefix = 'F' // the format record
 	PrefixHeader Prefix = 'H' // one header an owner
 	PrefixIntent Prefix = 'I' // contents being written in chunks
 	PrefixMeta   Prefix = 'M' // small named values
-	PrefixObject Prefix = 'O' // objects of the other types
+	PrefixObject Prefix = 'O' // objects of the other types, contents included if the type is inline
 	PrefixState  Prefix = 'S' // the state record
 	PrefixUpdate Prefix = 'U' // update records, of objects of all types
 	PrefixVault  Prefix = 'V' // deleted objects whose contents are kept, by object
 	PrefixOldest Prefix = 'W' // the same by time of deletion
 	PrefixBody   Prefix = 'b' // contents, or the head of chunked contents
 	PrefixChunk  Prefix = 'c' // chunks of large contents
+	PrefixDerive Prefix = 'd' // data derived from contents
 )
 
-// ContentsBorder gives the first border between records, bodies and chunks that lies behind a
-// key; nil if there is none.
+// ContentsBorder gives the first border between records, bodies, chunks and derived data that lies
+// behind a key; nil if there is none.
 func ContentsBorder(key []byte) []byte {
 	switch {
 	case len(key) == 0 || Prefix(key[0]) < PrefixBody:
 		return []byte{byte(PrefixBody)}
 	case Prefix(key[0]) < PrefixChunk:
 		return []byte{byte(PrefixChunk)}
+	case Prefix(key[0]) < PrefixDerive:
+		return []byte{byte(PrefixDerive)}
 	}
 	return nil
 }
@@ -189,15 +192,22 @@ func CheckID(id cluster.ObjectID) error {
 	return nil
 }
 
-// BodyKeySize and ChunkKeySize are the lengths of the keys of bodies and of chunks.
+// BodyKeySize, ChunkKeySize and DerivedKeySize are the lengths of the keys of bodies, of chunks and of
+// derived data.
 const (
-	BodyKeySize  = 1 + numberSize
-	ChunkKeySize = 1 + numberSize + indexSize
+	BodyKeySize    = 1 + numberSize
+	ChunkKeySize   = 1 + numberSize + indexSize
+	DerivedKeySize = 1 + numberSize
 )
 
 // AppendBodyKey appends the key of contents.
 func AppendBodyKey(dst []byte, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, byte(PrefixBody)), number)
+}
+
+// AppendDerivedKey appends the key of what is derived from the contents of that number.
+func AppendDerivedKey(dst []byte, number uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, byte(PrefixDerive)), number)
 }
 
 // AppendIntentKey appends the key of the intent record of chunked contents.
@@ -218,10 +228,10 @@ func ChunkBounds(number uint64) (lower, upper []byte) {
 	return lower, upper
 }
 
-// ParseNumberKey takes the key of contents or of an intent apart.
+// ParseNumberKey takes the key of contents, of derived data or of an intent apart.
 func ParseNumberKey(key []byte) (Prefix, uint64, error) {
-	if len(key) != 1+numberSize || Prefix(key[0]) != PrefixBody && Prefix(key[0]) != PrefixIntent {
-		return 0, 0, fmt.Errorf("key %q: want prefix %q or %q and a number", key, PrefixBody, PrefixIntent)
+	if len(key) != 1+numberSize || Prefix(key[0]) != PrefixBody && Prefix(key[0]) != PrefixIntent && Prefix(key[0]) != PrefixDerive {
+		return 0, 0, fmt.Errorf("key %q: want prefix %q, %q or %q and a number", key, PrefixBody, PrefixIntent, PrefixDerive)
 	}
 	return Prefix(key[0]), binary.BigEndian.Uint64(key[1:]), nil
 }

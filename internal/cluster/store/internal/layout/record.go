@@ -10,13 +10,16 @@ import (
 type Record struct {
 	Object cluster.Object // ID is not part of the value
 	// Number names the contents under PrefixBody; 0: there are none (empty, deleted, or of a
-	// cached type, whose contents follow the record in the same value).
+	// cached or inline type, whose contents follow the record in the same value).
 	Number uint64
 	// Chunked: the contents lie under PrefixChunk, in chunks of ChunkSize.
 	Chunked bool
 	// Rewritten: the key was written more than once since it was last absent. A key written
 	// once may be removed by a single deletion, which vanishes together with what it removes.
 	Rewritten bool
+	// Derived: there is a record under PrefixDerive, of the same number. It was written once if
+	// Rewritten is not set.
+	Derived bool
 }
 
 // ChunkSize is the most contents that lie in one value, and the size of each chunk but the last.
@@ -29,7 +32,8 @@ const (
 	flagDeleted   = 1 << 0
 	flagChunked   = 1 << 1
 	flagRewritten = 1 << 2
-	flagsKnown    = flagDeleted | flagChunked | flagRewritten
+	flagDerived   = 1 << 3
+	flagsKnown    = flagDeleted | flagChunked | flagRewritten | flagDerived
 )
 
 const flagsOffset = 1
@@ -37,7 +41,7 @@ const flagsOffset = 1
 // RecordTail is the length of what follows the attributes in an appended record.
 const RecordTail = crcSize
 
-// AppendRecord appends the value of an object's key, but for the contents of a cached type.
+// AppendRecord appends the value of an object's key, but for the contents of a cached or inline type.
 func AppendRecord(dst, key []byte, r *Record) []byte {
 	start := len(dst)
 	o := &r.Object
@@ -65,6 +69,9 @@ func (r *Record) flags() byte {
 	if r.Rewritten {
 		f |= flagRewritten
 	}
+	if r.Derived {
+		f |= flagDerived
+	}
 	return f
 }
 
@@ -76,7 +83,7 @@ func MarkRewritten(key, record []byte) {
 }
 
 // ParseRecord reads the value of an object's key, as any format version wrote it. rest is what follows the record: the contents
-// of a cached type, nothing for the others. Attr and rest point into the value; the object's ID
+// of a cached or inline type, nothing for the others. Attr and rest point into the value; the object's ID
 // is left empty.
 func ParseRecord(key, value []byte) (r Record, rest []byte, err error) {
 	in := reader{b: value}
@@ -115,6 +122,7 @@ func ParseRecord(key, value []byte) (r Record, rest []byte, err error) {
 	o.Deleted = flags&flagDeleted != 0
 	r.Chunked = flags&flagChunked != 0
 	r.Rewritten = flags&flagRewritten != 0
+	r.Derived = flags&flagDerived != 0
 	return r, in.b, in.err
 }
 

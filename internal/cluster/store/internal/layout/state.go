@@ -59,6 +59,23 @@ type Format struct {
 	Types   []cluster.TypeSpec // every type ever declared, ascending by name
 }
 
+// Where the contents of a type's objects lie.
+const (
+	kindApart  = 0
+	kindCached = 1
+	kindInline = 2
+)
+
+func kindOf(t *cluster.TypeSpec) byte {
+	switch {
+	case t.Cached:
+		return kindCached
+	case t.Inline:
+		return kindInline
+	}
+	return kindApart
+}
+
 // VersionError says that a directory has a format version that this program does not read.
 type VersionError struct{ Found uint32 }
 
@@ -76,11 +93,7 @@ func AppendFormat(dst []byte, f *Format) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(f.Types)))
 	for _, t := range f.Types {
 		dst = appendName(dst, string(t.Name))
-		cached := byte(0)
-		if t.Cached {
-			cached = 1
-		}
-		dst = append(dst, cached)
+		dst = append(dst, kindOf(&t))
 	}
 	return appendCRC(dst, FormatKey(), start)
 }
@@ -109,14 +122,14 @@ func ParseFormat(value []byte) (Format, error) {
 	f.Node = cluster.NodeID(in.u64())
 	for range in.u16() {
 		t := cluster.TypeSpec{Name: in.objectType()}
-		cached := in.u8()
+		kind := in.u8()
 		if last := len(f.Types) - 1; last >= 0 && f.Types[last].Name >= t.Name {
 			in.fail("types are not ascending")
 		}
-		if cached > 1 {
-			in.fail("type %q: cached is %d", t.Name, cached)
+		if kind > kindInline {
+			in.fail("type %q is of kind %d", t.Name, kind)
 		}
-		t.Cached = cached == 1
+		t.Cached, t.Inline = kind == kindCached, kind == kindInline
 		if in.err != nil {
 			return f, in.err
 		}
