@@ -1,0 +1,109 @@
+package search
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/message"
+)
+
+// inEnvelope reports whether the structure has the text of a field, by its name in lower case: of several fields
+// of one name it has the one that ENVELOPE shows. Sender and Reply-To are not among them: there the structure shows those of From.
+func inEnvelope(field string) bool {
+	switch field {
+	case "date", "subject", "from", "to", "cc", "bcc", "message-id", "in-reply-to":
+		return true
+	}
+	return false
+}
+
+// byStructure evaluates a key of the second pass.
+func (n *node) byStructure(a *asked) bool {
+	x := a.structure
+	switch n.key.Op {
+	case OpSentBefore, OpSentOn, OpSentSince:
+		return !x.Sent.IsZero() && compareDay(n.key.Op-OpSentBefore, DayOf(x.Sent), n.key.Day)
+	case OpThreadID:
+		return ThreadID(a.summary, x) == n.key.Text
+	case OpHeader:
+		text, there := envelopeField(a.text[:0], x.Root.Envelope, n.key.Field)
+		if !there {
+			return false
+		}
+		a.text, _ = a.fold.append(nil, text, false)
+		return n.field.in(a.text)
+	}
+	return false
+}
+
+// envelopeField gives the text of a field, decoded, with its runs of blanks as one.
+func envelopeField(dst []byte, e *message.Envelope, field string) (text []byte, there bool) {
+	switch field {
+	case "date":
+		return plainField(dst, e.Date)
+	case "subject":
+		return plainField(dst, e.Subject)
+	case "message-id":
+		return plainField(dst, e.MessageID)
+	case "in-reply-to":
+		return plainField(dst, e.InReplyTo)
+	case "from":
+		return addressField(dst, e.From)
+	case "to":
+		return addressField(dst, e.To)
+	case "cc":
+		return addressField(dst, e.Cc)
+	default:
+		return addressField(dst, e.Bcc)
+	}
+}
+
+func plainField(dst []byte, s message.NString) ([]byte, bool) {
+	return blanks(dst, decodeWords(nil, []byte(s.Text))), s.Set
+}
+
+// addressField writes addresses as a header field would: "Name <local@host>, Group: local@host;".
+func addressField(dst []byte, list []message.Address) ([]byte, bool) {
+	var text []byte
+	first := true
+	for i := range list {
+		a := &list[i]
+		if a.IsGroupEnd() {
+			text = append(text, ';')
+			continue
+		}
+		if !first {
+			text = append(text, ", "...)
+		}
+		first = false
+		if a.IsGroupStart() {
+			text = append(decodeWords(text, []byte(a.Mailbox.Text)), ": "...)
+			first = true
+			continue
+		}
+		if a.Name.Text == "" {
+			text = append(text, a.String()...)
+			continue
+		}
+		text = append(decodeWords(text, []byte(a.Name.Text)), " <"...)
+		text = append(append(text, a.String()...), '>')
+	}
+	return blanks(dst, text), len(list) > 0
+}
+
+// ThreadID gives the THREADID of a message (RFC 8474 §5.2) in a form that is an objectid: the hash of the message id at which its
+// conversation began, which every reply names first in References. It needs the message alone, so all
+// nodes agree on it, for ever. A message without any message id is a thread of its own Email id.
+func ThreadID(s *mail.Summary, x *message.Index) string {
+	var sum [sha256.Size]byte
+	switch {
+	case len(x.References) > 0:
+		sum = sha256.Sum256([]byte("id " + x.References[0]))
+	case x.ID != "":
+		sum = sha256.Sum256([]byte("id " + x.ID))
+	default:
+		sum = sha256.Sum256([]byte("email " + s.Email.String()))
+	}
+	return hex.EncodeToString(sum[:16])
+}
