@@ -1,0 +1,137 @@
+package imap
+
+// command parses a command (RFC 9051 §9, command).
+func (r *reader) command(c *Command) {
+	if r.err != nil {
+		return
+	}
+	c.Tag, c.Verb, c.UID = r.opening()
+	if r.err != nil {
+		return
+	}
+	parse, known := r.family(c)
+	if !known {
+		r.fail("unknown command")
+		return
+	}
+	if parse != nil {
+		c.Args = parse()
+	}
+	r.end()
+}
+
+// opening reads the tag, "UID" and the verb.
+func (r *reader) opening() (tag string, verb Verb, uid bool) {
+	t := r.run(isTagChar)
+	switch {
+	case len(t) > TagLengthMax:
+		r.limit("the tag is too long")
+		return "", "", false
+	case len(t) == 0:
+		r.fail("expected a tag" + r.seen())
+		return "", "", false
+	}
+	tag = string(t)
+	if !r.take(' ') {
+		r.fail("expected a blank and a command" + r.seen())
+		return tag, "", false
+	}
+	word := r.run(isAtomChar)
+	if uid = equalFold(string(word), "UID"); uid && r.take(' ') {
+		word = r.run(isAtomChar)
+	}
+	if len(word) == 0 {
+		r.fail("expected a command" + r.seen())
+		return tag, "", false
+	}
+	if len(word) > verbLengthMax {
+		r.fail("unknown command")
+		return tag, "", false
+	}
+	return tag, Verb(upper(string(word))), uid
+}
+
+// verbLengthMax is more octets than any verb has.
+const verbLengthMax = 32
+
+// family finds what reads the arguments of a command; nil for those that have none.
+func (r *reader) family(c *Command) (parse func() Args, known bool) {
+	if c.UID {
+		parse = r.uidFamily(c)
+		return parse, parse != nil
+	}
+	switch c.Verb {
+	case VerbCapability, VerbNoop, VerbLogout, VerbStartTLS, VerbUnauthenticate, VerbNamespace, VerbIdle, VerbCheck, VerbClose,
+		VerbUnselect, VerbExpunge:
+		return nil, true
+	case VerbID:
+		return r.id, true
+	case VerbAuthenticate:
+		return r.authenticate, true
+	case VerbLogin:
+		return r.login, true
+	case VerbCompress:
+		return r.compress, true
+	case VerbEnable:
+		return r.enable, true
+	case VerbSelect, VerbExamine:
+		return r.selecting, true
+	case VerbCreate:
+		return r.create, true
+	case VerbDelete, VerbSubscribe, VerbUnsubscribe, VerbGetQuotaRoot:
+		return r.name, true
+	case VerbRename:
+		return r.rename, true
+	case VerbList:
+		return r.listing, true
+	case VerbLsub:
+		return r.lsub, true
+	case VerbStatus:
+		return r.status, true
+	case VerbAppend:
+		return r.appending, true
+	case VerbGetQuota:
+		return r.getQuota, true
+	case VerbSetQuota:
+		return r.setQuota, true
+	case VerbGetMetadata:
+		return r.getMetadata, true
+	case VerbSetMetadata:
+		return r.setMetadata, true
+	case VerbNotify:
+		return r.notify, true
+	}
+	parse = r.messageFamily(c)
+	return parse, parse != nil
+}
+
+// uidFamily is family for commands with UID in front (RFC 9051 §6.4.9, RFC 4315, RFC 5256, RFC 8508, RFC 7377).
+func (r *reader) uidFamily(c *Command) func() Args {
+	if c.Verb == VerbExpunge {
+		return func() Args { r.sp(); return Expunge{Set: r.set()} }
+	}
+	return r.messageFamily(c)
+}
+
+// messageFamily is family for commands that exist with and without UID.
+func (r *reader) messageFamily(c *Command) func() Args {
+	switch c.Verb {
+	case VerbReplace:
+		return r.replace
+	case VerbSearch:
+		return func() Args { return r.searching(false) }
+	case VerbESearch:
+		return func() Args { return r.searching(true) }
+	case VerbSort:
+		return r.sorting
+	case VerbThread:
+		return r.threading
+	case VerbFetch:
+		return r.fetching
+	case VerbStore:
+		return r.storing
+	case VerbCopy, VerbMove:
+		return r.copying
+	}
+	return nil
+}
