@@ -1,5 +1,3 @@
-// Package imapserver speaks IMAP4rev1 and IMAP4rev2 (RFC 3501, RFC 9051) with clients, on any node and for any user. It asks
-// for the mail through Mailboxes, and keeps of a selected folder only which UIDs its client knows.
 package imapserver
 
 import "porcupine/internal/mail/imapserver/backend"

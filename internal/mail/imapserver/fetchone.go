@@ -1,0 +1,109 @@
+package imapserver
+
+import (
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/imap"
+	"porcupine/internal/mail/message"
+)
+
+// needsStructure reports whether an item is made from the message's index.
+func needsStructure(it imap.FetchItem) bool {
+	switch it.Kind {
+	case imap.FetchRFC822Header, imap.FetchRFC822Text, imap.FetchEnvelope, imap.FetchBody, imap.FetchBodyStructure, imap.FetchPreview:
+		return true
+	case imap.FetchBodySection, imap.FetchBinary, imap.FetchBinarySize:
+		return len(it.Section.Part) > 0 || it.Section.Text != imap.SectionAll
+	}
+	return false
+}
+
+// one tells of one message. The error ends the whole FETCH; of a message that cannot be read nothing is
+// told, and x.failure says why.
+func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
+	seq, ok := x.f.view.Seq(sum.UID)
+	if !ok {
+		return nil
+	}
+	if newer, ok := x.seen[sum.UID]; ok {
+		sum.Flags, sum.ModSeq = newer.Flags, newer.ModSeq
+	}
+	e := x.s.srv.encoders.Get().(*imap.Encoder)
+	defer func() {
+		e.Reset()
+		x.s.srv.encoders.Put(e)
+	}()
+	e.Dialect = x.s.dialect()
+	e.BeginFetch(seq)
+	if _, changed := x.seen[sum.UID]; changed && x.flags {
+		e.FetchFlags(sum.Flags)
+	}
+	began := false // something of this message was sent
+	for _, it := range x.items {
+		if x.simple(e, it, sum, index) {
+			continue
+		}
+		err := x.contents(e, it, sum, index, &began)
+		switch {
+		case err == nil:
+		case !began:
+			if x.failure == nil || cluster.IsKind(x.failure, cluster.KindNotFound) {
+				x.failure = err
+			}
+			return nil
+		default:
+			// The client has a piece of the answer: it must not take it for the whole (D5).
+			x.s.srv.cfg.Logger.Error("imap message failed while it was sent; connection closed",
+				"user", string(x.s.user), "message", sum.ID.String(), "err", err)
+			x.s.end(EndedReadError)
+			return errClientGone
+		}
+		if x.s.out.failed() {
+			return errClientGone
+		}
+	}
+	e.EndFetch()
+	x.send(e)
+	x.told++
+	if x.s.out.failed() {
+		return errClientGone
+	}
+	return nil
+}
+
+// send sends what was written so far. An error comes out in out.failed.
+func (x *fetching) send(e *imap.Encoder) {
+	_, _ = x.s.out.buffer().Write(e.Bytes())
+	e.Reset()
+}
+
+// simple tells what is at hand; false: it is contents.
+func (x *fetching) simple(e *imap.Encoder, it imap.FetchItem, sum *mail.Summary, index *message.Index) bool {
+	switch it.Kind {
+	case imap.FetchFlags:
+		e.FetchFlags(sum.Flags)
+	case imap.FetchInternalDate:
+		e.FetchInternalDate(sum.Received)
+	case imap.FetchRFC822Size:
+		e.FetchSize(sum.Size)
+	case imap.FetchUID:
+		e.FetchUID(sum.UID)
+	case imap.FetchModSeq:
+		e.FetchModSeq(sum.ModSeq)
+	case imap.FetchEmailID:
+		e.FetchEmailID(sum.Email.String())
+	case imap.FetchThreadID:
+		e.FetchThreadID("") // RFC 8474 §5.2: a server that has no threads says NIL
+	case imap.FetchSaveDate:
+		e.FetchSaveDate(sum.Saved)
+	case imap.FetchPreview:
+		e.FetchPreview([]byte(index.Preview))
+	case imap.FetchEnvelope:
+		e.FetchEnvelope(envelope(index.Root.Envelope))
+	case imap.FetchBody, imap.FetchBodyStructure:
+		e.FetchBodyStructure(structure(index.Root), it.Kind == imap.FetchBodyStructure)
+	default:
+		return false
+	}
+	return true
+}

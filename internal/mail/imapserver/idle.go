@@ -1,0 +1,160 @@
+package imapserver
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"porcupine/internal/mail/imap"
+)
+
+// idle is what a session inside IDLE (RFC 2177) shares with the workers.
+type idle struct {
+	on     atomic.Bool  // the client waits for news
+	queued atomic.Bool  // a worker will come
+	noted  atomic.Int64 // when news were noticed first, in nanoseconds since 1970; 0: there are none
+}
+
+// notice gives the function that a folder calls when it has news. It never blocks.
+func (s *session) notice(f *folder) func() {
+	return func() {
+		f.news.Store(true)
+		if !s.idle.on.Load() {
+			return // the reader will ask
+		}
+		s.idle.noted.CompareAndSwap(0, time.Now().UnixNano())
+		if s.idle.queued.CompareAndSwap(false, true) {
+			s.srv.workers.add(s)
+		}
+	}
+}
+
+// tell is what a worker does for a session inside IDLE. If the reader has the turn, it looks for news
+// itself before it waits again.
+func (s *session) tell() {
+	s.idle.queued.Store(false) // BEFORE looking: who notices something later comes again
+	select {
+	case s.turn <- struct{}{}:
+	default:
+		return
+	}
+	defer func() { <-s.turn }()
+	defer s.contain()
+	if !s.idle.on.Load() || s.folder == nil || s.ended != "" {
+		return
+	}
+	s.tellWaiting()
+	if s.folder != nil {
+		s.folder.view.Rest()
+	}
+	if s.out.flush() != nil {
+		s.end(EndedGone)
+	}
+	if s.ended != "" {
+		s.conn.Interrupt() // the reader finds out why
+	}
+}
+
+// contain ends the session, and no other, when a worker panics on it.
+func (s *session) contain() {
+	r := recover()
+	if r == nil {
+		return
+	}
+	s.srv.cfg.Logger.Error("imap session panicked while it was told news; its connection is closed, others go on",
+		"user", string(s.user), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+	s.out.drop()
+	s.end(EndedPanic)
+	s.conn.Interrupt()
+}
+
+// tellWaiting tells a client inside IDLE all that there is.
+func (s *session) tellWaiting() {
+	for s.folder != nil && s.folder.news.Load() && s.ended == "" && !s.out.failed() {
+		noted := s.idle.noted.Swap(0)
+		s.sync()
+		if noted != 0 {
+			s.srv.cfg.Observer.Told(time.Since(time.Unix(0, noted)))
+		}
+	}
+}
+
+// idling carries out IDLE (RFC 2177, RFC 9051 §6.3.13).
+func (s *session) idling() imap.Reply {
+	if s.in.buffered() > 0 && !s.doneIsHere() {
+		// Whatever this is, it is not the DONE that must come next.
+		return s.wrong("IDLE must be the last command of a group")
+	}
+	s.say(imap.Continue{Text: "idling"})
+	if s.folder != nil {
+		s.sync()
+	}
+	s.idle.on.Store(true) // BEFORE the last look for news, in wait
+	defer s.idle.on.Store(false)
+	deadline := time.Now().Add(s.srv.cfg.IdleTimeout)
+	for s.ended == "" {
+		line, err := s.in.line(idleLineMax)
+		switch {
+		case err != nil:
+			s.bye(EndedProtocol, "", err.Error())
+			return imap.Reply{}
+		case line != nil:
+			if strings.EqualFold(string(line), "DONE") {
+				return done(imap.VerbIdle)
+			}
+			return s.wrong("DONE was expected")
+		}
+		s.wait(deadline)
+	}
+	return imap.Reply{}
+}
+
+// idleLineMax is the longest line inside IDLE, in octets: DONE.
+const idleLineMax = 16
+
+// doneIsHere reports whether the client has sent DONE already.
+func (s *session) doneIsHere() bool {
+	b := s.in.buffer()[s.in.r:s.in.w]
+	return len(b) >= 4 && strings.EqualFold(string(b[:4]), "DONE")
+}
+
+// wait waits for input inside IDLE, while the workers have the turn. Now and then it says that the server is
+// there.
+func (s *session) wait(deadline time.Time) {
+	s.tellWaiting()
+	if s.out.flush() != nil {
+		s.end(EndedGone)
+	}
+	if s.ended != "" {
+		return
+	}
+	s.rest()
+	now := time.Now()
+	until := deadline
+	// A decompressor that met a time-out is of no more use.
+	if beat := now.Add(s.srv.cfg.KeepAlive); s.read == nil && beat.Before(deadline) {
+		until = beat
+	}
+	if err := s.conn.AwaitInput(until.Sub(now)); err != nil {
+		s.interrupted(err)
+		return
+	}
+	<-s.turn // a worker may speak now
+	// News that were noticed before, and whose worker found the turn taken, are here: one comes again.
+	if f := s.folder; f != nil && f.news.Load() && s.idle.queued.CompareAndSwap(false, true) {
+		s.srv.workers.add(s)
+	}
+	n, err := s.receive()
+	s.turn <- struct{}{}
+	s.conn.Busy()
+	if s.ended != "" {
+		return // a worker ended it
+	}
+	if isTimeout(err) && n == 0 && until.Before(deadline) && !s.conn.Interrupted() {
+		s.say(imap.Reply{Kind: imap.OK, Text: "still here"})
+		return
+	}
+	s.received(n, err)
+}

@@ -1,0 +1,90 @@
+package imapserver
+
+import (
+	"slices"
+
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/imap"
+)
+
+// tellNews asks what has changed in the selected folder and tells the client, at a moment when it may be told.
+// It asks only if there may be something, unless the command is one that clients use to ask; and not
+// while more commands wait that were sent with the numbers of before.
+func (s *session) tellNews(verb imap.Verb) {
+	switch verb {
+	case imap.VerbNoop, imap.VerbCheck, imap.VerbExpunge, imap.VerbMove, imap.VerbReplace:
+	case imap.VerbSelect, imap.VerbExamine:
+		return // it has just been told
+	default:
+		if !s.folder.news.Load() || s.in.buffered() > 0 {
+			return
+		}
+	}
+	s.sync()
+}
+
+// sync brings the client's view up to date. A session for which that cannot be done correctly ends (C1).
+func (s *session) sync() {
+	f := s.folder
+	f.news.Store(false) // BEFORE asking: what happens meanwhile sets it again
+	ctx, cancel := s.service()
+	defer cancel()
+	changes, err := f.selected.Sync(ctx)
+	if err != nil {
+		s.srv.cfg.Logger.Warn("imap session cannot go on", "user", string(s.user), "err", err)
+		s.bye(EndedLost, imap.CodeUnavailable, "the folder cannot be followed any more; connect again")
+		return
+	}
+	news, err := f.view.Update(changes.Vanished, changes.Arrived, changes.Changed, markOf(changes.Status))
+	if err != nil {
+		s.srv.cfg.Logger.Error("imap session would be rewound", "user", string(s.user), "folder", changes.Status.ID.String(), "err", err)
+		s.bye(EndedLost, imap.CodeUnavailable, "the folder cannot be followed any more; connect again")
+		return
+	}
+	f.saved = f.saved.Without(news.Vanished)
+	s.sayGone(news.Vanished, func(tell func(uint32)) {
+		for _, r := range slices.Backward(news.Expunged) {
+			for seq := r.Last; seq >= r.First; seq-- {
+				tell(seq)
+			}
+		}
+	})
+	if news.Exists {
+		s.say(imap.ExistsData{Count: uint32(f.view.Len())})
+		if !s.enabled.rev2 {
+			s.say(imap.RecentData{})
+		}
+	}
+	for i := range news.Changed {
+		s.sayFlags(f, &news.Changed[i], true)
+	}
+}
+
+// sayGone tells what is gone, in the form that the client knows.
+func (s *session) sayGone(uids mail.UIDSet, numbers func(tell func(uint32))) {
+	switch {
+	case len(uids) == 0:
+	case s.enabled.qresync:
+		s.say(imap.VanishedData{UIDs: uids})
+	default:
+		numbers(func(seq uint32) { s.say(imap.ExpungeData{Number: seq}) })
+	}
+}
+
+// sayFlags tells the flags of a message of the view, with its UID if that is wanted or must be, and
+// with its modification sequence if the client knows those.
+func (s *session) sayFlags(f *folder, sum *mail.Summary, uid bool) {
+	seq, ok := f.view.Seq(sum.UID)
+	if !ok {
+		return
+	}
+	values := make([]imap.FetchValue, 0, 3)
+	if uid || s.enabled.qresync {
+		values = append(values, imap.FetchValue{Item: imap.FetchItem{Kind: imap.FetchUID}, Number: uint64(sum.UID)})
+	}
+	values = append(values, imap.FetchValue{Item: imap.FetchItem{Kind: imap.FetchFlags}, Flags: sum.Flags})
+	if s.enabled.condstore {
+		values = append(values, imap.FetchValue{Item: imap.FetchItem{Kind: imap.FetchModSeq}, Number: uint64(sum.ModSeq)})
+	}
+	s.say(imap.FetchData{Number: seq, Values: values})
+}
