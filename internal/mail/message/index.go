@@ -2,7 +2,6 @@ package message
 
 import (
 	"iter"
-	"slices"
 	"strings"
 	"time"
 )
@@ -83,9 +82,9 @@ type Part struct {
 // Envelope is the ENVELOPE of a message (RFC 9051 §7.5.2). Sender and ReplyTo are those of From where
 // the message has none.
 type Envelope struct {
-	Date, Subject                         NString
+	Date, Subject                      NString
 	From, Sender, ReplyTo, To, Cc, Bcc []Address
-	InReplyTo, MessageID                  NString
+	InReplyTo, MessageID               NString
 }
 
 // Address is one address of an envelope, or a mark of a group (RFC 5322 §3.4): a group begins with an
@@ -146,15 +145,6 @@ func (a Address) String() string {
 		return a.Mailbox.Text
 	}
 	return a.Mailbox.Text + "@" + a.Host.Text
-}
-
-// rawParam gives the first parameter of a name, in lower case, as it stands there.
-func rawParam(params []Param, name string) (string, bool) {
-	i := slices.IndexFunc(params, func(p Param) bool { return p.Name == name })
-	if i < 0 {
-		return "", false
-	}
-	return params[i].Value, true
 }
 
 // Charset gives the charset parameter in lower case; "" if there is none.

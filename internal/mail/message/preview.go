@@ -1,0 +1,173 @@
+package message
+
+import (
+	"fmt"
+	"html"
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	previewPartsMax = 4        // parts that are tried
+	previewReadMax  = 64 << 10 // octets of a part that are read
+	previewTextMax  = 16 << 10 // octets of text in them that are looked at
+)
+
+// preview reads the beginning of the first part that has text (RFC 8970 §3.1).
+func (b *builder) preview(r io.ReaderAt) (string, error) {
+	tried := 0
+	for p := range b.index.Root.All() {
+		if !p.IsText() || p.IsAttachment() || p.Subtype != "plain" && p.Subtype != "html" {
+			continue
+		}
+		if tried++; tried > previewPartsMax {
+			break
+		}
+		body := io.NewSectionReader(r, p.Body.Start, min(p.Body.Len(), previewReadMax))
+		text, err := io.ReadAll(io.LimitReader(p.Text(body), previewTextMax))
+		if err != nil {
+			return "", fmt.Errorf("read the part at octet %d: %w", p.Body.Start, err)
+		}
+		if s := previewOf(strings.ToValidUTF8(string(text), ""), p.Subtype == "html"); s != "" {
+			return s, nil
+		}
+	}
+	return "", nil
+}
+
+// previewOf makes a preview of a text: what people read of it, on one line, up to PreviewLengthMax
+// characters. What the text quotes is left out, unless there is nothing else.
+func previewOf(text string, isHTML bool) string {
+	if isHTML {
+		return firstCharacters(htmlText(text))
+	}
+	var own strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, ">") {
+			own.WriteString(line)
+		}
+	}
+	if s := firstCharacters(own.String()); s != "" {
+		return s
+	}
+	return firstCharacters(text)
+}
+
+// firstCharacters joins words with one blank each. Characters that nobody sees, which advertisements
+// pad their previews with, are left out.
+func firstCharacters(text string) string {
+	var b strings.Builder
+	n, gap := 0, false
+	for _, r := range text {
+		switch {
+		case unicode.IsSpace(r) || unicode.IsControl(r):
+			gap = n > 0
+			continue
+		case r == '\u034f' || r == utf8.RuneError || unicode.Is(unicode.Cf, r) && r != '\u200d': // joins emoji
+			continue
+		}
+		if gap {
+			if n+2 > PreviewLengthMax {
+				break
+			}
+			b.WriteByte(' ')
+			n++
+			gap = false
+		}
+		if n == PreviewLengthMax {
+			break
+		}
+		b.WriteRune(r)
+		n++
+	}
+	return b.String()
+}
+
+// inlineTags are elements within a word; all others divide words.
+var inlineTags = map[string]bool{"a": true, "abbr": true, "b": true, "big": true, "code": true, "em": true, "font": true, "i": true,
+	"mark": true, "s": true, "small": true, "span": true, "strike": true, "strong": true, "sub": true, "sup": true, "tt": true, "u": true}
+
+// hiddenTags are elements whose contents are not text.
+var hiddenTags = map[string]bool{"style": true, "script": true, "title": true}
+
+// htmlText gives the text of HTML: without tags, comments, styles and scripts, entities resolved. It goes over its
+// text once, and reads what is no HTML as browsers would. The result is for people, and never safe to
+// be shown as HTML.
+func htmlText(s string) string {
+	var b strings.Builder
+	for s != "" {
+		at := strings.IndexByte(s, '<')
+		if at < 0 || at+1 == len(s) {
+			b.WriteString(s)
+			break
+		}
+		b.WriteString(s[:at])
+		s = s[at:]
+		switch c := s[1]; {
+		case strings.HasPrefix(s, "<!--"):
+			s = after(s, "-->")
+		case c == '/' || c == '!' || c == '?' || isLetter(c):
+			var name string
+			name, s = tag(s)
+			if !inlineTags[strings.TrimPrefix(name, "/")] {
+				b.WriteByte(' ')
+			}
+			if hiddenTags[name] {
+				s = closing(s, name)
+			}
+		default:
+			b.WriteByte('<')
+			s = s[1:]
+		}
+	}
+	return html.UnescapeString(b.String())
+}
+
+// after gives what follows the first mark; nothing, if there is none.
+func after(s, mark string) string {
+	_, rest, _ := strings.Cut(s, mark)
+	return rest
+}
+
+// tag reads a tag: its name in lower case, with the slash of an end tag, and what follows it.
+func tag(s string) (name, rest string) {
+	end := 1
+	for end < len(s) && (isLetter(s[end]) || s[end] == '/' && end == 1 || s[end] >= '0' && s[end] <= '9') {
+		end++
+	}
+	name = strings.ToLower(s[1:end])
+	quote := byte(0)
+	for ; end < len(s); end++ {
+		switch c := s[end]; {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case (c == '"' || c == '\'') && s[end-1] == '=':
+			quote = c
+		case c == '>':
+			return name, s[end+1:]
+		}
+	}
+	return name, ""
+}
+
+// closing gives what follows the contents of an element, from its end tag on; nothing, if there is none.
+func closing(s, name string) string {
+	for s != "" {
+		at := strings.Index(s, "</")
+		if at < 0 {
+			return ""
+		}
+		s = s[at:]
+		if len(s) >= 2+len(name) && strings.EqualFold(s[2:2+len(name)], name) {
+			return s
+		}
+		s = s[2:]
+	}
+	return ""
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
