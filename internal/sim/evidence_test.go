@@ -20,6 +20,7 @@ var (
 	faultsFlag   = flag.Int64("sim.faults", 0, "TestEvidence plays until the account has so many faults")
 	anewFlag     = flag.Bool("sim.anew", false, "TestEvidence begins a new account, after the last seed of the old one")
 	daysFlag     = flag.Bool("sim.days", false, "play days of operation only")
+	sparseFlag   = flag.Bool("sim.sparse", false, "with -sim.days: those with the sparsest timing only")
 	denseFlag    = flag.Bool("sim.dense", false, "play minutes with many faults only, no days")
 )
 
@@ -31,6 +32,7 @@ type evidence struct {
 	Last   uint64
 	Dense  bool `json:",omitempty"`
 	Days   bool `json:",omitempty"`
+	Sparse bool `json:",omitempty"`
 	Took   time.Duration
 	Stats  Stats
 	Failed []string `json:",omitempty"` // seeds, and the invariants that they broke
@@ -86,6 +88,7 @@ func TestEvidence(t *testing.T) {
 			total.add(&r.Stats)
 		}
 		opt := Options{Days: total.Simulated.Hours() < *hoursFlag}
+		opt.Sparse = opt.Days && total.Simulated.Hours() >= mixedHours
 		if opt.Dense = !opt.Days; opt.Dense && total.Faults >= *faultsFlag {
 			break
 		}
@@ -102,9 +105,13 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// mixedHours is how many hours of days are simulated with all timings. The frequent ones cost up to a hundred times
+// as much an hour; they are what the minutes with many faults have.
+const mixedHours = 1000
+
 // continues reports whether a run and the batch after it are one line of the account.
 func (e *evidence) continues(next *evidence) bool {
-	return e.Commit == next.Commit && e.Date == next.Date && e.Days == next.Days && e.Dense == next.Dense && e.Last+1 == next.First
+	return e.Commit == next.Commit && e.Date == next.Date && e.Days == next.Days && e.Sparse == next.Sparse && e.Dense == next.Dense && e.Last+1 == next.First
 }
 
 func (e *evidence) join(next *evidence) {
@@ -147,7 +154,7 @@ func playBatch(t *testing.T, opt Options, first uint64, enough func(*Stats) bool
 	p.until = func(_ int, s *Stats) bool { return time.Since(begun) > batchTime || enough(s) }
 	after := p.play(first)
 	run := evidence{Commit: version, Date: begun.UTC().Format(time.DateOnly), First: first, Last: after - 1,
-		Dense: opt.Dense, Days: opt.Days, Took: time.Since(begun).Round(time.Second), Stats: p.total}
+		Dense: opt.Dense, Days: opt.Days, Sparse: opt.Sparse, Took: time.Since(begun).Round(time.Second), Stats: p.total}
 	for _, f := range p.failures {
 		t.Error(f)
 		run.Failed = append(run.Failed, fmt.Sprintf("seed %d breaks %s", f.Seed, f.Invariant))
@@ -164,7 +171,7 @@ func evidenceText(runs []evidence) string {
 
 Made by ` + "`make evidence`" + ` from the account in ` + "`internal/sim/testdata/evidence.json`" + `. What a run is, what is checked in it, and what it
 found in our own code stands in [simulation.md](simulation.md), also what became of the seeds that failed. Days are long runs with a fault every
-minute or so; dense runs are minutes with a fault every few seconds. The account is of the present code: it is begun anew, with later seeds, when
+minute or so, of which the sparse ones ping every fifteen seconds instead of every 0.2 to 15; dense runs are minutes with a fault every few seconds. The account is of the present code: it is begun anew, with later seeds, when
 the simulator or what it simulates was changed because a seed failed.
 
 ## Runs
@@ -179,6 +186,8 @@ the simulator or what it simulates was changed because a seed failed.
 		switch {
 		case r.Dense:
 			kind = "dense"
+		case r.Sparse:
+			kind = "days, sparse"
 		case r.Days:
 			kind = "days"
 		}

@@ -55,6 +55,7 @@ func (c *check) that(invariant, text string) {
 		Break:     c.w.given,
 		Dense:     c.w.opt.Dense,
 		Days:      c.w.opt.Days,
+		Sparse:    c.w.opt.Sparse,
 		Only:      c.w.opt.Only,
 		Invariant: invariant,
 		At:        time.Duration(c.w.now),

@@ -101,6 +101,9 @@ func (w *World) draw() {
 	}
 	if long { // days of operation with few faults, in place of minutes with many
 		w.opt.timing = []timing{timingDefault, timingSlow, timingSlowest, timingSlowest, timingDays}[min(rng.IntN(16), 4)]
+		if w.opt.Sparse {
+			w.opt.timing = timingDays
+		}
 		hours := (6 + rng.IntN(19)) << w.opt.timing // sparser timings make longer runs as cheap
 		w.opt.Break = time.Duration(hours) * time.Hour
 		w.faults.every *= 6

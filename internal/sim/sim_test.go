@@ -48,7 +48,7 @@ func TestReplay(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("give a seed with -sim.seed=N")
 	}
-	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Only: *onlyFlag, Log: os.Stdout})
+	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Sparse: *sparseFlag, Only: *onlyFlag, Log: os.Stdout})
 	t.Logf("seed %d: %d nodes, trace %016x, %+v", r.Seed, r.Nodes, r.Trace, r.Stats)
 	if r.Failure != nil {
 		t.Fatalf("at commit %s: %v", commit(t), r.Failure)
@@ -132,7 +132,7 @@ func (p *player) work() {
 func TestMany(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // short-lived garbage: collect it less often
 	begun, first := time.Now(), firstSeed()
-	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Only: *onlyFlag}, goOn: *goOnFlag}
+	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Sparse: *sparseFlag, Only: *onlyFlag}, goOn: *goOnFlag}
 	if *goOnFlag {
 		p.fails = func(f *Failure) { t.Logf("seed %d breaks %s at %v: %s", f.Seed, f.Invariant, f.At, f.Text) }
 	}

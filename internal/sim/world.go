@@ -57,6 +57,7 @@ type Options struct {
 	Quiet  bool          // no clients
 	Dense  bool          // minutes with many faults, no days
 	Days   bool          // days alone
+	Sparse bool          // with Days: the sparsest timing alone, with which days cost seconds
 	Only   string        // classes of faults, separated by commas, in place of those drawn
 	timing timing
 }
@@ -178,6 +179,7 @@ type Failure struct {
 	Break     time.Duration // Options.Break, if it was given
 	Dense     bool          // Options.Dense
 	Days      bool          // Options.Days
+	Sparse    bool          // Options.Sparse
 	Only      string        // Options.Only
 	Invariant string
 	At        time.Duration
@@ -199,6 +201,9 @@ func (f *Failure) Error() string {
 	}
 	if f.Days {
 		s += " -sim.days"
+	}
+	if f.Sparse {
+		s += " -sim.sparse"
 	}
 	if f.Only != "" {
 		s += fmt.Sprintf(" -sim.only=%q", f.Only)
