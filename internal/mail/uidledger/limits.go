@@ -1,20 +1,26 @@
 package uidledger
 
+import "math"
+
 // Numbers of the ledger. All replicas and managers of a cluster must agree on them: they do not change.
 const (
 	ChunkSlots  = 64      // UIDs of one chunk
 	LanesMax    = 8       // replicas of a set: cluster.ReplicaSetMax
 	UIDLease    = 256     // L: UIDs of a lane lease, and the unit of dense ones
 	ModSeqLease = 1 << 20 // the same for modification sequences
-	BudgetMax   = 64      // Q: superblocks that a replica may grant since a majority last knew of it (L9)
+
+	// BudgetMax is Q: how many superblocks (LanesMax leases) a replica's ceiling may rise above what a majority of
+	// its set is known to know of, one more for the begun one (L9).
+	BudgetMax = 64
 
 	// UIDMax is the largest UID that is given (L8). Many clients keep UIDs in signed integers.
 	UIDMax = 1<<31 - 1<<24
 	// ModSeqMax is the largest modification sequence that is given: they have 63 bits (RFC 7162 §3.1).
-	ModSeqMax = 1<<63 - 1<<40
+	ModSeqMax = math.MaxInt64 - 1<<40
 
-	// DenseMax is how many units of L one dense lease can have: enough for a folder of 100,000 new messages.
-	DenseMax = 1024
+	// DenseMax is how many units of L one dense lease can have, LaneLeasesMax how many lane leases are granted at once.
+	DenseMax      = 128
+	LaneLeasesMax = 16
 
 	// KeywordsMax bounds the flags and keywords of one folder, as one manager gives them. Two sides of a partition
 	// may together come to more: they are kept.
@@ -22,7 +28,47 @@ const (
 	KeywordLenMax = 128 // octets of one
 
 	ChunkSizeMax = 4 << 20 // octets of a chunk: larger ones are refused as damaged
-	HeadSizeMax  = 4 << 20 // octets of a head
+	HeadSizeMax  = 4 << 20 // octets of a head, a grant, a request or a reply
+	NamesMax     = 1 << 14 // different flags in one chunk
 	RangesMax    = 1 << 17 // ranges in one list of a head
 	RangesGood   = 512     // above it, the lists are compacted
 )
+
+// Counter says which numbers are meant.
+type Counter uint8
+
+// The two counters of a folder.
+const (
+	UIDs Counter = iota
+	ModSeqs
+	counters = 2
+)
+
+// lease is L of a counter.
+func (c Counter) lease() uint64 {
+	if c == UIDs {
+		return UIDLease
+	}
+	return ModSeqLease
+}
+
+// superblock is SB: one lease for each lane.
+func (c Counter) superblock() uint64 { return LanesMax * c.lease() }
+
+// budget is how far a replica's ceiling may rise above its base.
+func (c Counter) budget() uint64 { return (BudgetMax + 1) * c.superblock() }
+
+// largest is the largest number that is given.
+func (c Counter) largest() uint64 {
+	if c == UIDs {
+		return UIDMax
+	}
+	return ModSeqMax
+}
+
+func (c Counter) String() string {
+	if c == UIDs {
+		return "UIDs"
+	}
+	return "modification sequences"
+}

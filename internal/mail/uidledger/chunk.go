@@ -1,0 +1,221 @@
+package uidledger
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// state says what has become of the message of a UID. Larger ones beat smaller ones, for ever.
+type state uint8
+
+const (
+	// live: the message has this UID.
+	live state = iota
+	// retired: it has another one by now, or lies in another folder.
+	retired
+	// expunged: it is no more.
+	expunged
+	// torn: two messages were given the UID. That cannot happen; if it does, the folder gets a new UIDVALIDITY (L12).
+	torn
+	states
+)
+
+// slot is one assignment: a message has, or had, a UID.
+type slot struct {
+	id    mail.MessageID
+	stay  cluster.Timestamp // since when it lies in the folder
+	tag   uint64            // the modification sequence of the assignment or, later, of its end
+	index uint8             // in the chunk
+	state state
+}
+
+// register is a flag of one slot as last written (L11).
+type register struct {
+	stamp cluster.Timestamp
+	tag   uint64 // the modification sequence of the write
+	flag  uint16 // in the names
+	slot  uint8
+	on    bool
+}
+
+// chunk is ChunkSlots UIDs from number*ChunkSlots on. It is not changed once others see it.
+type chunk struct {
+	uidValidity uint32
+	number      uint32
+	slots       []slot     // ascending by index
+	registers   []register // ascending by slot, then by flag's number
+}
+
+// names are flags as numbers, so that a register is small.
+type names struct {
+	list []mail.Flag
+	nums map[mail.Flag]uint16
+}
+
+func newNames() *names { return &names{nums: map[mail.Flag]uint16{}} }
+
+// number gives a flag's number, a new one if need be. There are at most 1<<16: see names.full.
+func (n *names) number(f mail.Flag) uint16 {
+	if i, ok := n.nums[f]; ok {
+		return i
+	}
+	i := uint16(len(n.list))
+	n.list = append(n.list, f)
+	n.nums[f] = i
+	return i
+}
+
+func (n *names) full() bool { return len(n.list) > 1<<16-1-NamesMax }
+
+// uid is the UID of a slot.
+func (c *chunk) uid(index uint8) uint64 { return uint64(c.number)*ChunkSlots + uint64(index) }
+
+// find gives the place of a slot.
+func (c *chunk) find(index uint8) (int, bool) {
+	if c == nil {
+		return 0, false
+	}
+	if n := len(c.slots); n > int(index) && c.slots[index].index == index { // a chunk without gaps
+		return int(index), true
+	}
+	return slices.BinarySearchFunc(c.slots, index, func(s slot, i uint8) int { return cmp.Compare(s.index, i) })
+}
+
+// flagsOf gives the registers of a slot.
+func (c *chunk) flagsOf(index uint8) []register {
+	first, _ := slices.BinarySearchFunc(c.registers, index, func(r register, i uint8) int { return cmp.Compare(r.slot, i) })
+	n := 0
+	for _, r := range c.registers[first:] {
+		if r.slot != index {
+			break
+		}
+		n++
+	}
+	return c.registers[first : first+n]
+}
+
+// modseq is the modification sequence of a slot: the largest of its parts.
+func (c *chunk) modseq(s *slot) uint64 {
+	x := s.tag
+	if s.state == live {
+		for _, r := range c.flagsOf(s.index) {
+			x = max(x, r.tag)
+		}
+	}
+	return x
+}
+
+// clone makes a copy that may be changed.
+func (c *chunk) clone() *chunk {
+	d := *c
+	d.slots = append(make([]slot, 0, min(ChunkSlots, len(c.slots)+8)), c.slots...)
+	d.registers = append(make([]register, 0, len(c.registers)+8), c.registers...)
+	return &d
+}
+
+func (c *chunk) equal(d *chunk) bool {
+	return c == d || c != nil && d != nil && c.uidValidity == d.uidValidity && c.number == d.number && slices.Equal(c.slots, d.slots) && slices.Equal(c.registers, d.registers)
+}
+
+// joinChunks gives all that either says; one with a greater UIDVALIDITY replaces the other.
+func joinChunks(c, d *chunk) *chunk {
+	switch {
+	case c.equal(d) || c.uidValidity > d.uidValidity:
+		return c
+	case c.uidValidity < d.uidValidity:
+		return d
+	}
+	j := &chunk{uidValidity: c.uidValidity, number: c.number, slots: make([]slot, 0, max(len(c.slots), len(d.slots)))}
+	var bare uint64 // slots whose flags do not matter any more
+	a, b := c.slots, d.slots
+	for len(a)+len(b) > 0 {
+		var s slot
+		switch {
+		case len(b) == 0 || len(a) > 0 && a[0].index < b[0].index:
+			s, a = a[0], a[1:]
+		case len(a) == 0 || b[0].index < a[0].index:
+			s, b = b[0], b[1:]
+		default:
+			s = joinSlots(a[0], b[0])
+			a, b = a[1:], b[1:]
+		}
+		if s.state >= expunged {
+			bare |= 1 << s.index
+		}
+		j.slots = append(j.slots, s)
+	}
+	j.registers = joinRegisters(c.registers, d.registers, bare)
+	return j
+}
+
+func joinSlots(s, t slot) slot {
+	j := slot{id: s.id, stay: s.stay, tag: max(s.tag, t.tag), index: s.index, state: max(s.state, t.state)}
+	if t.stay.Compare(s.stay) > 0 {
+		j.stay = t.stay
+	}
+	if s.state != t.state { // the tag of an end is not that of the assignment
+		j.tag = s.tag
+		if t.state > s.state {
+			j.tag = t.tag
+		}
+	}
+	if s.id != t.id {
+		j.state = torn
+		if bytes.Compare(t.id[:], s.id[:]) < 0 {
+			j.id = t.id
+		}
+	}
+	if j.state == torn {
+		j.tag = 0 // it says nothing any more: the folder begins anew
+	}
+	return j
+}
+
+func joinRegisters(a, b []register, bare uint64) []register {
+	var out []register
+	if len(a)+len(b) > 0 {
+		out = make([]register, 0, max(len(a), len(b)))
+	}
+	for len(a)+len(b) > 0 {
+		var r register
+		order := -1
+		switch {
+		case len(a) == 0:
+			order = 1
+		case len(b) > 0:
+			order = cmp.Or(cmp.Compare(a[0].slot, b[0].slot), cmp.Compare(a[0].flag, b[0].flag))
+		}
+		switch {
+		case order < 0:
+			r, a = a[0], a[1:]
+		case order > 0:
+			r, b = b[0], b[1:]
+		default:
+			r = later(a[0], b[0])
+			a, b = a[1:], b[1:]
+		}
+		if bare&(1<<r.slot) == 0 {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// later gives the last write of two: of one and the same write that with the larger tag.
+func later(r, s register) register {
+	on := 0
+	if r.on != s.on {
+		on = -1
+		if r.on {
+			on = 1
+		}
+	}
+	if cmp.Or(r.stamp.Compare(s.stamp), on, cmp.Compare(r.tag, s.tag)) < 0 {
+		return s
+	}
+	return r
+}

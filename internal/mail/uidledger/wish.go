@@ -1,0 +1,142 @@
+package uidledger
+
+import (
+	"slices"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// Register is a flag of a message as last written: On or not, and when (L11). A flag that was taken away stays as a
+// register, so that an older write does not bring it back.
+type Register struct {
+	Flag  mail.Flag
+	On    bool
+	Stamp cluster.Timestamp
+}
+
+// Arrival is a message that lies in the folder, since Stay: the stamp of its arrival there. Flags are those that it
+// comes with, from another folder or APPEND.
+type Arrival struct {
+	ID    mail.MessageID
+	Stay  cluster.Timestamp
+	Flags []Register
+}
+
+// Departure is a message that is proven to lie in the folder no more: deleted, or its newest stay is elsewhere. What
+// only cannot be found at the moment has not departed.
+type Departure struct {
+	ID      mail.MessageID
+	Deleted bool // it is no more, in any folder
+}
+
+// Flagging is one flag of one message, set or taken away.
+type Flagging struct {
+	UID mail.UID
+	Register
+}
+
+// wish is one change that is wanted: exactly one of the fields but uid.
+type wish struct {
+	arrival   *Arrival
+	departure *Departure
+	flag      *Register // of uid
+	expunge   bool      // of uid
+	uid       uint32
+}
+
+// pending are the messages that lie in the folder and have no UID yet, in order of arrival.
+type pending struct {
+	list []Arrival // an id that is not in at has departed
+	at   map[mail.MessageID]int
+}
+
+func (p *pending) add(a Arrival) {
+	if p.at == nil {
+		p.at = map[mail.MessageID]int{}
+	}
+	if i, ok := p.at[a.ID]; ok {
+		if a.Stay.Compare(p.list[i].Stay) > 0 {
+			p.list[i].Stay = a.Stay
+		}
+		p.list[i].Flags = slices.Concat(p.list[i].Flags, a.Flags)
+		return
+	}
+	p.at[a.ID] = len(p.list)
+	p.list = append(p.list, a)
+}
+
+func (p *pending) remove(id mail.MessageID) { delete(p.at, id) }
+
+// shift drops the first n of the list.
+func (p *pending) drop(n int) {
+	for i, a := range p.list[:n] {
+		if at, ok := p.at[a.ID]; ok && at == i {
+			delete(p.at, a.ID)
+		}
+	}
+	p.list = slices.Clone(p.list[n:])
+	for id, at := range p.at {
+		p.at[id] = at - n
+	}
+}
+
+// Arrive tells of messages that lie in the folder: all of them after the replicas were read, later the new ones. Those
+// that have a UID already keep it. They get UIDs in this order.
+func (m *Manager) Arrive(arrivals ...Arrival) {
+	m.wishes = slices.Grow(m.wishes, len(arrivals))
+	for i := range arrivals {
+		m.wishes = append(m.wishes, wish{arrival: &arrivals[i]})
+	}
+}
+
+// Depart tells of messages that lie in the folder no more. Where a deletion is the cause it must be durable BEFORE:
+// what is marked as expunged never comes back, so it must be gone.
+func (m *Manager) Depart(departures ...Departure) {
+	for i := range departures {
+		m.wishes = append(m.wishes, wish{departure: &departures[i]})
+	}
+}
+
+// Expunge is Depart with Deleted, by UIDs of the view.
+func (m *Manager) Expunge(uids mail.UIDSet) {
+	for u := range uids.All() {
+		m.wishes = append(m.wishes, wish{expunge: true, uid: uint32(u)})
+	}
+}
+
+// SetFlags writes flags of messages of the view. A UID that is gone when it is done is left out. Errors are of
+// KindInvalid (no flag can be called that), or KindLimit: the folder would have more than KeywordsMax different ones.
+// Then nothing is done.
+func (m *Manager) SetFlags(flaggings ...Flagging) error {
+	for i := range flaggings {
+		if err := m.checkFlag(flaggings[i].Flag); err != nil {
+			return err
+		}
+	}
+	for i := range flaggings {
+		f := &flaggings[i]
+		m.names.number(f.Flag)
+		m.wishes = append(m.wishes, wish{flag: &f.Register, uid: uint32(f.UID)})
+	}
+	return nil
+}
+
+func (m *Manager) checkFlag(f mail.Flag) error {
+	if len(f) == 0 || len(f) > KeywordLenMax {
+		return cluster.Errorf(cluster.KindInvalid, "set a flag", "%q has %d octets: 1 to %d are allowed", f, len(f), KeywordLenMax)
+	}
+	if _, known := m.names.nums[f]; !known && len(m.names.list) >= KeywordsMax {
+		return cluster.Errorf(cluster.KindLimit, "set a flag", "%q would be one more than the %d different flags and keywords that a folder may have", f, KeywordsMax)
+	}
+	return nil
+}
+
+// Forget drops expunges up to a modification sequence, where nothing else lies in their chunk: whoever was away for
+// longer is told of them without it (View.VanishedSince). The caller sees to it that no replica was away for so long.
+func (m *Manager) Forget(upTo mail.ModSeq) {
+	if uint64(upTo) > m.forget {
+		m.forget = uint64(upTo)
+		m.unsettled = true
+	}
+}
