@@ -29,6 +29,7 @@
 // not go on from one part or field to the next. CR is not seen, so that a line ends the same way everywhere. BODY looks at no header at all, TEXT at all,
 // also those of parts and of messages within. Markup is text.
 //
-// Octets that are not of the charset that was promised, or a charset that nobody knows, are read as UTF-8 where they
-// can be, and as windows-1252 where not: a search does not fail because somebody wrote a bad message.
+// Of FROM, TO, CC, BCC, SUBJECT, and of HEADER with the name of a field of the envelope, the structure decides: if a bad
+// message has several such fields, of the one that ENVELOPE shows. Encoded words and charsets are decoded by package
+// message: what is not of the charset that was promised does not make a search fail.
 package search

@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding/charmap"
 	"golang.org/x/text/unicode/norm"
 	"pgregory.net/rapid"
 )
@@ -66,7 +67,7 @@ func slowFold(text []byte) []byte {
 }
 
 func windows1252(c byte) string {
-	return string(decodeCharset(nil, "windows-1252", []byte{c}))
+	return string(charmap.Windows1252.DecodeByte(c))
 }
 
 // Folding in pieces, however they are cut, is folding at once, and as the slow way does it.

@@ -99,8 +99,9 @@ func (r *Reader) field(field []byte, own bool) {
 
 // foldField leaves a field, decoded and folded, in the window.
 func (r *Reader) foldField(text []byte) {
-	r.text = decodeWords(r.text[:0], text)
-	text = r.text
-	r.text = blanks(text[:0], text) // in place: it never grows
+	if bytes.Contains(text, []byte("=?")) {
+		text = []byte(message.DecodeHeader(string(text)))
+	}
+	r.text = blanks(r.text[:0], text)
 	r.window, _ = r.fold.append(r.window[:0], r.text, false)
 }

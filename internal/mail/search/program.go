@@ -48,9 +48,9 @@ type node struct {
 	key   Key
 	subs  []*node
 	stage Stage // of the key itself: subs have their own
-	// needle is the index of what a key of the contents looks for; -1: the structure decides.
+	// needle is the index of what a key looks for in the contents, if it comes to that; -1: it never does.
 	needle int
-	field  *pattern // of OpHeader, where the structure decides: what to look for
+	field  *pattern // of OpHeader, where the structure mostly decides: what to look for
 }
 
 // Compile makes a program. now is what OLDER and YOUNGER count from. KindLimit: larger than one of the limits;
@@ -89,7 +89,7 @@ func (p *Program) compile(k Key, known map[needleKey]int) *node {
 		}
 	}
 	p.stage = max(p.stage, n.stage)
-	if n.stage == StageContents {
+	if n.stage == StageContents || n.field != nil {
 		n.needle = p.needle(n.key, known)
 	}
 	return n
@@ -115,7 +115,7 @@ func stageOf(k *Key) Stage {
 	}
 }
 
-// Stage is the last pass that any message may need.
+// Stage is the last pass that messages need, but for few: what the structure knows of a very large header may not be all.
 func (p *Program) Stage() Stage { return p.stage }
 
 // UsesModSeq reports whether a key is MODSEQ: the answer then tells the highest one found (RFC 7162 §3.1.5).
@@ -163,8 +163,8 @@ type asked struct {
 	structure *message.Index // nil: not yet asked for
 	reader    *Reader        // nil: the contents are not being read
 
-	fold *folder // what folds the fields of the structure
-	text []byte  // and where to
+	fold         *folder // what folds the fields of the structure
+	text, folded []byte  // and where
 }
 
 // verdict evaluates a node. Keys are few and not deep (check), so it may call itself. What comes first and
@@ -202,7 +202,10 @@ func (n *node) verdict(a *asked) Verdict {
 		if a.structure == nil {
 			return Open
 		}
-		return verdictOf(n.byStructure(a))
+		if v := n.byStructure(a); v != Open || a.reader == nil {
+			return v
+		}
+		return a.reader.verdicts[n.needle]
 	default:
 		if a.reader == nil {
 			return Open

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"golang.org/x/text/transform"
-
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/message"
 )
@@ -33,7 +31,7 @@ type Message interface {
 	Open(ctx context.Context, offset, length int64) (io.ReadCloser, error)
 }
 
-// Reader evaluates one program over contents, message by message. It holds some 200 KB, and belongs to one goroutine.
+// Reader evaluates one program over contents, message by message. It holds some 100 KB, and belongs to one goroutine.
 type Reader struct {
 	program  *Program
 	verdicts []Verdict // of each needle, for the message under way
@@ -43,15 +41,12 @@ type Reader struct {
 	raw      []byte // as read
 	text     []byte // without its encodings
 	window   []byte // folded: the end of the chunk before, and this one
-	decoding decoding
 	contents contents
 }
 
 // NewReader makes a Reader for one goroutine.
 func (p *Program) NewReader() *Reader {
-	r := &Reader{program: p, verdicts: make([]Verdict, len(p.needles))}
-	r.decoding.raw = make([]byte, chunkSize)
-	return r
+	return &Reader{program: p, verdicts: make([]Verdict, len(p.needles))}
 }
 
 // Match evaluates all passes, as far as they are needed.
@@ -72,7 +67,7 @@ func (r *Reader) Match(ctx context.Context, m Message) (bool, error) {
 
 // ByStructure is the second pass, as that of Program, with the buffers of the Reader: of many messages it is faster.
 func (r *Reader) ByStructure(s *mail.Summary, x *message.Index) Verdict {
-	r.asked = asked{now: r.program.now, summary: s, structure: x, fold: &r.fold, text: r.asked.text}
+	r.asked = asked{now: r.program.now, summary: s, structure: x, fold: &r.fold, text: r.asked.text, folded: r.asked.folded}
 	return r.program.root.verdict(&r.asked)
 }
 
@@ -80,7 +75,7 @@ func (r *Reader) ByStructure(s *mail.Summary, x *message.Index) Verdict {
 // are those of ctx, of open and of its readers; contents that are shorter than the structure says are one.
 func (r *Reader) ByContents(ctx context.Context, s *mail.Summary, x *message.Index, open Opener) (bool, error) {
 	clear(r.verdicts)
-	r.asked = asked{now: r.program.now, summary: s, structure: x, fold: &r.fold, text: r.asked.text, reader: r}
+	r.asked = asked{now: r.program.now, summary: s, structure: x, fold: &r.fold, text: r.asked.text, folded: r.asked.folded, reader: r}
 	r.contents = contents{ctx: ctx, open: open}
 	defer r.contents.close()
 	v, err := r.search(x)
@@ -149,11 +144,14 @@ func (r *Reader) body(part *message.Part) error {
 	if err != nil {
 		return err
 	}
-	from := r.transferOf(part.Encoding, raw)
-	if enc, _ := charsetOf(part.Charset()); enc != nil {
-		from = transform.NewReader(from, enc.NewDecoder())
+	if !isPlain(part.Charset()) {
+		return r.through(part.Text(raw), needleBody)
 	}
-	return r.through(from, needleBody)
+	// Folding reads UTF-8, and what pretends to be, as it is: that is faster.
+	if decoded, err := part.Decode(raw); err == nil {
+		raw = decoded // else: the octets as they are, as message.Part.Text has it
+	}
+	return r.through(raw, needleBody)
 }
 
 // through looks for all that may be in a text, chunk by chunk. Each chunk begins with as much of the one before as

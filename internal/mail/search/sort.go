@@ -106,7 +106,7 @@ func (s *Sorter) key(by By, m *mail.Summary, x *message.Index) sortKey {
 	case ByDate:
 		return sortKey{number: sentDate(m, x).UnixNano()}
 	case BySubject:
-		subject, _ := BaseSubject(string(decodeWords(nil, []byte(x.Root.Envelope.Subject.Text))))
+		subject, _ := BaseSubject(message.DecodeHeader(x.Root.Envelope.Subject.Text))
 		return s.text(subject)
 	case ByCc:
 		return s.text(firstMailbox(x.Root.Envelope.Cc))
@@ -146,7 +146,7 @@ func firstMailbox(list []message.Address) string {
 	if len(list) == 0 {
 		return ""
 	}
-	return string(decodeWords(nil, []byte(list[0].Mailbox.Text)))
+	return message.DecodeHeader(list[0].Mailbox.Text)
 }
 
 // firstName is the display value of the first address (RFC 5957 §3): its name, decoded, or else the address.
@@ -154,7 +154,7 @@ func firstName(list []message.Address) string {
 	if len(list) == 0 {
 		return ""
 	}
-	if name := string(decodeWords(nil, []byte(list[0].Name.Text))); name != "" {
+	if name := message.DecodeHeader(list[0].Name.Text); name != "" {
 		return name
 	}
 	return list[0].String()

@@ -18,23 +18,36 @@ func inEnvelope(field string) bool {
 	return false
 }
 
-// byStructure evaluates a key of the second pass.
-func (n *node) byStructure(a *asked) bool {
+// fullHeaderMax is the size of a header up to which the structure has all of its envelope, whatever it says.
+// The structure of a larger one may leave something out (message.TextMax): then only a yes is believed.
+const fullHeaderMax = 32 << 10
+
+// byStructure evaluates a key of the second pass. Open: the structure may not have all.
+func (n *node) byStructure(a *asked) Verdict {
 	x := a.structure
 	switch n.key.Op {
 	case OpSentBefore, OpSentOn, OpSentSince:
-		return !x.Sent.IsZero() && compareDay(n.key.Op-OpSentBefore, DayOf(x.Sent), n.key.Day)
+		return verdictOf(!x.Sent.IsZero() && compareDay(n.key.Op-OpSentBefore, DayOf(x.Sent), n.key.Day))
 	case OpThreadID:
-		return ThreadID(a.summary, x) == n.key.Text
-	case OpHeader:
-		text, there := envelopeField(a.text[:0], x.Root.Envelope, n.key.Field)
-		if !there {
-			return false
-		}
-		a.text, _ = a.fold.append(nil, text, false)
-		return n.field.in(a.text)
+		return verdictOf(ThreadID(a.summary, x) == n.key.Text)
 	}
-	return false
+	text, there := envelopeField(a.text[:0], x.Root.Envelope, n.key.Field)
+	a.text = text
+	if there {
+		a.folded, _ = a.fold.append(a.folded[:0], text, false)
+	}
+	switch {
+	case there && n.field.in(a.folded):
+		return Yes
+	case x.Root.Header.Len() > fullHeaderMax, isCut(x.Root.Envelope):
+		return Open
+	}
+	return No
+}
+
+// isCut reports whether the structure may have left addresses out.
+func isCut(e *message.Envelope) bool {
+	return max(len(e.From), len(e.To), len(e.Cc), len(e.Bcc)) >= message.AddressesMax
 }
 
 // envelopeField gives the text of a field, decoded, with its runs of blanks as one.
@@ -60,7 +73,7 @@ func envelopeField(dst []byte, e *message.Envelope, field string) (text []byte, 
 }
 
 func plainField(dst []byte, s message.NString) ([]byte, bool) {
-	return blanks(dst, decodeWords(nil, []byte(s.Text))), s.Set
+	return blanks(dst, []byte(message.DecodeHeader(s.Text))), s.Set
 }
 
 // addressField writes addresses as a header field would: "Name <local@host>, Group: local@host;".
@@ -78,7 +91,7 @@ func addressField(dst []byte, list []message.Address) ([]byte, bool) {
 		}
 		first = false
 		if a.IsGroupStart() {
-			text = append(decodeWords(text, []byte(a.Mailbox.Text)), ": "...)
+			text = append(append(text, message.DecodeHeader(a.Mailbox.Text)...), ": "...)
 			first = true
 			continue
 		}
@@ -86,7 +99,7 @@ func addressField(dst []byte, list []message.Address) ([]byte, bool) {
 			text = append(text, a.String()...)
 			continue
 		}
-		text = append(decodeWords(text, []byte(a.Name.Text)), " <"...)
+		text = append(append(text, message.DecodeHeader(a.Name.Text)...), " <"...)
 		text = append(append(text, a.String()...), '>')
 	}
 	return blanks(dst, text), len(list) > 0
