@@ -1,20 +1,57 @@
 package uidledger
 
 import (
+	"cmp"
+	"slices"
+
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 )
 
-// Wanted by internal/mail/index, to be filled in by whoever writes this room:
-//
-//  1. Stays and RegistersOf below: a message is in the folder of its newest stay, so whoever begins must know
-//     the stays that every folder's ledger has, shown or not.
-//  2. HeadID such that it sorts before the ChunkIDs of the folder (an "a" in place of "h", say): the objects of an
-//     owner are read in the order of their ids, and the head must come first.
+// Stays yields, of each UID that the ledger knows, shown or not, in ascending order: the message, its stay in this folder,
+// and whether it was expunged (deleted for good). Messages that departed to another folder are yielded too: a
+// message is in the folder of its newest stay, so whoever begins asks all ledgers of a user.
+func (m *Manager) Stays(yield func(id mail.MessageID, stay cluster.Timestamp, gone bool)) {
+	for _, c := range m.order {
+		if c.work == nil || c.gone {
+			continue
+		}
+		for i := range c.work.slots {
+			if s := &c.work.slots[i]; s.state != torn {
+				yield(s.id, s.stay, s.state == expunged)
+			}
+		}
+	}
+}
 
-// Stays yields, of each message that the ledger knows, its newest stay in this folder, and whether it was
-// expunged (deleted for good). A message that departed to another folder is yielded too.
-func (m *Manager) Stays(yield func(id mail.MessageID, stay cluster.Timestamp, expunged bool)) {}
+// RegistersOf gives all flags of a message as last written under any of its UIDs, also those taken away, shown or
+// not: to be carried to another folder.
+func (m *Manager) RegistersOf(id mail.MessageID) []Register {
+	newest := map[uint16]register{}
+	var buf [1]uint32
+	for _, uid := range m.ids.uids(id, &buf) {
+		c, i, ok := m.find(uid)
+		if !ok {
+			continue
+		}
+		for _, r := range c.work.flagsOf(c.work.slots[i].index) {
+			if have, ok := newest[r.flag]; !ok || have.stamp.Compare(r.stamp) < 0 {
+				newest[r.flag] = r
+			}
+		}
+	}
+	out := make([]Register, 0, len(newest))
+	for _, r := range newest {
+		out = append(out, Register{m.names.list[r.flag], r.on, r.stamp})
+	}
+	slices.SortFunc(out, func(a, b Register) int { return cmp.Compare(a.Flag, b.Flag) })
+	return out
+}
 
-// RegistersOf gives all flags of a message as last written, also those taken away, shown or not.
-func (m *Manager) RegistersOf(id mail.MessageID) []Register { return nil }
+// MarkAt is the mark of a session that was told this UIDNEXT, and changes up to this modification sequence only, of
+// this view.
+func (v *View) MarkAt(next mail.UID, modseq mail.ModSeq) Mark {
+	k := Mark{UIDValidity: v.uidValidity, UIDNext: next, ModSeq: modseq}
+	k.Sum = v.sums(&k)
+	return k
+}

@@ -1,0 +1,183 @@
+package index
+
+import (
+	"container/list"
+	"context"
+	"sync"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// boxCost is what a user costs without an index, in bytes, about.
+const boxCost = 512
+
+// box is what this node keeps of one user.
+type box struct {
+	x    *Indexes
+	user mail.User
+	turn chan struct{} // holds one element while somebody has the turn
+	// state is the index: of whoever has the turn; of Indexes.mu while line is 0. nil: none.
+	state *state
+
+	// Guarded by Indexes.mu.
+	line     int // those who have the turn or wait for it
+	used     time.Time
+	cost     int64
+	place    *list.Element
+	watchers map[cluster.NodeID]time.Time // and when each watch ends
+
+	mu      sync.Mutex
+	stops   map[cluster.NodeID]func() // subscriptions, by holder
+	changes []cluster.Change          // that the index has not seen yet
+	stale   bool                      // changes were lost: list again
+}
+
+// changesMax bounds the changes that wait for the next question.
+const changesMax = 4096
+
+// enter takes a user's turn. KindLimit: too many wait, or there are too many users.
+func (x *Indexes) enter(ctx context.Context, u mail.User) (*box, error) {
+	op := "wait for the index of " + string(u)
+	b, dropped, err := x.queue(u, op)
+	if dropped != nil {
+		dropped.rest()
+	}
+	if err != nil {
+		x.figures.refused.Add(1)
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, x.cfg.TurnWait)
+	defer cancel()
+	select {
+	case b.turn <- struct{}{}:
+		return b, nil
+	case <-ctx.Done():
+		x.unqueue(b)
+		return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", context.Cause(ctx))
+	}
+}
+
+// leave gives the turn to the next.
+func (b *box) leave() {
+	cost := int64(boxCost)
+	if b.state != nil {
+		cost += b.state.cost()
+	}
+	b.x.mu.Lock()
+	b.x.cost += cost - b.cost
+	b.cost = cost
+	b.x.mu.Unlock()
+	<-b.turn
+	b.x.unqueue(b)
+}
+
+// queue puts a question into a user's line. dropped is a box that made room, and wants rest.
+func (x *Indexes) queue(u mail.User, op string) (b, dropped *box, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b = x.boxes[u]
+	if b == nil {
+		if len(x.boxes) >= x.cfg.UsersMax {
+			if dropped = x.dropOne(); dropped == nil {
+				return nil, nil, cluster.Errorf(cluster.KindLimit, op, "this node keeps the mail of %d users already: try again in a moment", len(x.boxes))
+			}
+		}
+		b = &box{x: x, user: u, turn: make(chan struct{}, 1), stops: make(map[cluster.NodeID]func()), cost: boxCost}
+		b.place = x.recent.PushFront(b)
+		x.boxes[u] = b
+		x.cost += boxCost
+	}
+	if b.line >= x.cfg.LineMax {
+		return nil, dropped, cluster.Errorf(cluster.KindLimit, op, "%d questions are waiting: try again in a moment", b.line)
+	}
+	b.line++
+	return b, dropped, nil
+}
+
+// unqueue takes a question out of the line, and drops the indexes that were used longest ago if all
+// together are too large.
+func (x *Indexes) unqueue(b *box) {
+	x.mu.Lock()
+	b.line--
+	b.used = time.Now()
+	x.recent.MoveToFront(b.place)
+	var dropped []*box
+	for e := x.recent.Back(); e != nil && x.cost > x.cfg.MemoryMax; {
+		old := e.Value.(*box)
+		e = e.Prev()
+		if old.line == 0 && old.state != nil {
+			dropped = append(dropped, old)
+			x.drop(old)
+		}
+	}
+	x.mu.Unlock()
+	for _, old := range dropped {
+		old.rest()
+	}
+}
+
+// drop forgets a box's index, and the box if nobody watches. Preconditions: mu is held, and nobody has
+// the turn or waits for it.
+func (x *Indexes) drop(b *box) {
+	if b.state != nil {
+		x.figures.evictions.Add(1)
+	}
+	b.state = nil
+	x.cost += boxCost - b.cost
+	b.cost = boxCost
+	if len(b.watchers) == 0 {
+		x.cost -= boxCost
+		delete(x.boxes, b.user)
+		x.recent.Remove(b.place)
+	}
+}
+
+// dropOne makes room for one user: the one that was used longest ago and is not watched. It gives the box,
+// which wants rest; nil: there is none. Preconditions: mu is held.
+func (x *Indexes) dropOne() *box {
+	scanned := 0
+	for e := x.recent.Back(); e != nil && scanned < dropScanMax; e = e.Prev() {
+		if b := e.Value.(*box); b.line == 0 && len(b.watchers) == 0 {
+			x.drop(b)
+			return b
+		}
+		scanned++
+	}
+	return nil
+}
+
+// dropScanMax bounds the work of making room.
+const dropScanMax = 64
+
+// rest ends the subscriptions of a box that nobody needs any more.
+func (b *box) rest() {
+	b.x.mu.Lock()
+	needed := b.x.boxes[b.user] == b
+	b.x.mu.Unlock()
+	if !needed {
+		b.unfollow()
+	}
+}
+
+// tidy drops the indexes that are idle and ends the watches that have run out.
+func (x *Indexes) tidy(now time.Time) {
+	var dropped []*box
+	x.mu.Lock()
+	for _, b := range x.boxes {
+		for id, until := range b.watchers {
+			if !now.Before(until) {
+				delete(b.watchers, id)
+			}
+		}
+		if b.line == 0 && now.Sub(b.used) >= x.cfg.IdleAfter && (b.state != nil || len(b.watchers) == 0) {
+			x.drop(b)
+			dropped = append(dropped, b)
+		}
+	}
+	x.mu.Unlock()
+	for _, b := range dropped {
+		b.rest()
+	}
+}

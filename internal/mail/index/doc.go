@@ -1,0 +1,37 @@
+// Package index keeps the merged index of a user's mail at the user's manager: which messages there are,
+// in which folders, with which UIDs and flags. Sessions on any node ask it (package talk), and show what
+// it says.
+//
+// # Where it comes from
+//
+// The index is soft state. It is built when somebody first asks, of four things on disks: the messages
+// where they lie (package survey), the tree of folders (package folders, one object), and for each
+// folder its ledger of UIDs, flags and modification sequences (package uidledger), read at every ledger
+// replica that can be reached. A message is in the folder of its newest stay; without one, in that which
+// its attributes name, and for delivered mail that is INBOX. Nothing of the index is ever written as such: what a client is
+// told is durable in the tree or in a ledger BEFORE it is told (L4, D4).
+//
+// It is thrown away and built anew when the view changes, and when it has been idle or memory is short. Between that,
+// the change feed tells what comes and goes at the holders; after a gap, or when a fragment is new, the
+// messages are listed again.
+//
+// # Who may use it
+//
+// One question of a user is answered at a time, in turn: the turn is a token that is held across calls, no mutex, and
+// no goroutine waits for a user who is idle. An index belongs to a term: the epoch in which the user's bucket was assigned
+// to this node. It is not used, and nothing is answered from it, when this node's view says another term,
+// before the work or after it.
+//
+// # What is believed to be gone
+//
+// A message that is in no listing is gone only if a node of its replica set was asked and has it no
+// more, while no fragment came meanwhile; one that a ledger knows and no listing shows, only if no node is away at all. Otherwise
+// it stays what it was: it may be on a node that cannot be asked now.
+//
+// # Grants
+//
+// Beside this, every node is a ledger replica for some users: it raises its durable ceilings when a manager asks
+// for numbers ([Indexes.Register], grant.go).
+//
+// Duties of the caller: New, Register before the node starts, Run while it runs.
+package index

@@ -1,0 +1,271 @@
+package index
+
+import (
+	"context"
+	"slices"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/survey"
+	"porcupine/internal/mail/uidledger"
+)
+
+// surveysMax is how often a listing is made again because a fragment came while it was made.
+const surveysMax = 4
+
+// list lists the messages. sure says that no fragment came meanwhile: then what is not in the listing lies nowhere
+// where it was looked for. e is what was known after the listing.
+func (s *state) list(ctx context.Context, e *cluster.Entry) (l survey.Listing, sure bool, err error) {
+	op := "list the mail of " + string(s.user)
+	for range surveysMax {
+		if _, err = s.b.follow(ctx, holdersOf(e)); err != nil { // BEFORE the listing
+			return l, false, err
+		}
+		if l, err = s.x.survey.List(ctx, e, s.floor); err != nil {
+			return l, false, err
+		}
+		after, ok := s.x.cluster.LocalEntry(ctx, string(s.user))
+		if !ok || after.Knowledge == cluster.Partial {
+			return l, false, cluster.Errorf(cluster.KindUnavailable, op, "this node is hearing from the others again: try again in a moment")
+		}
+		sure = covers(e.Fragments, after.Fragments)
+		*e = after
+		if sure {
+			return l, true, nil
+		}
+	}
+	return l, false, nil
+}
+
+// covers reports whether whoever has asked the holders of the fragments before has asked holders of all those after.
+func covers(before, after []cluster.Placed) bool {
+	for i := range after {
+		f := &after[i]
+		if f.Type != mail.TypeMessage || len(f.Holders) == 0 {
+			continue
+		}
+		if !slices.ContainsFunc(before, func(g cluster.Placed) bool {
+			return g.Type == f.Type && len(g.Holders) > 0 && g.Replicas.Equal(f.Replicas)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// relist lists the messages again, and takes in what has come and gone.
+func (s *state) relist(ctx context.Context, e *cluster.Entry) error {
+	s.x.figures.relists.Add(1)
+	l, sure, err := s.list(ctx, e)
+	if err != nil {
+		return err
+	}
+	listed := s.take(&l)
+	s.listed = e.Fragments
+	gone := s.missing(listed, &l)
+	if !sure || len(gone) == 0 {
+		return nil
+	}
+	// A message that moved from one fragment to another while they were listed may be in neither listing:
+	// it is gone only if a second listing, begun after the first, has not got it either.
+	l, sure, err = s.list(ctx, e)
+	if err != nil {
+		return err
+	}
+	listed = s.take(&l)
+	s.listed = e.Fragments
+	still := s.missing(listed, &l)
+	if !sure {
+		return nil
+	}
+	for _, id := range gone {
+		if slices.Contains(still, id) {
+			s.bury(id)
+		}
+	}
+	return nil
+}
+
+// take takes in a listing, and gives the ids in it.
+func (s *state) take(l *survey.Listing) map[mail.MessageID]struct{} {
+	listed := make(map[mail.MessageID]struct{}, len(l.Messages))
+	for i := range l.Messages {
+		m := &l.Messages[i]
+		id, err := mail.ParseMessageID(m.Object.ID.ID)
+		if err != nil {
+			continue // no message of ours
+		}
+		listed[id] = struct{}{}
+		s.put(id, &m.Object, m.Holders, m.Nodes)
+	}
+	return listed
+}
+
+// missing gives the messages that a listing should have had: a node that has them by what was known was asked. In
+// ascending order.
+func (s *state) missing(listed map[mail.MessageID]struct{}, l *survey.Listing) (ids []mail.MessageID) {
+	for id, m := range s.messages {
+		if _, ok := listed[id]; !ok && slices.ContainsFunc(m.place.nodes, l.Asked.Contains) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, compareIDs)
+	return ids
+}
+
+// put takes in a message as a node has it; it is new, or known.
+func (s *state) put(id mail.MessageID, o *cluster.Object, holders []cluster.NodeID, nodes cluster.ReplicaSet) {
+	if _, dead := s.dead[id]; dead || o.Timestamp.Compare(s.floor) <= 0 {
+		return
+	}
+	m, known := s.messages[id]
+	switch {
+	case !known:
+		m = s.newMessage(id, o)
+	case o.Timestamp.Compare(m.version) < 0:
+		return
+	}
+	m.version, m.place = o.Timestamp, s.placeOf(holders, nodes)
+	if known {
+		return
+	}
+	s.messages[id] = m
+	h, was := s.absent[id]
+	if !was {
+		h = home{s.tree.Home(m.home.folder), m.home.stay}
+	}
+	delete(s.absent, id)
+	m.home = h
+	s.folder(h.folder).ledger.Arrive(uidledger.Arrival{ID: id, Stay: h.stay})
+	s.touch(h.folder)
+}
+
+// newMessage reads what an object says. Its home is what its attributes say.
+func (s *state) newMessage(id mail.MessageID, o *cluster.Object) *message {
+	m := &message{received: o.Timestamp.Time, size: o.Size, email: id}
+	if a, err := mail.ParseMessageAttr(o.Attr); err == nil { // else the time of the update, which is close
+		m.received, m.home.folder = a.Received.UnixNano(), a.Folder
+		if a.Email != (mail.MessageID{}) {
+			m.email = a.Email
+		}
+	}
+	// The same on both sides of a partition, and older than any move: a client's date may lie in the future.
+	m.home.stay = cluster.Timestamp{Time: max(1, min(m.received, o.Timestamp.Time))}
+	return m
+}
+
+// placeOf gives a place that all messages of the same nodes share.
+func (s *state) placeOf(holders []cluster.NodeID, nodes cluster.ReplicaSet) *place {
+	nodes = nodes.Union(cluster.NewReplicaSet(holders...))
+	key := cluster.ReplicaSet(holders).Key() + "/" + nodes.Key()
+	p := s.places[key]
+	if p == nil {
+		p = &place{holders: slices.Clone(holders), nodes: nodes}
+		s.places[key] = p
+	}
+	return p
+}
+
+// bury takes a message out of the index that is gone.
+func (s *state) bury(ids ...mail.MessageID) {
+	for _, id := range ids {
+		m, ok := s.messages[id]
+		if !ok {
+			continue
+		}
+		delete(s.messages, id)
+		s.dead[id] = struct{}{}
+		s.folder(m.home.folder).ledger.Depart(uidledger.Departure{ID: id, Deleted: true})
+		s.touch(m.home.folder)
+	}
+}
+
+// apply takes in what the feed told. false: the messages must be listed again.
+func (s *state) apply(changes []cluster.Change) bool {
+	for i := range changes {
+		c := &changes[i]
+		id, err := mail.ParseMessageID(c.Object.ID.ID)
+		if err != nil || c.Object.ID.Type != mail.TypeMessage || c.Object.ID.Owner != string(s.user) {
+			continue
+		}
+		m, known := s.messages[id]
+		if c.State != cluster.ChangeStored {
+			if known {
+				return false // deleted, or it lies elsewhere
+			}
+			continue
+		}
+		holders := []cluster.NodeID(c.Object.Replicas)
+		if known && c.Object.Timestamp == m.version {
+			continue
+		}
+		s.put(id, &c.Object, holders, c.Object.Replicas)
+	}
+	return true
+}
+
+// settleHomes gives all messages of the first listing their folders: of the newest stay in any ledger, else what their
+// attributes say.
+func (s *state) settleHomes(l *survey.Listing) {
+	homes := make(map[mail.MessageID]home)
+	for _, id := range s.folderIDs() {
+		s.folders[id].ledger.Stays(func(m mail.MessageID, stay cluster.Timestamp, expunged bool) {
+			h, ok := homes[m]
+			switch {
+			case expunged:
+				s.dead[m] = struct{}{}
+			case !ok || h.stay.Compare(stay) < 0:
+				homes[m] = home{id, stay}
+			}
+		})
+	}
+	s.absent = homes
+	s.take(l)
+	// A MOVE that was broken off has written the newer stay and not retired the older one.
+	for _, id := range s.folderIDs() {
+		var left []uidledger.Departure
+		s.folders[id].ledger.Stays(func(m mail.MessageID, _ cluster.Timestamp, expunged bool) {
+			if known, ok := s.messages[m]; ok && known.home.folder != id && !expunged {
+				left = append(left, uidledger.Departure{ID: m})
+			}
+		})
+		s.folders[id].ledger.Depart(left...)
+	}
+}
+
+// settleAbsent has the messages depart that ledgers know and that are nowhere: proven only if all nodes there
+// are have been asked, and twice.
+func (s *state) settleAbsent(ctx context.Context, e *cluster.Entry, sure bool) error {
+	if len(s.absent) == 0 || !sure || !s.isWhole(e) {
+		return nil
+	}
+	l, sure, err := s.list(ctx, e)
+	if err != nil {
+		return err
+	}
+	s.take(&l)
+	if !sure || !s.isWhole(e) {
+		return nil
+	}
+	gone := make([]mail.MessageID, 0, len(s.absent))
+	for id := range s.absent {
+		gone = append(gone, id)
+	}
+	slices.SortFunc(gone, compareIDs)
+	for _, id := range gone {
+		s.folder(s.absent[id].folder).ledger.Depart(uidledger.Departure{ID: id, Deleted: true})
+		s.dead[id] = struct{}{}
+		delete(s.absent, id)
+	}
+	return nil
+}
+
+// isWhole reports that no node that may have mail is away or has just come back.
+func (s *state) isWhole(e *cluster.Entry) bool {
+	if e.Knowledge == cluster.Partial || s.x.cluster.KnownNodes() > len(s.x.cluster.View().Members) || len(s.x.survey.Newcomers()) > 0 {
+		return false
+	}
+	return !slices.ContainsFunc(e.Fragments, func(f cluster.Placed) bool { return f.Type == mail.TypeMessage && len(f.Holders) == 0 })
+}
+
+func compareIDs(a, b mail.MessageID) int { return slices.Compare(a[:], b[:]) }

@@ -1,0 +1,149 @@
+package index
+
+import (
+	"context"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/index/talk"
+)
+
+// serve answers at the manager.
+func (x *Indexes) serve(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error) {
+	x.figures.questions.Add(1)
+	q, err := talk.ParseQuestion(payload)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := x.termOf(q.User); err != nil {
+		return nil, err
+	}
+	b, err := x.enter(ctx, q.User)
+	if err != nil {
+		return nil, err
+	}
+	defer b.leave()
+	if q.Op == talk.OpWatch {
+		return x.serveWatch(ctx, b, from, q.On)
+	}
+	s, err := x.current(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if isChange(q.Op) {
+		if answer, ok := s.remembered(q.Request); ok {
+			return answer, nil
+		}
+	}
+	a, err := s.answer(ctx, &q)
+	if s.broken {
+		b.state = nil
+	}
+	// A manager that has lost the bucket while it worked says nothing: what it wrote is in the ledgers, for the
+	// next one to say.
+	if now, termErr := x.termOf(q.User); termErr != nil || now.bucket != s.term.bucket {
+		b.state = nil
+		return nil, cluster.Errorf(cluster.KindUnavailable, "answer for "+string(q.User), "the user is being taken over by another manager")
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer := a.Marshal()
+	if isChange(q.Op) && b.state != nil {
+		s.remember(q.Request, answer)
+	}
+	return answer, nil
+}
+
+// current gives the index as it is now: built, or brought up to date.
+func (x *Indexes) current(ctx context.Context, b *box) (*state, error) {
+	t, err := x.termOf(b.user)
+	if err != nil {
+		b.state = nil
+		return nil, err
+	}
+	if b.state != nil && b.state.term == t {
+		err := b.state.refresh(ctx)
+		if err == nil && !b.state.broken {
+			return b.state, nil
+		}
+		if err != nil && !b.state.broken {
+			return nil, err
+		}
+	}
+	b.state = nil
+	s, err := x.load(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	if s.broken {
+		return nil, cluster.Errorf(cluster.KindUnavailable, "build the index of "+string(b.user), "it could not be written: try again in a moment")
+	}
+	b.state = s
+	return s, nil
+}
+
+// serveWatch notes who wants to be told. What happened before is not told: the asking node has its sessions look.
+func (x *Indexes) serveWatch(ctx context.Context, b *box, from cluster.NodeID, on bool) ([]byte, error) {
+	x.watch(b, from, on)
+	if !on {
+		return (&talk.Answer{}).Marshal(), nil
+	}
+	if e, ok := x.cluster.LocalEntry(ctx, string(b.user)); ok && e.Knowledge != cluster.Partial {
+		if _, err := b.follow(ctx, holdersOf(&e)); err != nil {
+			x.cfg.Logger.Debug("not followed at all holders, trying again", "user", b.user, "err", err)
+		}
+	}
+	return (&talk.Answer{TTL: x.cfg.WatchFor}).Marshal(), nil
+}
+
+func (s *state) answer(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
+	switch q.Op {
+	case talk.OpFolders:
+		return s.answerFolders(), nil
+	case talk.OpCreate:
+		return s.answerCreate(ctx, q)
+	case talk.OpDelete:
+		return s.answerDelete(ctx, q)
+	case talk.OpRename:
+		return s.answerRename(ctx, q)
+	case talk.OpSubscribe:
+		return s.answerSubscribe(ctx, q)
+	case talk.OpStatus, talk.OpSelect:
+		return s.answerSelect(ctx, q)
+	case talk.OpUIDs:
+		return s.answerUIDs(ctx, q)
+	case talk.OpSync:
+		return s.answerSync(ctx, q)
+	case talk.OpSince:
+		return s.answerSince(ctx, q)
+	case talk.OpSummaries:
+		return s.answerSummaries(ctx, q)
+	case talk.OpWhere:
+		return s.answerWhere(ctx, q)
+	case talk.OpStore:
+		return s.answerStore(ctx, q)
+	case talk.OpMove:
+		return s.answerMove(ctx, q)
+	case talk.OpExpunge:
+		return s.answerExpunge(ctx, q)
+	case talk.OpFind:
+		return s.answerFind(q)
+	case talk.OpPlaced:
+		return s.answerPlaced(ctx, q)
+	case talk.OpMetadata:
+		return s.answerMetadata(q)
+	case talk.OpSetMetadata:
+		return s.answerSetMetadata(ctx, q)
+	}
+	return nil, errUnknown(q.Op)
+}
+
+// homeOf is for tests and logs: the folder that a message is in.
+func (s *state) homeOf(id mail.MessageID) (mail.FolderID, bool) {
+	m, ok := s.messages[id]
+	if !ok {
+		return mail.FolderID{}, false
+	}
+	return m.home.folder, true
+}

@@ -1,0 +1,197 @@
+package index
+
+import (
+	"context"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/folders"
+	"porcupine/internal/mail/uidledger"
+)
+
+// state is the index of one user, as of one term. It belongs to whoever has the user's turn.
+type state struct {
+	x    *Indexes
+	b    *box
+	user mail.User
+	term term
+
+	floor   cluster.Timestamp
+	profile cluster.Object // its replicas are those of the tree and of the ledgers
+	listed  []cluster.Placed
+	tree    *folders.Tree
+	treeAt  cluster.Object // as it lies; zero: it was never written
+
+	messages map[mail.MessageID]*message
+	places   map[string]*place
+	absent   map[mail.MessageID]home     // in a ledger, and in no listing
+	dead     map[mail.MessageID]struct{} // deleted since the index was built: what is told of them late does not count
+	folders  map[mail.FolderID]*folder
+	read     cluster.ReplicaSet // nodes whose ledgers were read whole
+	recent   []repeat
+	broken   bool // something was written in part: what is on the disks counts
+}
+
+// message is what is known of one message beside what its folder's ledger says.
+type message struct {
+	version  cluster.Timestamp
+	received int64 // nanoseconds since 1970
+	size     int64
+	email    mail.MessageID
+	home     home
+	place    *place
+}
+
+// home is a folder, and since when a message is in it.
+type home struct {
+	folder mail.FolderID
+	stay   cluster.Timestamp
+}
+
+// place is where messages lie; many share one.
+type place struct {
+	holders []cluster.NodeID   // that said so: those to ask first
+	nodes   cluster.ReplicaSet // all that must hear of a deletion
+}
+
+// folder is one folder's ledger.
+type folder struct {
+	id     mail.FolderID
+	ledger *uidledger.Manager
+	status *status // nil: to be counted
+}
+
+// What parts of an index cost, in bytes, about.
+const (
+	messageCost = 320 // with its entry in a ledger
+	folderCost  = 4 << 10
+)
+
+func (s *state) cost() int64 {
+	return int64(len(s.messages)+len(s.absent))*messageCost + int64(len(s.dead))*32 + int64(len(s.folders))*folderCost
+}
+
+// Pauses between two looks at an incomplete bucket.
+const (
+	pauseFirst = 10 * time.Millisecond
+	pauseMax   = 200 * time.Millisecond
+)
+
+// load builds the index. While the bucket is incomplete, or a node that should hold something does not answer,
+// it begins again, up to CompleteWait: either the node answers again, or the next view is without it (V2).
+func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
+	op := "build the index of " + string(b.user)
+	deadline := time.Now().Add(x.cfg.CompleteWait)
+	for pause := pauseFirst; ; pause = min(2*pause, pauseMax) {
+		t, err := x.termOf(b.user)
+		if err != nil {
+			return nil, err
+		}
+		e, ok := x.cluster.LocalEntry(ctx, string(b.user))
+		switch {
+		case !ok:
+			return nil, cluster.Errorf(cluster.KindUnavailable, op, "this node does not manage the user now")
+		case e.Knowledge == cluster.Partial:
+			err = cluster.Errorf(cluster.KindUnavailable, op, "this node is still hearing from the others: try again in a moment")
+		default:
+			s := &state{x: x, b: b, user: b.user, term: t, messages: make(map[mail.MessageID]*message), places: make(map[string]*place),
+				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder)}
+			if err = s.build(ctx, &e); err == nil {
+				x.figures.loads.Add(1)
+				return s, nil
+			}
+			if k := cluster.KindOf(err); k != cluster.KindUnavailable && k != cluster.KindStale && k != cluster.KindBehind {
+				return nil, err
+			}
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+		if ctx.Err() != nil || !time.Now().Before(deadline) {
+			return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
+		}
+	}
+}
+
+// build fills an empty index.
+func (s *state) build(ctx context.Context, e *cluster.Entry) error {
+	op := "build the index of " + string(s.user)
+	var err error
+	if s.floor, err = s.x.cfg.Floor(e); err != nil {
+		return cluster.Errorf(cluster.KindOf(err), op, "%w", err)
+	}
+	profile, ok := e.Find(mail.TypeUser, "")
+	if !ok || len(profile.Object.Replicas) == 0 {
+		return cluster.Errorf(cluster.KindUnavailable, op, "the user's profile is not known now")
+	}
+	s.profile = profile.Object
+	if err := s.readTree(e); err != nil {
+		return err
+	}
+	if err := s.readLedgers(ctx, e); err != nil {
+		return err
+	}
+	s.b.takeChanges() // what came before the listing is in it
+	l, sure, err := s.list(ctx, e)
+	if err != nil {
+		return err
+	}
+	s.listed = e.Fragments
+	if len(l.Messages) > s.x.cfg.MessagesMax {
+		return cluster.Errorf(cluster.KindLimit, op, "there are %d messages, at most %d can be shown", len(l.Messages), s.x.cfg.MessagesMax)
+	}
+	s.settleHomes(&l)
+	if err := s.settleAbsent(ctx, e, sure); err != nil {
+		return err
+	}
+	return s.settleTree(ctx)
+}
+
+// refresh brings the index up to date: the entry, what the feed told, or a new listing.
+func (s *state) refresh(ctx context.Context) error {
+	op := "bring the index of " + string(s.user) + " up to date"
+	e, ok := s.x.cluster.LocalEntry(ctx, string(s.user))
+	if !ok || e.Knowledge == cluster.Partial {
+		return cluster.Errorf(cluster.KindUnavailable, op, "this node is still hearing from the others: try again in a moment")
+	}
+	if floor, err := s.x.cfg.Floor(&e); err != nil || floor != s.floor {
+		s.broken = true
+		return cluster.Errorf(cluster.KindUnavailable, op, "the user's profile has changed: try again (%w)", err)
+	}
+	changes, stale := s.b.takeChanges()
+	began, err := s.b.follow(ctx, holdersOf(&e))
+	if err != nil {
+		s.b.missed()
+		return err
+	}
+	if began || stale || !covers(s.listed, e.Fragments) || !s.apply(changes) {
+		s.b.takeChanges()
+		if err := s.relist(ctx, &e); err != nil {
+			s.b.missed()
+			return err
+		}
+	}
+	if tree, ok := e.Find(mail.TypeFolders, ""); ok && tree.Object.Timestamp.Compare(s.treeAt.Timestamp) > 0 && tree.Object.Sum != s.treeAt.Sum {
+		if err := s.readTree(&e); err != nil {
+			return err
+		}
+		return s.settleTree(ctx)
+	}
+	return nil
+}
+
+// stamp gives a timestamp that is newer than another one.
+func (s *state) stamp(ctx context.Context, than cluster.Timestamp) (cluster.Timestamp, error) {
+	t, err := s.x.cluster.Timestamp(ctx)
+	if err != nil {
+		return t, cluster.Errorf(cluster.KindUnavailable, "change the mail of "+string(s.user), "%w", err)
+	}
+	if t.Compare(than) <= 0 {
+		t.Time = than.Time + 1
+	}
+	return t, nil
+}

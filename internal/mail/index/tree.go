@@ -1,0 +1,209 @@
+package index
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"slices"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/folders"
+	"porcupine/internal/mail/uidledger"
+)
+
+// treeID is the object of a user's folders.
+func (s *state) treeID() cluster.ObjectID {
+	return cluster.ObjectID{Type: mail.TypeFolders, Owner: string(s.user)}
+}
+
+// readTree takes the tree of folders out of the entry.
+func (s *state) readTree(e *cluster.Entry) error {
+	var contents []byte
+	s.treeAt = cluster.Object{}
+	if o, ok := e.Find(mail.TypeFolders, ""); ok && o.Object.Timestamp.Compare(s.floor) > 0 {
+		contents, s.treeAt = o.Contents, o.Object
+	}
+	tree, err := folders.Parse(contents)
+	if err != nil {
+		return cluster.Errorf(cluster.KindCorrupt, "read the folders of "+string(s.user), "%w", err)
+	}
+	s.tree = tree
+	return nil
+}
+
+// writeTree makes a tree durable, and takes it BEFORE anybody is told of it.
+func (s *state) writeTree(ctx context.Context, tree *folders.Tree) error {
+	op := "write the folders of " + string(s.user)
+	if tree == s.tree {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.x.cfg.LedgerWait)
+	defer cancel()
+	contents := tree.Marshal()
+	at, err := s.stamp(ctx, s.treeAt.Timestamp)
+	if err != nil {
+		return err
+	}
+	o := cluster.Object{ID: s.treeID(), Timestamp: at, Replicas: s.profile.Replicas, Copies: s.profile.Copies,
+		Size: int64(len(contents)), Sum: sha256.Sum256(contents)}
+	err = s.x.cluster.Update(ctx, cluster.Update{Object: o, Previous: s.treeAt.Replicas}, bytes.NewReader(contents))
+	if !mail.Holds(err) {
+		s.broken = true // it may have been written all the same
+		return cluster.Errorf(temporary(err), op, "%w", err)
+	}
+	s.tree, s.treeAt = tree, o
+	return nil
+}
+
+// temporary gives the kind of a write that failed: nothing that happens while writing is for good (V1).
+func temporary(err error) cluster.Kind {
+	switch k := cluster.KindOf(err); k {
+	case cluster.KindFull, cluster.KindLimit:
+		return k
+	}
+	return cluster.KindUnavailable
+}
+
+// settleTree carries out what two sides of a partition have left to do: folders that were merged, and messages in
+// folders that are no more.
+func (s *state) settleTree(ctx context.Context) error {
+	at, err := s.stamp(ctx, s.treeAt.Timestamp)
+	if err != nil {
+		return err
+	}
+	tree, conflicts, err := s.tree.Settle(at)
+	if err != nil {
+		return cluster.Errorf(cluster.KindOf(err), "settle the folders of "+string(s.user), "%w", err)
+	}
+	if err := s.writeTree(ctx, tree); err != nil {
+		return err
+	}
+	if err := s.rehome(ctx); err != nil {
+		return err
+	}
+	for _, c := range conflicts {
+		if at, err = s.stamp(ctx, s.treeAt.Timestamp); err != nil {
+			return err
+		}
+		// AFTER its messages have been put into the other.
+		if tree, err = s.tree.Absorbed(c, at); err != nil {
+			return cluster.Errorf(cluster.KindOf(err), "settle the folders of "+string(s.user), "%w", err)
+		}
+		if err := s.writeTree(ctx, tree); err != nil {
+			return err
+		}
+	}
+	return s.renewAll(ctx)
+}
+
+// rehome moves the messages whose folder is no more to where they belong now.
+func (s *state) rehome(ctx context.Context) error {
+	lost := make(map[mail.FolderID][]mail.MessageID)
+	for id, m := range s.messages {
+		if s.tree.Home(m.home.folder) != m.home.folder {
+			lost[m.home.folder] = append(lost[m.home.folder], id)
+		}
+	}
+	for _, from := range s.folderIDs() {
+		ids := lost[from]
+		if len(ids) == 0 {
+			continue
+		}
+		slices.SortFunc(ids, compareIDs)
+		if err := s.move(ctx, ids, s.folder(from), s.folder(s.tree.Home(from))); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewAll gives folders whose UIDs mean nothing any more others, under a greater UIDVALIDITY (L12).
+func (s *state) renewAll(ctx context.Context) error {
+	for _, id := range s.folderIDs() {
+		known, ok := s.tree.Folder(id)
+		if !ok {
+			continue
+		}
+		f := s.folders[id]
+		if f.ledger.Torn() {
+			s.x.cfg.Logger.Error("a UID was found to mean two messages: the folder gets another UIDVALIDITY", "user", s.user, "folder", id)
+			renewed, err := s.bump(ctx, id, known.UIDValidity)
+			if err != nil {
+				return err
+			}
+			known = renewed
+		}
+		f.renew(known.UIDValidity)
+		if set := f.ledger.Set(); !set.Nodes().Equal(firstNodes(s.profile.Replicas)) {
+			f.ledger.Propose(firstNodes(s.profile.Replicas)) // L9: when a majority of the old ones can be reached
+		}
+	}
+	return nil
+}
+
+// firstNodes are those that can be ledger replicas, of the profile's.
+func firstNodes(nodes cluster.ReplicaSet) cluster.ReplicaSet {
+	return nodes[:min(len(nodes), uidledger.LanesMax)]
+}
+
+// bump writes a greater UIDVALIDITY for a folder that has this one.
+func (s *state) bump(ctx context.Context, id mail.FolderID, than uint32) (folders.Folder, error) {
+	known, ok := s.tree.Folder(id)
+	if ok && known.UIDValidity > than {
+		return known, nil
+	}
+	at, err := s.stamp(ctx, s.treeAt.Timestamp)
+	if err != nil {
+		return known, err
+	}
+	tree, known, err := s.tree.Bump(id, at)
+	if err != nil {
+		return known, cluster.Errorf(cluster.KindOf(err), "give another UIDVALIDITY to folder "+id.String(), "%w", err)
+	}
+	return known, s.writeTree(ctx, tree)
+}
+
+// renew wants the UIDVALIDITY of the tree, if it is greater.
+func (f *folder) renew(validity uint32) {
+	if set := f.ledger.Set(); validity > set.UIDValidity {
+		f.ledger.Renew(validity)
+	}
+}
+
+// move puts messages into another folder: BEFORE the old one's ledger retires them, the new one's has them, with
+// their flags and a newer stay. So whoever breaks it off leaves them in both for a while, never in neither.
+func (s *state) move(ctx context.Context, ids []mail.MessageID, from, to *folder) error {
+	arrivals := make([]uidledger.Arrival, 0, len(ids))
+	departures := make([]uidledger.Departure, 0, len(ids))
+	var newest cluster.Timestamp
+	for _, id := range ids {
+		if t := s.messages[id].home.stay; newest.Compare(t) < 0 {
+			newest = t
+		}
+	}
+	stay, err := s.stamp(ctx, newest)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		arrivals = append(arrivals, uidledger.Arrival{ID: id, Stay: stay, Flags: from.ledger.RegistersOf(id)})
+		departures = append(departures, uidledger.Departure{ID: id})
+	}
+	to.ledger.Arrive(arrivals...)
+	if err := s.reveal(ctx, to); err != nil {
+		s.broken = true // they may be in both now: the ledgers say it
+		return err
+	}
+	for _, id := range ids {
+		s.messages[id].home = home{to.id, stay}
+	}
+	from.ledger.Depart(departures...)
+	s.touch(from.id)
+	s.touch(to.id)
+	if err := s.reveal(ctx, from); err != nil {
+		s.broken = true
+		return err
+	}
+	return nil
+}
