@@ -33,6 +33,9 @@ func decodeName(s string, d Dialect) (string, error) {
 	if !utf8.ValidString(s) {
 		return "", errNameUTF8
 	}
+	if strings.ContainsAny(s, "\x00\r\n") {
+		return "", errNameOctets
+	}
 	return CanonicalName(s), nil
 }
 

@@ -155,16 +155,12 @@ func (r *reader) fetchItem() FetchItem {
 	return it
 }
 
-// previewModifier reads "(LAZY)" after PREVIEW (RFC 8970 §3).
+// previewModifier reads "(LAZY)" after PREVIEW (RFC 8970 §3). Other parentheses are modifiers of FETCH.
 func (r *reader) previewModifier(it *FetchItem) {
+	const lazy = " (LAZY)"
 	line := r.line()
-	if r.pos+1 < len(line) && line[r.pos] == ' ' && line[r.pos+1] == '(' {
-		r.pos++
-		r.list(1, "modifiers of PREVIEW", func() {
-			if !r.isWord("LAZY") {
-				r.fail("unknown modifier of PREVIEW")
-			}
-		})
+	if end := r.pos + len(lazy); end <= len(line) && equalFold(string(line[r.pos:end]), lazy) {
+		r.pos = end
 		it.Lazy = true
 	}
 }

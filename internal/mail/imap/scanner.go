@@ -170,20 +170,24 @@ func (s *Scanner) header(line []byte) (h header, found bool, err *SyntaxError) {
 // isMessage reports whether the literal that the last part announces is a message, or a part of one: of APPEND
 // and REPLACE all literals but the name of the folder and the URLs of CATENATE (RFC 4469 §5).
 func (s *Scanner) isMessage() bool {
-	_, verb, rest := s.Opening()
+	_, verb, arguments := s.Opening()
 	if verb != VerbAppend && verb != VerbReplace {
 		return false
 	}
+	before := s.parts[len(s.parts)-1].line
 	if len(s.parts) == 1 {
-		if verb == VerbReplace { // after the number
-			_, name, _ := bytes.Cut(bytes.TrimPrefix(rest, []byte(" ")), []byte(" "))
-			return len(name) > 0
+		before = bytes.TrimPrefix(arguments, []byte(" "))
+		if verb == VerbReplace {
+			_, before, _ = bytes.Cut(before, []byte(" ")) // the number
 		}
-		return len(bytes.TrimPrefix(rest, []byte(" "))) > 0
+		if len(before) == 0 {
+			return false // the name
+		}
 	}
-	before := bytes.TrimRight(s.parts[len(s.parts)-1].line, " ")
+	before = bytes.TrimSuffix(before, []byte(" "))
 	n := len(before) - len("URL")
-	return n < 0 || !equalFold(string(before[n:]), "URL") || n > 0 && isAtomChar(before[n-1])
+	// Without anything in front of it, "URL" is the name of a folder.
+	return n <= 0 || !equalFold(string(before[n:]), "URL") || isAtomChar(before[n-1])
 }
 
 // Opening gives the tag and verb of the command, as far as they have come, and what stands behind them in the
