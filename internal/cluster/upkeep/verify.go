@@ -83,12 +83,12 @@ func (u *Upkeep) verify(ctx context.Context, o VerifyOptions) (Verification, err
 
 // verifyAt has one member check all buckets.
 func (u *Upkeep) verifyAt(ctx context.Context, member cluster.NodeID, contents bool, total *CheckReport) error {
-	for first := 0; first < cluster.BucketCount; first += verifyAtOnce {
-		flag := byte(0)
-		if contents {
-			flag = 1
-		}
-		payload := append([]byte{flag}, span{cluster.Bucket(first), verifyAtOnce}.marshal()...)
+	flag, step := byte(0), verifyAtOnce
+	if contents {
+		flag, step = 1, 1 // to read one bucket of a full disk is enough for one question
+	}
+	for first := 0; first < cluster.BucketCount; first += step {
+		payload := append([]byte{flag}, span{cluster.Bucket(first), step}.marshal()...)
 		ctx, cancel := context.WithTimeout(ctx, verifyTimeout)
 		answer, err := u.node.Tell(ctx, member, methodCheck, payload)
 		cancel()
