@@ -32,6 +32,8 @@ import (
 const (
 	typeNote cluster.ObjectType = "note"
 	typeCard cluster.ObjectType = "card"
+	// typeSet is inline, and its contents are joined: they are sets of letters.
+	typeSet cluster.ObjectType = "set"
 	// typeCounter belongs to the second service, which knows the node from outside.
 	typeCounter cluster.ObjectType = "counter"
 )
@@ -39,8 +41,21 @@ const (
 var testCluster = cluster.ID{0x6e, 0x6f, 0x64, 0x65}
 
 func testTypes() []cluster.TypeSpec {
-	return []cluster.TypeSpec{{Name: typeNote}, {Name: typeCard, Cached: true}, {Name: typeCounter, Cached: true}}
+	return []cluster.TypeSpec{
+		{Name: typeNote, Derive: lengthOf, DeriveVersion: 1},
+		{Name: typeCard, Cached: true}, {Name: typeCounter, Cached: true},
+		{Name: typeSet, Inline: true, Merge: union},
+	}
 }
+
+func union(a, b []byte) ([]byte, error) {
+	set := slices.Concat(a, b)
+	slices.Sort(set)
+	return slices.Compact(set), nil
+}
+
+// lengthOf derives the length of contents.
+func lengthOf(_ io.ReaderAt, size int64) ([]byte, error) { return fmt.Append(nil, size), nil }
 
 // world is a cluster, its network and its machines.
 type world struct {

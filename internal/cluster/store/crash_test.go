@@ -86,6 +86,7 @@ type ledger struct {
 	objects map[cluster.ObjectID]*entry
 	meta    int    // last acknowledged value of the meta counter
 	sent    int    // last one sent
+	letters string // acknowledged of the joined set
 	durable uint64 // in a snapshot: DurableSeq
 	store   atomic.Pointer[Store]
 }
@@ -130,7 +131,7 @@ func (l *ledger) retire(id cluster.ObjectID, time int64) {
 func (l *ledger) snapshot() *ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := &ledger{objects: make(map[cluster.ObjectID]*entry, len(l.objects)), meta: l.meta, sent: l.sent}
+	c := &ledger{objects: make(map[cluster.ObjectID]*entry, len(l.objects)), meta: l.meta, sent: l.sent, letters: l.letters}
 	if s := l.store.Load(); s != nil {
 		c.durable = s.DurableSeq()
 	}
@@ -160,7 +161,7 @@ func (l *ledger) sentBy(later *ledger) {
 // is without its update (D3, D5, R4).
 func (l *ledger) check(t *testing.T, fs vfs.FS, point string) {
 	t.Helper()
-	s, err := Open(testConfig(fs))
+	s, err := Open(crashConfig(fs))
 	if err != nil {
 		t.Errorf("%s: Open() = %v", point, err)
 		return
@@ -184,6 +185,11 @@ func (l *ledger) check(t *testing.T, fs vfs.FS, point string) {
 	}
 	if b, err := s.Meta("counter"); l.meta > 0 && (err != nil || int(b[0]) < l.meta) {
 		t.Errorf("%s: Meta = %v, %v, want at least %d", point, b, err, l.meta)
+	}
+	for _, letter := range l.letters {
+		if set := readBody(t, s, crashSet); !strings.ContainsRune(string(set), letter) {
+			t.Errorf("%s: %q was acknowledged, the joined set is %q", point, letter, set)
+		}
 	}
 	mustVerify(t, s)
 	lower, upper := layout.Bounds(layout.PrefixIntent)
@@ -286,6 +292,33 @@ func (l *ledger) client(t *testing.T, s *Store, c, steps int) {
 	}
 }
 
+// crashSet is an object of an inline type whose updates are joined.
+var crashSet = cluster.ObjectID{Type: "set", Owner: userName(0), ID: "x"}
+
+func crashConfig(fs vfs.FS) Config {
+	cfg := testConfig(fs)
+	cfg.Types = append(cfg.Types, cluster.TypeSpec{Name: "set", Inline: true, Merge: union})
+	var now atomic.Int64
+	now.Store(1 << 40)
+	cfg.Stamp = func() cluster.Timestamp { return cluster.Timestamp{Time: now.Add(1), Node: self} }
+	return cfg
+}
+
+// joiner sends updates of which none knows the one before.
+func (l *ledger) joiner(t *testing.T, s *Store, c, steps int) {
+	for step := range steps {
+		letter := string(rune('A' + c*steps + step))
+		u, body := put(crashSet.Type, crashSet.Owner, crashSet.ID, int64(1+c+2*step), []byte(letter), self, other)
+		if _, err := s.Apply(context.Background(), u, body); err != nil {
+			t.Errorf("Apply(%v) = %v", crashSet, err)
+			return
+		}
+		l.mu.Lock()
+		l.letters += letter
+		l.mu.Unlock()
+	}
+}
+
 // TestD3_CrashAtEverySync crashes at every sync of every file, and at many writes of the log,
 // with none and with all of what was not synced surviving. Where only some survives, the engine
 // spends up to a second on the torn log record, looking for a flipped bit: those crashes are
@@ -325,7 +358,7 @@ func TestD3_CrashAtEverySync(t *testing.T) {
 			points["crashes"]++
 		}
 	}
-	cfg := testConfig(&hookFS{FS: mem, before: crash})
+	cfg := crashConfig(&hookFS{FS: mem, before: crash})
 	cfg.MemTableSize = 256 << 10 // several flushes and log rotations
 	cfg.Types[0].Vault, cfg.VaultFor = true, time.Hour
 	s := mustOpen(t, cfg)
@@ -333,6 +366,9 @@ func TestD3_CrashAtEverySync(t *testing.T) {
 	var wg sync.WaitGroup
 	for c := range 4 {
 		wg.Go(func() { book.client(t, s, c, steps) })
+	}
+	for c := range 2 {
+		wg.Go(func() { book.joiner(t, s, c, 8) })
 	}
 	for i := range 10 {
 		book.mu.Lock()

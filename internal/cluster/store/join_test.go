@@ -18,10 +18,11 @@ func union(a, b []byte) ([]byte, error) {
 	return slices.Compact(set), nil
 }
 
-// joinConfig has users merge; the clock begins at 1,000.
+// joinConfig has users and sets merge; the clock begins at 1,000.
 func joinConfig() Config {
 	cfg := testConfig(vfs.NewMem())
 	cfg.Types[1].Merge = union
+	cfg.Types = append(cfg.Types, cluster.TypeSpec{Name: "set", Inline: true, Merge: union})
 	now := int64(1000)
 	cfg.Stamp = func() cluster.Timestamp { now++; return cluster.Timestamp{Time: now, Node: self} }
 	return cfg
@@ -30,13 +31,14 @@ func joinConfig() Config {
 // TestJoin: of two updates of which neither has all of the other, nothing is lost, whichever comes
 // first, and in one group too.
 func TestJoin(t *testing.T) {
-	for _, order := range [][2]int64{{10, 20}, {20, 10}} {
+	for i := range 4 {
+		typ, order := []cluster.ObjectType{"user", "set"}[i/2], [][2]int64{{10, 20}, {20, 10}}[i%2]
 		s := mustOpen(t, joinConfig())
-		first, body := put("user", "a@b", "", order[0], []byte("ab"), self, other)
+		first, body := put(typ, "a@b", "", order[0], []byte("ab"), self, other)
 		mustApply(t, s, first, body)
-		second, body := put("user", "a@b", "", order[1], []byte("bc"), self, third)
+		second, body := put(typ, "a@b", "", order[1], []byte("bc"), self, third)
 		r := mustApply(t, s, second, body)
-		if r.Verdict != replication.Older || r.Have.Time != 1001 || !r.Applied || !r.Announce || r.Record == nil || r.Record.Timestamp != r.Have ||
+		if r.Verdict != replication.Older || r.Have.Time != 1001 || !r.Applied || r.Announce != (i < 3) || r.Record == nil || r.Record.Timestamp != r.Have ||
 			!r.Record.Targets.Equal(cluster.NewReplicaSet(self, other, third)) {
 			t.Errorf("order %v: joined = %+v", order, r)
 		}
@@ -47,7 +49,11 @@ func TestJoin(t *testing.T) {
 		if again.Verdict != replication.Older || again.Applied || again.Have != r.Have {
 			t.Errorf("order %v: the same again = %+v, want Older", order, again)
 		}
-		deletion := remove("user", "a@b", "", 2000, self, other)
+		h, err := s.Holding("a@b")
+		if cached := typ == "user"; err != nil || cached != (len(h.Cached) == 1) || cached == (len(h.Fragments) == 1) {
+			t.Errorf("order %v: Holding of a joined %s = %+v, %v", order, typ, h, err)
+		}
+		deletion := remove(typ, "a@b", "", 2000, self, other)
 		if r := mustApply(t, s, deletion, nil); r.Verdict != replication.Newer {
 			t.Errorf("order %v: a deletion = %+v, want Newer", order, r)
 		}

@@ -40,10 +40,11 @@ func newModel() *model {
 
 var modelClock = fakeClock{now: time.Unix(1_700_000_000, 0)}
 
-// modelConfig is testConfig with a vault, and a clock that stands still.
+// modelConfig is testConfig with a vault, an inline type, and a clock that stands still.
 func modelConfig(fs vfs.FS) Config {
 	cfg := testConfig(fs)
 	cfg.Types[0].Vault = true
+	cfg.Types = append(cfg.Types, cluster.TypeSpec{Name: "ledger", Inline: true})
 	cfg.VaultFor = time.Hour
 	cfg.Now = modelClock.Now
 	return cfg
@@ -65,7 +66,7 @@ func (m *model) apply(u cluster.Update, contents []byte, came bool) (want Result
 	d := replication.Decide(self, have, &u, modelClock.now.UnixNano())
 	want = Result{Verdict: d.Verdict, Have: u.Object.Timestamp}
 	switch {
-	case d.Put && !came && (d.Needs || id.Type == "user" && u.Object.Size > 0):
+	case d.Put && !came && (d.Needs || id.Type != "message" && u.Object.Size > 0):
 		return Result{Verdict: d.Verdict, Want: true, Have: newestOf(have)}
 	case d.Verdict == replication.Older:
 		want.Have = newestOf(have)
@@ -252,7 +253,7 @@ func (m *model) checkVault(t *testing.T, s *Store) {
 
 func (m *model) checkList(t *testing.T, s *Store, owner string) {
 	t.Helper()
-	for _, typ := range []cluster.ObjectType{"message", "user"} {
+	for _, typ := range []cluster.ObjectType{"message", "user", "ledger"} {
 		var want []cluster.Object
 		for id, o := range m.objects {
 			if id.Owner == owner && id.Type == typ {
@@ -264,6 +265,62 @@ func (m *model) checkList(t *testing.T, s *Store, owner string) {
 		if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("List(%s, %s) = %+v, %v, want %+v", owner, typ, got, err, want)
 		}
+		m.checkPages(t, s, owner, typ, want)
+	}
+}
+
+// checkPages compares what is read in pages, of two objects each, and what is derived.
+func (m *model) checkPages(t *testing.T, s *Store, owner string, typ cluster.ObjectType, want []cluster.Object) {
+	t.Helper()
+	want = slices.DeleteFunc(want, func(o cluster.Object) bool { return o.Deleted })
+	var got []cluster.Object
+	var ids []string
+	for after, more := "", true; more; {
+		var page []cluster.Object
+		var err error
+		if page, more, err = s.ListPage(owner, typ, after, 100, 1); err != nil || len(page) > 2 || more && len(page) == 0 {
+			t.Fatalf("ListPage(%s, %s, %q) = %d, %t, %v", owner, typ, after, len(page), more, err)
+		}
+		for _, o := range page {
+			got, ids, after = append(got, o), append(ids, o.ID.ID), o.ID.ID
+		}
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("ListPage(%s, %s) = %+v, want %+v", owner, typ, got, want)
+	}
+	switch typ {
+	case "ledger":
+		for after, more, i := "", true, 0; more; {
+			var page []cluster.Copy
+			var err error
+			if page, more, err = s.Contents(owner, typ, after, 100, 1); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range page {
+				if c.Err != nil || fmt.Sprint(c.Object) != fmt.Sprint(want[i]) || !bytes.Equal(c.Contents, m.objects[want[i].ID].contents) {
+					t.Errorf("Contents(%s) gives %+v, want %+v", owner, c, want[i])
+				}
+				i, after = i+1, c.Object.ID.ID
+			}
+		}
+	case "message":
+		all, err := s.Derived(context.Background(), owner, typ, ids, 1<<20)
+		if err != nil || len(all) != len(ids) {
+			t.Fatalf("Derived(%s) = %d, %v, want %d", owner, len(all), err, len(ids))
+		}
+		for i, d := range all {
+			m.checkDerived(t, d, want[i].ID)
+		}
+	}
+}
+
+func (m *model) checkDerived(t *testing.T, d cluster.Derived, id cluster.ObjectID) {
+	t.Helper()
+	contents := m.objects[id].contents
+	if len(contents) > 0 && (contents[0] == '!' || contents[0] == '?') {
+		wantKind(t, "Derived of "+id.ID, d.Err, cluster.KindInvalid)
+	} else if d.Err != nil || !bytes.Equal(d.Data, contents[:min(4, len(contents))]) {
+		t.Errorf("Derived of %v = %q, %v, want %q", id, d.Data, d.Err, contents[:min(4, len(contents))])
 	}
 }
 
@@ -272,7 +329,7 @@ const modelOwners = 4
 // step makes one random operation on both.
 func (m *model) step(t *testing.T, s *Store, rng *rand.Rand) { //nolint:cyclop // one case a kind of step
 	id := cluster.ObjectID{
-		Type:  []cluster.ObjectType{"message", "message", "user"}[rng.IntN(3)],
+		Type:  []cluster.ObjectType{"message", "message", "user", "ledger"}[rng.IntN(4)],
 		Owner: userName(rng.IntN(modelOwners)),
 		ID:    strconv.Itoa(rng.IntN(6)),
 	}
@@ -304,6 +361,9 @@ func (m *model) step(t *testing.T, s *Store, rng *rand.Rand) { //nolint:cyclop /
 		u, _ = put(id.Type, id.Owner, id.ID, at, contents, nodes...)
 	default:
 		contents = noise(rng, rng.IntN(3000))
+		if rng.IntN(5) == 0 && len(contents) > 0 {
+			contents[0] = "!?"[rng.IntN(2)]
+		}
 		u, body = put(id.Type, id.Owner, id.ID, at, contents, nodes...)
 	}
 	if rng.IntN(3) == 0 {
@@ -379,7 +439,7 @@ func (m *model) deleteSome(t *testing.T, s *Store, rng *rand.Rand, at int64) {
 		if rng.IntN(2) == 0 {
 			nodes = []cluster.NodeID{self, other}
 		}
-		typ := []cluster.ObjectType{"message", "user"}[rng.IntN(2)]
+		typ := []cluster.ObjectType{"message", "user", "ledger"}[rng.IntN(3)]
 		updates = append(updates, remove(typ, userName(rng.IntN(modelOwners)), strconv.Itoa(rng.IntN(6)), at+rng.Int64N(3), nodes...))
 	}
 	results, err := s.Accept(context.Background(), updates)
@@ -420,6 +480,7 @@ func TestModel(t *testing.T) {
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
 				}
+				cfg.Types[0].DeriveVersion += rng.Uint32N(2) // of a newer program, perhaps
 				s = mustOpen(t, cfg)
 			case 1, 2:
 				if err := s.db.Flush(); err != nil {

@@ -39,6 +39,15 @@ func TestVerifyFinds(t *testing.T) {
 			return s.db.Set(layout.AppendBodyKey(nil, 5), layout.AppendBody(nil, []byte("O"), nil), nil)
 		}, "belong to no object"},
 		{"orphaned chunk", func(s *Store) error { return s.db.Set(layout.AppendChunkKey(nil, 5, 0), []byte("x"), nil) }, "belong to nothing"},
+		{"derived data lost", func(s *Store) error { _, n := record(s, "1"); return s.db.Delete(layout.AppendDerivedKey(nil, n), nil) }, "is missing"},
+		{"derived data damaged", func(s *Store) error {
+			_, n := record(s, "1")
+			return s.db.Set(layout.AppendDerivedKey(nil, n), []byte("damage"), nil)
+		}, "checksum"},
+		{"orphaned derived data", func(s *Store) error {
+			key := layout.AppendDerivedKey(nil, 5)
+			return s.db.Set(key, layout.AppendDerived(nil, key, &layout.Derived{Version: 1}), nil)
+		}, "belongs to no object"},
 		{"state miscounts", func(s *Store) error {
 			return s.db.Set(layout.StateKey(), layout.AppendState(nil, &layout.State{Objects: 99}), nil)
 		}, "recount"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,12 +30,19 @@ import (
 const (
 	typeNote cluster.ObjectType = "note"
 	typeCard cluster.ObjectType = "card"
+	// typeSet is inline, and its contents are joined.
+	typeSet cluster.ObjectType = "set"
 )
 
 var testCluster = cluster.ID{0x75, 0x70}
 
 func testTypes() []cluster.TypeSpec {
-	return []cluster.TypeSpec{{Name: typeNote}, {Name: typeCard, Cached: true}}
+	union := func(a, b []byte) ([]byte, error) {
+		set := slices.Concat(a, b)
+		slices.Sort(set)
+		return slices.Compact(set), nil
+	}
+	return []cluster.TypeSpec{{Name: typeNote}, {Name: typeCard, Cached: true}, {Name: typeSet, Inline: true, Merge: union}}
 }
 
 // world is a cluster of real nodes on disks in memory, in fake time.
@@ -191,6 +199,7 @@ func (m *machine) tryStart() (err error) {
 	m.store, err = store.Open(store.Config{
 		FS: m.fs, Dir: "data", ClusterID: testCluster, Node: m.id, Types: testTypes(),
 		MinFree: 1 << 20, CacheSize: 1 << 20, MemTableSize: 1 << 20,
+		Stamp: func() cluster.Timestamp { return m.node.JoinStamp() },
 	})
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package upkeep_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"testing"
@@ -12,7 +13,7 @@ import (
 	"porcupine/internal/cluster/upkeep"
 )
 
-// fill stores notes on pairs of machines, and a card of three owners on the first two.
+// fill stores notes on pairs of machines, and a card and two sets of three owners on the first two.
 func (w *world) fill(owners, notes int) {
 	w.Helper()
 	n := len(w.machines)
@@ -21,7 +22,9 @@ func (w *world) fill(owners, notes int) {
 		w.put(typeNote, fmt.Sprintf("owner-%d", i%owners), fmt.Sprintf("note-%04d", i), 2, a, b)
 	}
 	for i := range min(owners, 3) {
-		w.put(typeCard, fmt.Sprintf("owner-%d", i), "card", 2, w.machines[0].id, w.machines[1].id)
+		for id, of := range map[string]cluster.ObjectType{"card": typeCard, "set-1": typeSet, "set-2": typeSet} {
+			w.put(of, fmt.Sprintf("owner-%d", i), id, 2, w.machines[0].id, w.machines[1].id)
+		}
 	}
 }
 
@@ -229,7 +232,7 @@ func TestD5_ScrubGoesOnAfterARestart(t *testing.T) {
 }
 
 // R7: replicas that differ, though no record says so, are found and mended: the newest version wins,
-// nothing is deleted because it is absent elsewhere.
+// nothing is deleted because it is absent elsewhere, and what merges is joined.
 func TestR7_DivergenceIsMended(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := boot(t, 3, upkeep.Config{CompareEvery: 10 * time.Minute, Copies: map[cluster.ObjectType]int{typeNote: 2}})
@@ -246,6 +249,11 @@ func TestR7_DivergenceIsMended(t *testing.T) {
 		shifted, body := newObject(typeNote, moved.Owner, moved.ID, contentsOf(moved.ID), 2, a.id, c.id)
 		shifted.Object.Timestamp = newer.Object.Timestamp
 		apply(t, c, shifted, body)
+		set := cluster.ObjectID{Type: typeSet, Owner: "owner-2", ID: "set-1"}
+		letters, body := newObject(typeSet, set.Owner, set.ID, "XYZ", 2, a.id, b.id)
+		letters.Object.Timestamp = newer.Object.Timestamp
+		forget(t, a, set) // else they would be joined here
+		apply(t, a, letters, body)
 		if err := w.check(2); err == nil {
 			t.Fatal("nothing differs")
 		}
@@ -257,9 +265,13 @@ func TestR7_DivergenceIsMended(t *testing.T) {
 		if o := a.held()[old]; o.Sum != newer.Object.Sum {
 			t.Errorf("the older card won: %+v", o)
 		}
+		joined, err := testTypes()[2].Merge([]byte("XYZ"), []byte(contentsOf(set.ID)))
+		if o := b.held()[set]; err != nil || o.Sum != sha256.Sum256(joined) || a.held()[set].Sum != o.Sum {
+			t.Errorf("the two sets were not joined: %+v, %v", o, err)
+		}
 		pass(t, time.Minute)
-		if v, err = c.up.Verify(ctx, upkeep.VerifyOptions{Contents: true}); err != nil || !v.OK || v.Members != 3 || v.Objects != 33 || v.Compared != 33 {
-			t.Errorf("Verify after it = %+v, %v; want OK, 33 objects, each compared once", v, err)
+		if v, err = c.up.Verify(ctx, upkeep.VerifyOptions{Contents: true}); err != nil || !v.OK || v.Members != 3 || v.Objects != 39 || v.Compared != 39 {
+			t.Errorf("Verify after it = %+v, %v; want OK, 39 objects, each compared once", v, err)
 		}
 	})
 }

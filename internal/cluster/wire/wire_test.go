@@ -209,6 +209,34 @@ func TestReplyOfAnyError(t *testing.T) {
 	}
 }
 
+func refused(kind cluster.Kind, op, text string) error {
+	return &cluster.Error{Kind: kind, Op: op, Err: &wire.Refusal{Text: text}}
+}
+
+func derivedFormat() format[cluster.Derived] {
+	return format[cluster.Derived]{
+		name: "Derived", write: appending(wire.AppendDerived), read: wire.UnmarshalDerived,
+		values:  []cluster.Derived{{}, {Data: []byte("data")}, {Err: refused(cluster.KindNotFound, "read derived data", "no such object")}},
+		message: func() proto.Message { return new(wirepb.Derived) },
+		hostile: [][]byte{field.Bytes(nil, 1, make([]byte, cluster.DerivedSizeMax+1)), {0x12, 3, 0x12, 1, 0xff}},
+	}
+}
+
+func copyFormat() format[cluster.Copy] {
+	o := exampleObjects()[1]
+	return format[cluster.Copy]{
+		name:  "Copy",
+		write: func(c cluster.Copy) []byte { return wire.AppendCopyAfter(nil, cluster.ObjectID{}, &c) },
+		read:  func(b []byte) (cluster.Copy, error) { return wire.UnmarshalCopyAfter(b, cluster.ObjectID{}) },
+		values: []cluster.Copy{
+			{Object: o, Contents: []byte("contents")}, {Object: exampleObjects()[0]},
+			{Object: cluster.Object{ID: o.ID}, Err: refused(cluster.KindCorrupt, "read contents", "damaged")},
+		},
+		message: func() proto.Message { return new(wirepb.Copy) },
+		hostile: [][]byte{nil, {0x0a, 0}, wire.AppendCopyAfter(nil, cluster.ObjectID{}, &cluster.Copy{Object: o, Contents: make([]byte, cluster.CachedSizeMax+1)})},
+	}
+}
+
 func holdingFormat() format[cluster.Holding] {
 	mixed := exampleHoldings()[1]
 	mixed.Owner = "another"
@@ -293,6 +321,8 @@ func TestFormats(t *testing.T) {
 	recordFormat().check(t)
 	retirementFormat().check(t)
 	replyFormat().check(t)
+	derivedFormat().check(t)
+	copyFormat().check(t)
 }
 
 func FuzzStamp(f *testing.F)      { stampFormat().fuzz(f) }
@@ -306,6 +336,8 @@ func FuzzPersistent(f *testing.F) { persistentFormat().fuzz(f) }
 func FuzzRecord(f *testing.F)     { recordFormat().fuzz(f) }
 func FuzzRetirement(f *testing.F) { retirementFormat().fuzz(f) }
 func FuzzReply(f *testing.F)      { replyFormat().fuzz(f) }
+func FuzzDerived(f *testing.F)    { derivedFormat().fuzz(f) }
+func FuzzCopy(f *testing.F)       { copyFormat().fuzz(f) }
 
 // TestNextVersion: fields that this version does not know are skipped, at every level.
 func TestNextVersion(t *testing.T) {

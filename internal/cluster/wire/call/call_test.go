@@ -134,6 +134,42 @@ func forms() []form {
 			[]payload{&call.OpenAnswer{Object: other}}, [][]byte{nil, {0x0a, 0}},
 		},
 		{
+			"RangeRequest", func() payload { return new(call.RangeRequest) }, func() proto.Message { return new(wirepb.RangeRequest) },
+			[]payload{
+				&call.RangeRequest{ID: other.ID}, &call.RangeRequest{ID: other.ID, Offset: 7, Length: 1 << 40}, &call.RangeRequest{ID: other.ID, Offset: 1, Length: -1},
+			},
+			[][]byte{nil, {0x0a, 3, 0x0a, 1, 'x'}, field.Uint((&call.RangeRequest{ID: other.ID}).Marshal(), 2, 1<<63), field.Uint((&call.RangeRequest{ID: other.ID}).Marshal(), 3, 1<<63)},
+		},
+		{
+			"DerivedRequest", func() payload { return new(call.DerivedRequest) }, func() proto.Message { return new(wirepb.DerivedRequest) },
+			[]payload{&call.DerivedRequest{Owner: "u0", Type: "message", IDs: []string{"a", "", "\xff"}}},
+			[][]byte{
+				nil, (&call.DerivedRequest{Owner: "u0", Type: "message"}).Marshal(), (&call.DerivedRequest{Owner: "u0", IDs: []string{"a"}}).Marshal(),
+				(&call.DerivedRequest{Owner: "u0", Type: "t", IDs: make([]string, call.DerivedMax+1)}).Marshal(), (&call.DerivedRequest{Owner: "u0", Type: "t", IDs: []string{long}}).Marshal(),
+			},
+		},
+		{
+			"DerivedAnswer", func() payload { return new(call.DerivedAnswer) }, func() proto.Message { return new(wirepb.DerivedAnswer) },
+			[]payload{&call.DerivedAnswer{Items: []cluster.Derived{
+				{Data: []byte("data")}, {}, {Err: &cluster.Error{Kind: cluster.KindNotFound, Op: "read derived data", Err: &wire.Refusal{Text: "no"}}},
+			}}},
+			[][]byte{nil, (&call.DerivedAnswer{Items: make([]cluster.Derived, call.DerivedMax+1)}).Marshal()},
+		},
+		{
+			"ContentsRequest", func() payload { return new(call.ContentsRequest) }, func() proto.Message { return new(wirepb.ContentsRequest) },
+			[]payload{&call.ContentsRequest{Owner: "u0", Type: "set"}, &call.ContentsRequest{Owner: "u0", Type: "set", After: "\x00"}},
+			[][]byte{nil, (&call.ContentsRequest{Owner: "u0"}).Marshal(), (&call.ContentsRequest{Owner: "u0", Type: "t", After: long}).Marshal()},
+		},
+		{
+			"ContentsAnswer", func() payload { return new(call.ContentsAnswer) }, func() proto.Message { return new(wirepb.ContentsAnswer) },
+			[]payload{&call.ContentsAnswer{}, &call.ContentsAnswer{More: true, Copies: []cluster.Copy{
+				{Object: exampleObject("")}, {Object: exampleObject("a"), Contents: []byte("c")},
+				{Object: cluster.Object{ID: exampleObject("b").ID}, Err: &cluster.Error{Kind: cluster.KindCorrupt, Op: "read contents", Err: &wire.Refusal{Text: "damaged"}}},
+				{Object: other},
+			}}},
+			[][]byte{{0x0a, 0}, (&call.ContentsAnswer{Copies: slices.Repeat([]cluster.Copy{{Object: other}}, call.ContentsMax+1)}).Marshal()},
+		},
+		{
 			"ServiceRequest", func() payload { return new(call.ServiceRequest) }, func() proto.Message { return new(wirepb.ServiceRequest) },
 			[]payload{&call.ServiceRequest{Method: "m"}, &call.ServiceRequest{Owner: "u0", Method: "mail.lock", Payload: []byte("p")}},
 			[][]byte{nil, (&call.ServiceRequest{Method: long}).Marshal(), (&call.ServiceRequest{Method: "m", Payload: make([]byte, call.ServiceSizeMax+1)}).Marshal()},

@@ -22,7 +22,7 @@ func someRecord() Record {
 			Attr:      []byte("folder=INBOX"),
 			Size:      5, Sum: [32]byte{1, 2, 31: 9},
 		},
-		Number: 42, Chunked: true, Rewritten: true,
+		Number: 42, Chunked: true, Rewritten: true, Derived: true,
 	}
 }
 
@@ -67,9 +67,10 @@ func TestD5_DamagedValues(t *testing.T) {
 		{"header", AppendHeader(nil, someKey, &h), func(k, v []byte) error { _, err := ParseHeader(k, v); return err }},
 		{"chunk", chunk, func(k, v []byte) error { _, err := ParseChunk(k, v); return err }},
 		{"meta", AppendMeta(nil, someKey, []byte("value")), func(k, v []byte) error { _, err := ParseMeta(k, v); return err }},
+		{"derived", AppendDerived(nil, someKey, &derivedCases[0]), func(k, v []byte) error { _, err := ParseDerived(k, v); return err }},
 		{"update", AppendUpdate(nil, someKey, &updateCases[0].in), func(k, v []byte) error { _, err := ParseUpdate(k, v); return err }},
 		{"state", AppendState(nil, &State{Seq: 1, Time: 2, Objects: 3, Bytes: 4, Sole: 5, Records: 6, Retired: 7, Vaulted: 8, VaultBytes: 9}), func(_, v []byte) error { _, err := ParseState(v); return err }},
-		{"format", AppendFormat(nil, &Format{Node: 7, Types: []cluster.TypeSpec{{Name: "user", Cached: true}}}), func(_, v []byte) error { _, err := ParseFormat(v); return err }},
+		{"format", AppendFormat(nil, &Format{Node: 7, Types: []cluster.TypeSpec{{Name: "set", Inline: true}, {Name: "user", Cached: true}}}), func(_, v []byte) error { _, err := ParseFormat(v); return err }},
 	}
 	for _, k := range kinds {
 		if err := k.parse(someKey, k.value); err != nil {
@@ -228,7 +229,7 @@ func FuzzHeaderSealed(f *testing.F) {
 }
 
 func FuzzStateAndFormatSealed(f *testing.F) {
-	v := AppendFormat(nil, &Format{Node: 7, Types: []cluster.TypeSpec{{Name: "user", Cached: true}}})
+	v := AppendFormat(nil, &Format{Node: 7, Types: []cluster.TypeSpec{{Name: "message"}, {Name: "set", Inline: true}, {Name: "user", Cached: true}}})
 	f.Add(v[:len(v)-crcSize])
 	v = AppendState(nil, &State{Seq: 1})
 	f.Add(v[:len(v)-crcSize])
@@ -264,6 +265,33 @@ func TestUpdate(t *testing.T) {
 	}
 	if n := len(AppendUpdate(nil, someKey, &updateCases[1].in)); n != 39 {
 		t.Errorf("the record of a new object on two nodes has %d bytes, want 39", n)
+	}
+}
+
+var derivedCases = []Derived{
+	{Version: 1, Data: []byte("data")}, {Version: 1 << 31, Data: []byte{}}, {Version: 7, Failed: true, Data: []byte{}},
+	{Version: 1, Data: make([]byte, cluster.DerivedSizeMax)},
+}
+
+func TestDerived(t *testing.T) {
+	for _, want := range derivedCases {
+		if got, err := ParseDerived(someKey, AppendDerived(nil, someKey, &want)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("ParseDerived = %+v, %v, want %+v", got, err, want)
+		}
+	}
+	for _, bad := range []Derived{{Failed: true, Data: []byte("x")}, {Data: make([]byte, cluster.DerivedSizeMax+1)}} {
+		if got, err := ParseDerived(someKey, AppendDerived(nil, someKey, &bad)); err == nil {
+			t.Errorf("ParseDerived = %t, %d bytes, want an error", got.Failed, len(got.Data))
+		}
+	}
+	key := AppendDerivedKey(nil, 42)
+	if p, n, err := ParseNumberKey(key); err != nil || p != PrefixDerive || n != 42 || len(key) != DerivedKeySize {
+		t.Errorf("ParseNumberKey(%q) = %c, %d, %v", key, p, n, err)
+	}
+	for _, border := range []struct{ key, want string }{{"O", "b"}, {"b1", "c"}, {"c1", "d"}, {"d1", ""}} {
+		if got := ContentsBorder([]byte(border.key)); string(got) != border.want {
+			t.Errorf("ContentsBorder(%q) = %q, want %q", border.key, got, border.want)
+		}
 	}
 }
 
@@ -364,12 +392,22 @@ func FuzzValues(f *testing.F) {
 	SealChunk(someKey, chunk)
 	f.Add(chunk)
 	f.Add(AppendMeta(nil, someKey, []byte("value")))
+	for i := range derivedCases {
+		f.Add(AppendDerived(nil, someKey, &derivedCases[i]))
+	}
 	f.Fuzz(func(t *testing.T, value []byte) {
 		if key, contents, err := ParseBody(value); err == nil && !bytes.Equal(AppendBody(nil, key, contents), value) {
 			t.Errorf("contents %q are not written again as they were read", value)
 		}
 		if m, err := ParseMeta(someKey, value); err == nil && !bytes.Equal(AppendMeta(nil, someKey, m), value) {
 			t.Errorf("meta %q is not written again as it was read", value)
+		}
+		if d, err := ParseDerived(someKey, value); err == nil && !bytes.Equal(AppendDerived(nil, someKey, &d), value) {
+			t.Errorf("derived data %q is not written again as it was read", value)
+		}
+		sealed := appendCRC(bytes.Clone(value), someKey, 0) // behind the checksum
+		if d, err := ParseDerived(someKey, sealed); err == nil && !bytes.Equal(AppendDerived(nil, someKey, &d), sealed) {
+			t.Errorf("derived data %q is not written again as it was read", sealed)
 		}
 		if c, err := ParseChunk(someKey, value); err == nil && !bytes.Equal(c, value[ChunkHeadSize:]) {
 			t.Errorf("chunk %q is read as %q", value, c)
@@ -382,6 +420,7 @@ func FuzzKeys(f *testing.F) {
 	f.Add(AppendHeaderKey(nil, 5, "a@b"))
 	f.Add(AppendBodyKey(nil, 5))
 	f.Add(AppendChunkKey(nil, 5, 6))
+	f.Add(AppendDerivedKey(nil, 5))
 	f.Fuzz(func(t *testing.T, key []byte) {
 		if p, b, id, err := ParseObjectKey(key); err == nil && !bytes.Equal(AppendObjectKey(nil, p, b, id), key) {
 			t.Errorf("object key %q is not written again as it was read", key)
@@ -391,6 +430,9 @@ func FuzzKeys(f *testing.F) {
 		}
 		if p, n, err := ParseNumberKey(key); err == nil && p == PrefixBody && !bytes.Equal(AppendBodyKey(nil, n), key) {
 			t.Errorf("body key %q is not written again as it was read", key)
+		}
+		if p, n, err := ParseNumberKey(key); err == nil && p == PrefixDerive && !bytes.Equal(AppendDerivedKey(nil, n), key) {
+			t.Errorf("derived key %q is not written again as it was read", key)
 		}
 		if n, i, err := ParseChunkKey(key); err == nil && !bytes.Equal(AppendChunkKey(nil, n, i), key) {
 			t.Errorf("chunk key %q is not written again as it was read", key)
