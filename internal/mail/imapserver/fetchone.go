@@ -37,6 +37,9 @@ func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
 	e.BeginFetch(seq)
 	if _, changed := x.seen[sum.UID]; changed && x.flags {
 		e.FetchFlags(sum.Flags)
+		if x.s.enabled.condstore && !x.wants(imap.FetchModSeq) { // RFC 7162 §3.1
+			e.FetchModSeq(sum.ModSeq)
+		}
 	}
 	began := false // something of this message was sent
 	for _, it := range x.items {

@@ -43,8 +43,8 @@ func (s *session) deleteFolder(name string) imap.Reply {
 		return r
 	}
 	if s.folder != nil && s.folder.name == name {
-		s.bye(EndedLost, "", "the selected folder is deleted")
-		return imap.Reply{}
+		s.closeFolder()
+		s.note(imap.Code{Name: imap.CodeClosed}, "the selected folder is deleted")
 	}
 	return done(imap.VerbDelete)
 }

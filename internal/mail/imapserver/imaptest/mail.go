@@ -134,3 +134,19 @@ func (m *Mail) add(f *folder, body []byte, received time.Time, flags []mail.Flag
 func errGone(op, name string) error {
 	return cluster.Errorf(cluster.KindNotFound, op, "no folder %q", name)
 }
+
+// Create makes a folder, with a special use or "".
+func (m *Mail) Create(u mail.User, name, use string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.account(u).create(name, use)
+}
+
+// Subscribe subscribes a user to folders, whether they are there or not.
+func (m *Mail) Subscribe(u mail.User, names ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, n := range names {
+		m.account(u).subscribed[n] = true
+	}
+}
