@@ -38,7 +38,7 @@ func (n *Node) doubt(err error, updates ...cluster.Update) {
 	defer d.mu.Unlock()
 	for i := range updates {
 		switch {
-		case len(updates[i].Targets()) < 2: // no record was written
+		case len(updates[i].Targets()) < 2 && !n.wants(updates[i].Object.ID): // no record was written
 		case len(d.updates) >= DoubtsMax:
 			n.stats.doubtsLost.Add(1)
 		default:
@@ -64,6 +64,9 @@ func (n *Node) settleDoubts(ctx context.Context) {
 			n.log.Warn("the disk does not say whether updates are stored; asking again", "updates", len(batch), "owner", batch[0].Object.ID.Owner, "err", err)
 			rest(ctx, DoubtRetry)
 			continue
+		}
+		for i := range results {
+			n.tellDoubtful(&batch[i], &results[i])
 		}
 		if err := n.mention(ctx, n.accepted(batch, results)); err != nil {
 			n.log.Warn("updates are settled, a manager has not heard of them", "updates", len(batch), "owner", batch[0].Object.ID.Owner, "err", err)

@@ -108,6 +108,7 @@ type Node struct {
 	stopping  atomic.Bool  // Stop has begun
 	failed    atomic.Bool  // the node cannot keep its promises: it refuses everything
 	services  services
+	watcher   Watcher // nil: nobody; written before Start only
 	stats     counters
 	confirmer confirmer
 	usage     usage

@@ -59,6 +59,7 @@ func (n *Node) apply(ctx context.Context, u *cluster.Update, body cluster.Body) 
 		return replication.Reply{}, err
 	}
 	n.recorded(&r, u) // AFTER the commit
+	n.tellChange(u, &r)
 	// What was there already may have been stored by a call that did not get as far as the manager.
 	switch {
 	case r.Announce || !r.Applied && !r.Want && u.Object.Replicas.Contains(n.cfg.Self.ID):
@@ -104,6 +105,7 @@ func (n *Node) accepted(updates []cluster.Update, results []store.Result) (chang
 	for i := range results {
 		r := &results[i]
 		n.recorded(r, &updates[i])
+		n.tellChange(&updates[i], r)
 		switch {
 		case r.Announce:
 			changed = append(changed, updates[i])

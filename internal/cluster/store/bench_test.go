@@ -1,8 +1,11 @@
 package store
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"sync"
@@ -40,8 +43,31 @@ func BenchmarkDeliver(b *testing.B) {
 // the same writer, as a POP user does: most messages and their deletions never leave the memtable.
 func BenchmarkDeliverAndDelete(b *testing.B) { deliver(b, 32, 100) }
 
-func deliver(b *testing.B, writers, keep int) {
+// BenchmarkDerive stores the same messages, 32 writers, with something derived from them and without: all
+// bytes are read, and 400 are kept. On 2 cores that had other work too: 13,900 messages a second without,
+// 12,300 with (0.88); 63 and 75 µs of CPU a message.
+func BenchmarkDerive(b *testing.B) {
+	b.Run("without", func(b *testing.B) { deliver(b, 32, 0) })
+	b.Run("with", func(b *testing.B) {
+		deliverDeriving(b, 32, 0, func(contents io.ReaderAt, size int64) ([]byte, error) {
+			all := make([]byte, size)
+			if _, err := contents.ReadAt(all, 0); err != nil {
+				return nil, err
+			}
+			data := make([]byte, 400)
+			binary.BigEndian.PutUint64(data, uint64(bytes.Count(all, []byte{10})))
+			return data, nil
+		})
+	})
+}
+
+func deliver(b *testing.B, writers, keep int) { deliverDeriving(b, writers, keep, nil) }
+
+func deliverDeriving(b *testing.B, writers, keep int, derive func(io.ReaderAt, int64) ([]byte, error)) {
 	cfg := testConfig(vfs.Default)
+	if cfg.Types[0].Derive = derive; derive == nil {
+		cfg.Types[0].DeriveVersion = 0
+	}
 	cfg.Dir, cfg.MemTableSize, cfg.MinFree = b.TempDir(), MemTableSizeDefault, 1<<20
 	if dir := os.Getenv("STORE_BENCH_DIR"); dir != "" {
 		d, err := os.MkdirTemp(dir, "store") //nolint:usetesting // on the disk that is to be measured

@@ -10,6 +10,13 @@
 // of the un-synced data lost, leaves every acknowledged update byte for byte, its update record
 // until it is retired, headers that equal a recount, and nothing that belongs to no object (D3).
 //
+// Contents of a cached or an inline type lie in the record itself. Holding and ScanBucket give those of
+// cached types; of the others only counts. Contents gives a page of an inline type's.
+//
+// What a type derives from contents (cluster.TypeSpec.Derive) is computed by the caller's goroutine and
+// committed with them, and Derived gives it for many objects at once. It is the one thing here that may
+// be lost: whoever asks for what is not there, damaged, or of another version, has it computed again.
+//
 // An update of a type that merges may find a copy that has something it lacks. Then the store makes,
 // commits and logs a third update, which has both (replication.Join), and answers that the one which
 // came is older.
@@ -22,7 +29,8 @@
 // every call says so, Config.OnFatal is called, and the process must end (D10). An fsync that is
 // tried again after it failed proves nothing.
 //
-// Contents are checked against their checksum before they are given out (D5), and Heal replaces
+// Contents are checked against their checksum before they are given out (D5), a range of large ones
+// (OpenRange) chunk by chunk, and Heal replaces
 // damaged ones by those of another replica. Deleted objects whose type says so stay in the vault for
 // a while; Collect, which somebody must call now and then, removes them, and all else that is kept for
 // a time only. When the disk has
