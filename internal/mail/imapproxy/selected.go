@@ -1,0 +1,240 @@
+package imapproxy
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/imapserver/backend"
+	"porcupine/internal/mail/index/talk"
+)
+
+// selected is an open folder.
+type selected struct {
+	m        *mailbox
+	readOnly bool
+	status   backend.Status
+	mark     talk.Mark   // what the client has been shown
+	known    mail.UIDSet // the messages that it has been shown
+	lies     map[mail.UID]talk.Lie
+	watcher  *watcher // nil: none
+}
+
+var _ backend.Selected = (*selected)(nil)
+
+// pagesMax bounds the pages of one answer: more than any folder has.
+const pagesMax = 10_000
+
+func (s *selected) Status() backend.Status { return s.status }
+
+func (s *selected) UIDs(context.Context) (mail.UIDSet, error) { return s.known, nil }
+
+// question is a question about this folder, by a session that has shown that much of it.
+func (s *selected) question(op talk.Op) *talk.Question {
+	return &talk.Question{Op: op, Folder: s.status.ID, Mark: s.mark}
+}
+
+// pages asks about sets of UIDs, as many at once as a question and an answer can hold, until all were dealt with.
+// Each question is made anew.
+func (s *selected) pages(ctx context.Context, set mail.UIDSet, change bool, ask func(mail.UIDSet) *talk.Question, take func(*talk.Answer) error) error {
+	for range pagesMax {
+		if len(set) == 0 {
+			return nil
+		}
+		part := set[:min(len(set), talk.RangesMax)]
+		do := s.m.ask
+		if change {
+			do = s.m.change
+		}
+		a, err := do(ctx, ask(part))
+		if err != nil {
+			return err
+		}
+		if err := take(&a); err != nil {
+			return err
+		}
+		last := part[len(part)-1].Last
+		if a.More {
+			if a.Next == 0 || a.Next > last {
+				return cluster.Errorf(cluster.KindInternal, "ask for messages", "the manager's answer does not go on")
+			}
+			last = a.Next
+		}
+		set = set.Without(mail.UIDSet{{First: 1, Last: last}})
+	}
+	return cluster.Errorf(cluster.KindLimit, "ask for messages", "more than %d pages", pagesMax)
+}
+
+// Sync asks what has changed, page by page, and takes it when it has all of it.
+func (s *selected) Sync(ctx context.Context) (backend.Changes, error) {
+	mark, known := s.mark, s.known
+	var c backend.Changes
+	changed := make(map[mail.UID]mail.Summary)
+	for range pagesMax {
+		q := s.question(talk.OpSync)
+		q.Mark = mark
+		a, err := s.m.ask(ctx, q)
+		if err != nil {
+			return backend.Changes{}, err
+		}
+		gone := a.Vanished.Intersect(known.Union(c.Arrived))
+		c.Vanished = c.Vanished.Union(gone)
+		c.Arrived = c.Arrived.Union(a.Arrived).Without(gone)
+		for i := range a.Summaries {
+			changed[a.Summaries[i].UID] = a.Summaries[i]
+		}
+		mark, c.Status = a.Mark, a.Status
+		if a.More {
+			continue
+		}
+		c.Vanished = c.Vanished.Intersect(known) // not what came and went in between
+		s.known = known.Without(c.Vanished).Union(c.Arrived)
+		for _, u := range slices.Sorted(maps.Keys(changed)) {
+			if known.Contains(u) && !c.Vanished.Contains(u) {
+				c.Changed = append(c.Changed, changed[u])
+			}
+		}
+		for u := range c.Vanished.All() {
+			delete(s.lies, u)
+		}
+		c.Status.Messages = s.known.Len()
+		s.mark, s.status = mark, c.Status
+		return c, nil
+	}
+	return backend.Changes{}, cluster.Errorf(cluster.KindUnavailable, "follow a folder", "it changes faster than it can be told")
+}
+
+// Since leaves out what the session will be told by Sync.
+func (s *selected) Since(ctx context.Context, since mail.ModSeq, known mail.UIDSet) (backend.Changes, error) {
+	c := backend.Changes{Status: s.status}
+	q := s.question(talk.OpSince)
+	q.ModSeq = since
+	for range pagesMax {
+		a, err := s.m.ask(ctx, q)
+		if err != nil {
+			return backend.Changes{}, err
+		}
+		gone := a.Vanished
+		if known != nil {
+			gone = gone.Intersect(known)
+		}
+		c.Vanished = c.Vanished.Union(gone.Without(s.known))
+		for i := range a.Summaries {
+			if s.known.Contains(a.Summaries[i].UID) {
+				c.Changed = append(c.Changed, a.Summaries[i])
+			}
+		}
+		if !a.More {
+			return c, nil
+		}
+		if a.Next <= q.After {
+			break
+		}
+		q.After = a.Next
+	}
+	return backend.Changes{}, cluster.Errorf(cluster.KindInternal, "resynchronise a folder", "the manager's answer does not go on")
+}
+
+func (s *selected) Summaries(ctx context.Context, uids mail.UIDSet, yield func(*mail.Summary) error) error {
+	ask := func(part mail.UIDSet) *talk.Question {
+		q := s.question(talk.OpSummaries)
+		q.UIDs = part
+		return q
+	}
+	return s.pages(ctx, uids.Intersect(s.known), false, ask, func(a *talk.Answer) error {
+		for i := range a.Summaries {
+			if err := yield(&a.Summaries[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (s *selected) Store(ctx context.Context, uids mail.UIDSet, change backend.FlagChange, unchangedSince mail.ModSeq) (done []mail.Summary, modified mail.UIDSet, err error) {
+	if err := s.writable(); err != nil {
+		return nil, nil, err
+	}
+	if len(change.Flags) > talk.FlagsMax {
+		return nil, nil, cluster.Errorf(cluster.KindLimit, "store flags", "%d flags, at most %d allowed", len(change.Flags), talk.FlagsMax)
+	}
+	ask := func(part mail.UIDSet) *talk.Question {
+		q := s.question(talk.OpStore)
+		q.UIDs, q.FlagOp, q.Flags, q.ModSeq = part, change.Op, change.Flags, unchangedSince
+		return q
+	}
+	err = s.pages(ctx, uids.Intersect(s.known), true, ask, func(a *talk.Answer) error {
+		done = append(done, a.Summaries...)
+		modified = modified.Union(a.Modified)
+		return nil
+	})
+	return done, modified, err
+}
+
+func (s *selected) Move(ctx context.Context, uids mail.UIDSet, to string) (backend.Placed, error) {
+	if err := s.writable(); err != nil {
+		return backend.Placed{}, err
+	}
+	if err := checkName(to); err != nil {
+		return backend.Placed{}, err
+	}
+	var p backend.Placed
+	ask := func(part mail.UIDSet) *talk.Question {
+		q := s.question(talk.OpMove)
+		q.UIDs, q.To = part, to
+		return q
+	}
+	err := s.pages(ctx, uids.Intersect(s.known), true, ask, func(a *talk.Answer) error {
+		if a.Placed.UIDValidity != 0 {
+			p.UIDValidity = a.Placed.UIDValidity
+			p.From, p.To = append(p.From, a.Placed.From...), append(p.To, a.Placed.To...)
+		}
+		return nil
+	})
+	return p, err
+}
+
+func (s *selected) Expunge(ctx context.Context, uids mail.UIDSet) error {
+	if err := s.writable(); err != nil {
+		return err
+	}
+	among := s.known
+	if uids != nil {
+		among = uids.Intersect(s.known)
+	}
+	ask := func(part mail.UIDSet) *talk.Question {
+		q := s.question(talk.OpExpunge)
+		q.UIDs, q.On = part, true
+		return q
+	}
+	return s.pages(ctx, among, true, ask, func(*talk.Answer) error { return nil })
+}
+
+func (s *selected) writable() error {
+	if s.readOnly {
+		return cluster.Errorf(cluster.KindDenied, "change a folder", "it was opened to be read only")
+	}
+	return nil
+}
+
+func (s *selected) Watch(notify func()) {
+	s.m.proxy.watches.end(s.watcher)
+	s.watcher = nil
+	if notify != nil {
+		s.watcher = s.m.proxy.watches.begin(s.m.user, func(folders []mail.FolderID) {
+			if len(folders) == 0 || slices.Contains(folders, s.status.ID) {
+				notify()
+			}
+		})
+	}
+}
+
+func (s *selected) Close() error {
+	s.Watch(nil)
+	if s.m.selected == s {
+		s.m.selected = nil
+	}
+	return nil
+}

@@ -1,0 +1,195 @@
+package imapproxy
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"io"
+	"sync"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/imapserver/backend"
+	"porcupine/internal/mail/index/talk"
+	"porcupine/internal/mail/smtpserver/spool"
+)
+
+// sized is a message of an APPEND as a body.
+type sized struct {
+	io.ReaderAt
+	size int64
+}
+
+func (b sized) Size() int64 { return b.size }
+
+// find gives the folder of a name. KindNotFound: there is none.
+func (m *mailbox) find(ctx context.Context, name string) (mail.FolderID, error) {
+	if err := checkName(name); err != nil {
+		return mail.FolderID{}, err
+	}
+	a, err := m.ask(ctx, &talk.Question{Op: talk.OpFind, Name: name})
+	return a.Folder, err
+}
+
+// Append stores the messages, and AFTER that asks for their numbers. If either fails, all of them are removed.
+func (m *mailbox) Append(ctx context.Context, name string, messages []backend.Append) (backend.Placed, error) {
+	ctx, done := m.begin(ctx)
+	defer done()
+	if len(messages) == 0 || len(messages) > talk.PageMax {
+		return backend.Placed{}, cluster.Errorf(cluster.KindLimit, "append to "+name, "%d messages at once, want 1 to %d", len(messages), talk.PageMax)
+	}
+	folder, err := m.find(ctx, name)
+	if err != nil {
+		return backend.Placed{}, err
+	}
+	items := make([]talk.Item, 0, len(messages))
+	var replaced []mail.UID
+	for i := range messages {
+		a := &messages[i]
+		attr := mail.MessageAttr{Received: now(a.Received), Folder: folder}
+		o, err := m.proxy.store.Put(ctx, m.user, mail.NewMessageID(), attr, sized{a.Body, a.Size})
+		if err != nil {
+			m.discard(ctx, items)
+			return backend.Placed{}, cluster.Errorf(cluster.KindOf(err), "append to "+name, "%w", err)
+		}
+		items = append(items, talk.Item{Object: o, Flags: a.Flags})
+		if a.Replaces != 0 {
+			replaced = append(replaced, a.Replaces)
+		}
+	}
+	q := &talk.Question{Op: talk.OpPlaced, Folder: folder, Items: items}
+	if len(replaced) > 0 && m.selected != nil {
+		q.UIDs, q.From, q.Mark = mail.NewUIDSet(replaced...), m.selected.status.ID, m.selected.mark
+	}
+	a, err := m.change(ctx, q)
+	if err != nil {
+		m.discard(ctx, items)
+		return backend.Placed{}, err
+	}
+	return placed(a.Placed, nil, len(items)), nil
+}
+
+// placed leaves the numbers out unless there is one for each message.
+func placed(p backend.Placed, from []mail.UID, count int) backend.Placed {
+	if len(p.To) != count {
+		return backend.Placed{}
+	}
+	p.From = from
+	return p
+}
+
+func (m *mailbox) discard(ctx context.Context, items []talk.Item) {
+	objects := make([]cluster.Object, len(items))
+	for i := range items {
+		objects[i] = items[i].Object
+	}
+	m.proxy.store.Discard(context.WithoutCancel(ctx), objects)
+}
+
+// Copy stores a new message for each, of the same contents and the same Email id, and AFTER that asks for their
+// numbers. If any of it fails, all of them are removed (RFC 9051 §6.4.7).
+func (s *selected) Copy(ctx context.Context, uids mail.UIDSet, to string) (backend.Placed, error) {
+	ctx, done := s.m.begin(ctx)
+	defer done()
+	folder, err := s.m.find(ctx, to)
+	if err != nil {
+		return backend.Placed{}, err
+	}
+	var request [16]byte
+	rand.Read(request[:]) // never fails (crypto/rand)
+	var all []talk.Item
+	var p backend.Placed
+	var from []mail.UID
+	err = s.where(ctx, uids, func(ls []talk.Lie) error {
+		items, err := s.copyPage(ctx, ls, folder, request)
+		all = append(all, items...)
+		if err != nil {
+			return err
+		}
+		if len(items) == 0 {
+			return nil
+		}
+		a, err := s.m.change(ctx, &talk.Question{Op: talk.OpPlaced, Folder: folder, Items: items})
+		if err != nil {
+			return err
+		}
+		for i := range ls {
+			from = append(from, ls[i].UID)
+		}
+		p.UIDValidity, p.To = a.Placed.UIDValidity, append(p.To, a.Placed.To...)
+		return nil
+	})
+	if err != nil {
+		s.m.discard(ctx, all)
+		return backend.Placed{}, err
+	}
+	return placed(p, from, len(all)), nil
+}
+
+// copyPage stores the copies, CopiesMax at once. It gives those that were stored, in order, also if not all were.
+func (s *selected) copyPage(ctx context.Context, ls []talk.Lie, folder mail.FolderID, request [16]byte) (items []talk.Item, err error) {
+	objects := make([]cluster.Object, len(ls))
+	errs := make([]error, len(ls))
+	slots := make(chan struct{}, s.m.proxy.cfg.CopiesMax)
+	var wg sync.WaitGroup
+	for i := range ls {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if errs[i] = ctx.Err(); errs[i] == nil {
+				objects[i], errs[i] = s.copyOne(ctx, &ls[i], folder, request)
+			}
+		})
+	}
+	wg.Wait()
+	for i := range ls {
+		if errs[i] != nil {
+			err = cluster.Errorf(cluster.KindOf(errs[i]), "copy message", "%w", errs[i])
+			continue
+		}
+		items = append(items, talk.Item{Object: objects[i], Flags: ls[i].Flags})
+	}
+	return items, err
+}
+
+func (s *selected) copyOne(ctx context.Context, l *talk.Lie, folder mail.FolderID, request [16]byte) (cluster.Object, error) {
+	body, err := s.fetch(ctx, l)
+	if err != nil {
+		if cluster.IsKind(err, cluster.KindNotFound) { // gone meanwhile: nothing about the target folder
+			err = cluster.Errorf(cluster.KindUnavailable, "read the message", "%w", err)
+		}
+		return cluster.Object{}, err
+	}
+	sum := sha256.Sum256(append(request[:], l.ID[:]...))
+	var id mail.MessageID
+	copy(id[:], sum[:])
+	o, err := s.m.proxy.store.Put(ctx, s.m.user, id, mail.MessageAttr{Received: l.Received, Folder: folder, Email: l.Email}, body)
+	if closeErr := body.Close(); err == nil {
+		err = closeErr
+	}
+	return o, err
+}
+
+// fetch reads a message into the spool. The caller closes it.
+func (s *selected) fetch(ctx context.Context, l *talk.Lie) (*spool.Message, error) {
+	r, err := s.openAt(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	m := s.m.proxy.cfg.Spool.NewMessage()
+	_, err = io.Copy(m, r)
+	if closeErr := r.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = m.Finish()
+	}
+	if err == nil && m.Size() != l.Size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		_ = m.Close() // what failed says more
+		return nil, cluster.Errorf(cluster.KindUnavailable, "read message "+l.ID.String(), "%w", err)
+	}
+	return m, nil
+}
