@@ -176,6 +176,9 @@ func TestAttack24_LiteralInTheWrongPlace(t *testing.T) {
 	}{
 		{"a LOGIN u x{5}", false},
 		{"a LOGIN u x{5+}", true},
+		{"a LOGIN \x00 {5}", false},
+		{"a LOGIN \x00 {5+}", true},
+		{"a LOGIN \r {5+}", true},
 		{`a LOGIN "u {5+}`, false}, // in a quoted string: announced, read, then refused
 		{"{5+}", false},
 	} {

@@ -47,7 +47,7 @@ func (e *Encoder) structure(b *BodyStructure, extended bool) *Encoder {
 	e.String([]byte(b.Type)).Raw(" ").String([]byte(b.Subtype)).Raw(" ").params(b.Params)
 	e.Raw(" ").NString(b.ID).Raw(" ").NString(b.Description).Raw(" ").String([]byte(encoding)).Raw(" ").Number(b.Size)
 	switch {
-	case b.Message != nil && b.isMessage():
+	case b.isMessage(): // clients read an envelope and a body there, whatever the part holds
 		e.Raw(" ").envelope(b.Envelope).Raw(" ").structure(b.Message, extended).Raw(" ").Number(b.Lines)
 	case equalFold(b.Type, "TEXT"):
 		e.Raw(" ").Number(b.Lines)

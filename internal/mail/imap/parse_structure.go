@@ -86,7 +86,7 @@ func (r *reader) single(b *BodyStructure, depth int) {
 	r.sp()
 	b.Size = r.number(number64Max)
 	line := r.line()
-	if b.isMessage() && r.pos+1 < len(line) && line[r.pos+1] == '(' {
+	if b.isMessage() && r.peek() == ' ' && r.pos+1 < len(line) && line[r.pos+1] == '(' { // some servers leave it out
 		r.sp()
 		b.Envelope = r.envelope()
 		r.sp()

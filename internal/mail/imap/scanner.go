@@ -53,6 +53,9 @@ func (s *Scanner) Line(line []byte) (Next, error) {
 	}
 	text := line[:len(line)-header.length]
 	if err := s.admit(text, line); err != nil {
+		// What was announced comes all the same if the client did not wait to be asked: then nobody can say where
+		// the next command begins.
+		err.Close = err.Close || header.nonSync
 		return Next{}, s.failure(line, err)
 	}
 	if !hasLiteral {
@@ -64,8 +67,6 @@ func (s *Scanner) Line(line []byte) (Next, error) {
 	p.message = !s.response && s.isMessage()
 	s.parts[len(s.parts)-1].message = p.message
 	if err := s.admitLiteral(&p); err != nil {
-		// What was announced comes all the same if the client did not wait to be asked: then nobody can say where
-		// the next command begins.
 		err.Close = header.nonSync
 		return Next{}, s.failure(line, err)
 	}

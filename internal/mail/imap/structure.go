@@ -27,8 +27,8 @@ type BodyStructure struct {
 	Encoding      string // "7BIT" where there is none
 	Size          uint64 // octets, in the encoding
 	Lines         uint64 // of text/* and message/rfc822
-	// Of message/rfc822 and message/global: the envelope and structure of the message in it. Both nil: it is
-	// told like any other part (RFC 9051 §7.5.2 wants both or none).
+	// Of message/rfc822 and message/global: the envelope and structure of the message in it. The grammar wants both:
+	// nil is written as an envelope of NILs and as an empty text.
 	Envelope *Envelope
 	Message  *BodyStructure
 	Parts    []*BodyStructure
