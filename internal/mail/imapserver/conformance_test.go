@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -70,38 +71,29 @@ func standard() *imaptest.Mail {
 // command that begins with "!" is something that happens elsewhere (see outside), one that begins with "~" is sent
 // without a tag, and one line is read.
 func TestConformance(t *testing.T) {
-	files, err := filepath.Glob("testdata/conformance/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
-	cases := 0
-	for _, file := range files {
+	count := 0
+	for _, file := range tables(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
 			var out bytes.Buffer
-			lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+			lines := readTable(t, file)
 			for i := 0; i < len(lines); {
-				if lines[i] == "" || lines[i][0] == '#' {
-					fmt.Fprintln(&out, lines[i])
-					i++
+				head := lines[i]
+				fmt.Fprintln(&out, head)
+				i++
+				if !isCase(head) {
 					continue
 				}
-				head := lines[i]
 				var want []string
-				for i++; i < len(lines) && strings.HasPrefix(lines[i], "\t"); i++ {
+				for ; i < len(lines) && strings.HasPrefix(lines[i], "\t"); i++ {
 					want = append(want, lines[i][1:])
 				}
-				cases++
-				fmt.Fprintln(&out, head)
+				count++
 				t.Run(head, func(t *testing.T) {
-					got := playCase(t, head)
+					got := playCase(t, head, standard())
 					for _, l := range got {
 						fmt.Fprintf(&out, "\t%s\n", l)
 					}
-					if strings.Join(got, "\n") != strings.Join(want, "\n") && !*update {
+					if !*update && !slices.Equal(got, want) {
 						t.Errorf("answers:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 					}
 				})
@@ -113,11 +105,38 @@ func TestConformance(t *testing.T) {
 			}
 		})
 	}
-	t.Logf("%d cases", cases)
+	t.Logf("%d cases", count)
+}
+
+// tables gives the files of the conformance tables.
+func tables(t testing.TB) []string {
+	files, err := filepath.Glob("testdata/conformance/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	return files
+}
+
+func readTable(t testing.TB, file string) []string {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+}
+
+// isCase reports whether a line of a table is a case, and not a comment or an answer.
+func isCase(line string) bool {
+	return line != "" && line[0] != '#' && line[0] != '\t'
+}
+
+// cases gives the cases of a table.
+func cases(t testing.TB, file string) []string {
+	return slices.DeleteFunc(readTable(t, file), func(l string) bool { return !isCase(l) })
 }
 
 // playCase plays one case and gives the answers.
-func playCase(t *testing.T, head string) (answers []string) {
+func playCase(t *testing.T, head string, m *imaptest.Mail) (answers []string) {
 	t.Helper()
 	fields := strings.SplitN(head, " | ", 3)
 	if len(fields) != 3 {
@@ -127,7 +146,6 @@ func playCase(t *testing.T, head string) (answers []string) {
 	if !ok {
 		t.Fatalf("case %q: no state %q", head, fields[1])
 	}
-	m := standard()
 	r := newRig(t, m, options{cfg: imapserver.Config{BadCommandsMax: 1000}})
 	c := r.dial()
 	s := &client{t: t, c: c, r: bufio.NewReader(c), m: m}

@@ -2,11 +2,13 @@ package imapserver_test
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -246,4 +248,18 @@ func readLine(t testing.TB, c net.Conn) string {
 			return string(got[:len(got)-2])
 		}
 	}
+}
+
+// deflated is a connection on which both sides compress.
+type deflated struct {
+	net.Conn
+	r io.Reader
+	w *flate.Writer
+}
+
+func (d deflated) Read(p []byte) (int, error) { return d.r.Read(p) }
+
+func (d deflated) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	return n, errors.Join(err, d.w.Flush())
 }

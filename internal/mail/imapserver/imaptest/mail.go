@@ -150,3 +150,10 @@ func (m *Mail) Subscribe(u mail.User, names ...string) {
 		m.account(u).subscribed[n] = true
 	}
 }
+
+// Forget takes a user and all mail away.
+func (m *Mail) Forget(u mail.User) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.users, u)
+}
