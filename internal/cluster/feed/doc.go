@@ -7,8 +7,9 @@
 // [Feed.Subscribe] at each node that holds something of the owner, and then, AFTER that, list what the node has:
 // whatever is committed after Subscribe has returned is told, and what was committed before is in the
 // listing. What is committed meanwhile may be in both. From then on take the events. An event with
-// Gap says that changes were lost: list again. There is no other promise: a change may be told twice,
-// and it is told by each node that holds a copy.
+// Gap says that changes were lost: list again. There is no other promise: a change may be told twice, and it
+// is told by each node that holds a copy, of which one may be behind: of an object's versions the one with the newest
+// timestamp counts.
 //
 // Changes are lost rather than waited for: a commit never waits for a subscriber. Lost are those that
 // find no room in a queue, at the holder or at the subscriber; those in a batch that did not arrive;
