@@ -42,7 +42,7 @@ func ParseDateTime(s string) (time.Time, error) {
 		return time.Time{}, errDate
 	}
 	for i := range len(s) {
-		ok := true
+		var ok bool
 		switch c := s[i]; shape[i] {
 		case 'd':
 			ok = isDigit(c) || i == 0 && c == ' '

@@ -150,11 +150,6 @@ func appendSeqNumber(dst []byte, n uint32) []byte {
 // String writes a set as RFC 9051 §9 has it.
 func (s NumSet) String() string { return string(s.appendTo(nil)) }
 
-// equal compares what is written.
-func (s NumSet) equal(t NumSet) bool {
-	return s.Saved == t.Saved && slices.Equal(s.Ranges, t.Ranges)
-}
-
 // hasStar reports whether "*" is in it.
 func (s NumSet) hasStar() bool {
 	return slices.ContainsFunc(s.Ranges, func(r NumRange) bool { return r.First == Star || r.Last == Star })
