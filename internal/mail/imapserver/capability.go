@@ -32,6 +32,7 @@ func (s *session) loggedInCapabilities(names []string) []string {
 	names = append(names,
 		"IDLE", "NAMESPACE", "UNSELECT", "UIDPLUS", "CONDSTORE", "QRESYNC", "MOVE", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS",
 		"SPECIAL-USE", "CREATE-SPECIAL-USE", "STATUS=SIZE", "BINARY", "MULTIAPPEND", "REPLACE", "OBJECTID", "SAVEDATE", "PREVIEW",
+		"ESEARCH", "SEARCHRES", "WITHIN", "SORT", "SORT=DISPLAY", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "I18NLEVEL=1",
 		"UTF8=ACCEPT", "UNAUTHENTICATE", "METADATA", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
 		"APPENDLIMIT="+strconv.FormatInt(s.srv.cfg.AppendLimit, 10))
 	if s.srv.cfg.Compress && s.read == nil {

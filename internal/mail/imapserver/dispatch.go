@@ -152,6 +152,12 @@ func (s *session) onFolder(c imap.Command) imap.Reply {
 		return done(c.Verb)
 	case imap.VerbExpunge:
 		return s.expunge(c)
+	case imap.VerbSearch:
+		return s.search(c)
+	case imap.VerbSort:
+		return s.sort(c)
+	case imap.VerbThread:
+		return s.thread(c)
 	case imap.VerbFetch:
 		return s.fetch(c)
 	case imap.VerbStore:

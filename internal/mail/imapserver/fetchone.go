@@ -5,12 +5,13 @@ import (
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
 	"porcupine/internal/mail/message"
+	"porcupine/internal/mail/search"
 )
 
 // needsStructure reports whether an item is made from the message's index.
 func needsStructure(it imap.FetchItem) bool {
 	switch it.Kind {
-	case imap.FetchRFC822Header, imap.FetchRFC822Text, imap.FetchEnvelope, imap.FetchBody, imap.FetchBodyStructure, imap.FetchPreview:
+	case imap.FetchRFC822Header, imap.FetchRFC822Text, imap.FetchEnvelope, imap.FetchBody, imap.FetchBodyStructure, imap.FetchPreview, imap.FetchThreadID:
 		return true
 	case imap.FetchBodySection, imap.FetchBinary, imap.FetchBinarySize:
 		return len(it.Section.Part) > 0 || it.Section.Text != imap.SectionAll
@@ -96,7 +97,7 @@ func (x *fetching) simple(e *imap.Encoder, it imap.FetchItem, sum *mail.Summary,
 	case imap.FetchEmailID:
 		e.FetchEmailID(sum.Email.String())
 	case imap.FetchThreadID:
-		e.FetchThreadID("") // RFC 8474 §5.2: a server that has no threads says NIL
+		e.FetchThreadID(search.ThreadID(sum, index))
 	case imap.FetchSaveDate:
 		e.FetchSaveDate(sum.Saved)
 	case imap.FetchPreview:

@@ -51,18 +51,30 @@ func (f *folder) append(dst, src []byte, more bool) (out []byte, rest int) {
 				i++
 				continue
 			}
-			if more && !utf8.FullRune(src[i:]) {
+			r, size := decodeRune(src[i:], more)
+			if size == 0 {
 				return dst, len(src) - i
-			}
-			r, size := utf8.DecodeRune(src[i:])
-			if r == utf8.RuneError && size == 1 {
-				r = charmap.Windows1252.DecodeByte(src[i])
 			}
 			dst = append(dst, f.rune(r)...)
 			i += size
 		}
 	}
 	return dst, 0
+}
+
+// decodeRune reads one character that is not ASCII. size is 0 if it goes on in what follows.
+func decodeRune(src []byte, more bool) (r rune, size int) {
+	// Two octets are what most alphabets need: those are read here, the others and all mistakes by package utf8.
+	if len(src) >= 2 && src[0] >= 0xc2 && src[0] < 0xe0 && src[1]&0xc0 == 0x80 {
+		return rune(src[0]&0x1f)<<6 | rune(src[1]&0x3f), 2
+	}
+	if more && !utf8.FullRune(src) {
+		return 0, 0
+	}
+	if r, size = utf8.DecodeRune(src); r == utf8.RuneError && size == 1 {
+		r = charmap.Windows1252.DecodeByte(src[0])
+	}
+	return r, size
 }
 
 // rune gives a folded character.
