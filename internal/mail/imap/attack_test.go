@@ -260,6 +260,15 @@ func TestAttack24_MessageIsStreamed(t *testing.T) {
 		if c, err := s.Partial(imap.Dialect{}); err == nil {
 			t.Errorf("Partial of %s = %+v, want an error before the message comes", line, c)
 		}
+		// The same, and the client does not wait: what follows is not a command.
+		s.Reset()
+		if _, err := s.Line([]byte(strings.Replace(line, "5}", "5+}", 1))); err != nil {
+			t.Fatal(err)
+		}
+		var syntax *imap.SyntaxError
+		if _, err := s.Partial(imap.Dialect{}); !errors.As(err, &syntax) || !syntax.Close {
+			t.Errorf("Partial of %s, sent unasked: %v, want Close", line, err)
+		}
 	}
 }
 

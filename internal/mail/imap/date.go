@@ -65,7 +65,7 @@ func ParseDateTime(s string) (time.Time, error) {
 	if hours > 23 || minutes > 59 {
 		return time.Time{}, errDate
 	}
-	t, err := time.Parse(dateTimeForm, s)
+	t, err := time.ParseInLocation(dateTimeForm, s, time.UTC) // never in the zone of this machine, under its name
 	if err != nil || t.Year() < 1 {
 		return time.Time{}, errDate
 	}
@@ -73,10 +73,16 @@ func ParseDateTime(s string) (time.Time, error) {
 }
 
 // appendDateTime writes a date-time with its quotes. The zone is that of t; seconds of a zone, which IMAP cannot
-// say, make it UTC. So does a year that has not four digits.
+// say, make it UTC. A year that has not four digits, which IMAP cannot say either, is the nearest that has.
 func appendDateTime(dst []byte, t time.Time) []byte {
 	if _, offset := t.Zone(); offset%60 != 0 || offset <= -24*3600 || offset >= 24*3600 {
 		t = t.UTC()
+	}
+	switch year := t.Year(); {
+	case year < 1:
+		t = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	case year > 9999:
+		t = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	}
 	dst = append(dst, '"')
 	dst = t.AppendFormat(dst, dateTimeForm)

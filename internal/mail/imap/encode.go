@@ -170,7 +170,10 @@ func (e *Encoder) list(l ListData) {
 	if l.Lsub {
 		name = "LSUB ("
 	}
-	delimiter := byte(Delimiter)
+	delimiter := l.Delimiter
+	if delimiter == 0 {
+		delimiter = Delimiter
+	}
 	if l.NoLevels {
 		delimiter = 0
 	}

@@ -20,7 +20,13 @@ func appendCode(dst []byte, c Code, d Dialect) []byte {
 		return appendUIDs(append(dst, ' '), c.To)
 	case CodeModified:
 		return c.Set.appendTo(append(dst, ' '))
-	case CodeBadCharset, CodePermanentFlags, CodeMailboxID, CodeBadEvent:
+	case CodePermanentFlags:
+		flags := make([]mail.Flag, len(c.Words))
+		for i, w := range c.Words {
+			flags[i] = mail.Flag(w)
+		}
+		return appendFlags(append(dst, ' '), flags)
+	case CodeBadCharset, CodeMailboxID, CodeBadEvent:
 		if len(c.Words) == 0 && c.Name == CodeBadCharset {
 			return dst
 		}

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -35,7 +36,7 @@ func (e *Encoder) Reset() {
 }
 
 // encoderKeeps is the memory in octets that Reset keeps.
-const encoderKeeps = 16 << 10
+const encoderKeeps = 4 << 10
 
 // Raw appends text as it is.
 func (e *Encoder) Raw(s string) *Encoder {
@@ -183,13 +184,23 @@ func appendFolder(dst []byte, name string, d Dialect, form literalForm) []byte {
 	return appendAString(dst, name, d, form)
 }
 
+// appendFlags writes flags in parentheses. What is no flag, and would be taken for something else by the client,
+// is left out: a fault of what is stored must not become one of the protocol.
 func appendFlags(dst []byte, flags []mail.Flag) []byte {
 	dst = append(dst, '(')
-	for i, f := range flags {
-		if i > 0 {
+	begin := len(dst)
+	for _, f := range flags {
+		name := Presented(f)
+		if !isFlag(name) {
+			continue
+		}
+		if len(dst) > begin {
 			dst = append(dst, ' ')
 		}
-		dst = append(dst, Presented(f)...)
+		dst = append(dst, name...)
 	}
 	return append(dst, ')')
 }
+
+// isFlag reports whether a text can stand among flags (RFC 9051 §9, flag-perm).
+func isFlag(s string) bool { return s == FlagAnyKeyword || isAtom(strings.TrimPrefix(s, `\`)) }

@@ -68,7 +68,7 @@ type Limits struct {
 // UnauthLimits are for connections that have not logged in: who is not known costs little.
 func UnauthLimits() Limits {
 	return Limits{Line: UnauthLineMax, Command: UnauthLengthMax, Literal: UnauthLiteralMax, Literals: UnauthLiteralsMax,
-		NonSync: UnauthLiteralMax}
+		Messages: 1, Message: UnauthLiteralMax, NonSync: UnauthLiteralMax}
 }
 
 // ClientLimits are for clients, which read responses.

@@ -8,8 +8,13 @@ func (r *reader) listData(lsub bool) Response {
 	r.optionalList(StatusItemsMax, "attributes", func() { l.Attributes = append(l.Attributes, r.attribute()) })
 	r.sp()
 	d := r.nstring("a delimiter")
-	if l.NoLevels = d == nil; !l.NoLevels && string(d) != string(rune(Delimiter)) {
-		r.fail("a delimiter that is not /")
+	switch {
+	case d == nil:
+		l.NoLevels = true
+	case len(d) != 1:
+		r.fail("a delimiter is one octet")
+	case d[0] != Delimiter:
+		l.Delimiter = d[0]
 	}
 	r.sp()
 	l.Folder = r.folder()
@@ -130,7 +135,7 @@ func (r *reader) code() Code {
 		c.Set = r.set()
 	case CodePermanentFlags:
 		r.sp()
-		r.optionalList(ResponseItemsMax, "flags", func() { c.Words = append(c.Words, r.flagText()) })
+		r.optionalList(ResponseItemsMax, "flags", func() { c.Words = append(c.Words, string(shownFlag(r.flagText()))) })
 	case CodeBadCharset:
 		if r.take(' ') {
 			r.optionalList(ResponseItemsMax, "charsets", func() { c.Words = append(c.Words, r.astring("a charset")) })

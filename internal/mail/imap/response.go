@@ -48,6 +48,7 @@ type ListData struct {
 	Attributes []string // such as `\HasChildren`
 	Folder     string   // UTF-8; "" when the delimiter was asked for
 	NoLevels   bool     // there is no delimiter: NIL
+	Delimiter  byte     // 0: '/', which all our folders have
 	// Extended data (RFC 5258 §4, RFC 9051 §6.3.9.7).
 	ChildInfo []string // CHILDINFO: such as "SUBSCRIBED"
 	OldName   string   // OLDNAME: the folder had this name before; "": not told

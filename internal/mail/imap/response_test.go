@@ -66,6 +66,8 @@ var responses = []struct {
 	{imap.ListData{Attributes: []string{imap.AttrNoSelect, imap.AttrHasChildren}, Folder: "é"}, `* LIST (\Noselect \HasChildren) "/" &AOk-`},
 	{imap.ListData{Folder: "", Attributes: []string{imap.AttrNoSelect}}, `* LIST (\Noselect) "/" ""`},
 	{imap.ListData{Lsub: true, Folder: "a b"}, `* LSUB () "/" "a b"`},
+	{imap.ListData{Folder: "x.y", Delimiter: '.'}, `* LIST () "." x.y`},
+	{imap.ListData{Folder: "x", Delimiter: '"'}, `* LIST () "\"" x`},
 	{imap.ListData{NoLevels: true, Folder: "x"}, `* LIST () NIL x`},
 	{imap.ListData{Folder: "Foo", ChildInfo: []string{"SUBSCRIBED"}}, `* LIST () "/" Foo (CHILDINFO ("SUBSCRIBED"))`},
 	{imap.ListData{Folder: "new", OldName: "old"}, `* LIST () "/" new (OLDNAME (old))`},
@@ -160,7 +162,7 @@ func TestResponses(t *testing.T) {
 var badResponses = []string{"", "*", "* ", "a", "a FOO x", "a BYE x", "a PREAUTH x", "* FOO", "* 1", "* 1 FOO", "* 0 EXPUNGE", "* 0 FETCH ()",
 	"* 4294967296 EXISTS", "* 1 EXISTS x", "* OK [UIDNEXT] x", "* OK [UIDNEXT 1 x", "* OK [MODIFIED] x", "* OK [COPYUID 1 1:2 3] x",
 	"* OK [APPENDUID 0 1] x", "* OK [APPENDUID 1 *] x", "* OK [APPENDUID 1 1:4294967295] x", "* SEARCH 0", "* SEARCH 1 (MODSEQ 0)", "* SEARCH x",
-	"* VANISHED", "* VANISHED *", "* VANISHED 0", "* LIST", `* LIST () "." x`, `* LIST () "/"`, `* LIST (x) "/" x`, `* STATUS x`, `* STATUS x (FOO 1)`,
+	"* VANISHED", "* VANISHED *", "* VANISHED 0", "* LIST", `* LIST () "./" x`, `* LIST () "/"`, `* LIST (x) "/" x`, `* STATUS x`, `* STATUS x (FOO 1)`,
 	`* STATUS x (UIDNEXT NIL)`, `* THREAD ()`, `* THREAD (1`, `* THREAD ((1))`, `* NAMESPACE NIL NIL`, `* ESEARCH FOO`, `* ESEARCH (FOO "x")`,
 	`* 1 FETCH (FOO 1)`, `* 1 FETCH (FLAGS)`, `* 1 FETCH (UID)`, `* 1 FETCH (UID -1)`, `* 1 FETCH (INTERNALDATE "x")`, `* 1 FETCH (MODSEQ 1)`,
 	`* 1 FETCH (ENVELOPE ())`, `* 1 FETCH (BODY ())`, `* 1 FETCH (BODY[FOO] "x")`, `* 1 FETCH (BODY[] x)`, `* QUOTA`, `* METADATA x`, `* METADATA x comment`,
@@ -277,10 +279,22 @@ func TestDateTimeZones(t *testing.T) {
 		{summer, `"17-Jul-1996 02:44:25 -0700"`},
 		{summer.UTC(), `"17-Jul-1996 09:44:25 +0000"`},
 		{time.Date(1800, 1, 1, 0, 0, 0, 0, time.FixedZone("LMT", 3208)), `"31-Dec-1799 23:06:32 +0000"`},
+		{time.Date(-5, 1, 1, 0, 0, 0, 0, time.UTC), `" 1-Jan-0001 00:00:00 +0000"`},
+		{time.Date(12345, 1, 1, 0, 0, 0, 0, time.UTC), `"31-Dec-9999 23:59:59 +0000"`},
 	} {
 		var e imap.Encoder
 		if got := string(e.DateTime(tt.in).Bytes()); got != tt.want {
 			t.Errorf("%v is written %s, want %s", tt.in, got, tt.want)
 		}
+	}
+}
+
+// What is stored wrongly does not break the protocol.
+func TestFlagsThatAreNone(t *testing.T) {
+	var e imap.Encoder
+	e.Flags([]mail.Flag{"a b", "x\r\n* BYE", mail.FlagSeen, "", "(", "ok", `\`, "é"}).Raw(" ").
+		Response(imap.Reply{Kind: imap.OK, Code: imap.Code{Name: imap.CodePermanentFlags, Words: []string{"$junk", "a)", `\*`}}, Text: "x"})
+	if got, want := string(e.Bytes()), `(\Seen ok) * OK [PERMANENTFLAGS ($Junk \*)] x`+"\r\n"; got != want {
+		t.Errorf("flags are written %q, want %q", got, want)
 	}
 }

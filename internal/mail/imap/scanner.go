@@ -20,6 +20,7 @@ type part struct {
 	line    []byte // without the literal's header
 	literal bool
 	pending bool // the literal is announced and has not come
+	nonSync bool // it comes without being asked for
 	binary  bool
 	message bool
 	size    int64
@@ -62,7 +63,7 @@ func (s *Scanner) Line(line []byte) (Next, error) {
 		s.parts = append(s.parts, part{line: bytes.Clone(text)})
 		return Next{Complete: true}, nil
 	}
-	p := part{line: bytes.Clone(text), literal: true, pending: true, binary: header.binary, size: header.size, index: -1}
+	p := part{line: bytes.Clone(text), literal: true, pending: true, nonSync: header.nonSync, binary: header.binary, size: header.size, index: -1}
 	s.parts = append(s.parts, p)
 	p.message = !s.response && s.isMessage()
 	s.parts[len(s.parts)-1].message = p.message
@@ -251,6 +252,8 @@ func (s *Scanner) Parse(d Dialect) (*Command, error) {
 // Partial parses an APPEND or REPLACE up to the message that the last Line announced: the folder and the flags
 // are there BEFORE the octets come, and what is wrong can be said. That message is the last one of the
 // Command, with Index -1 and no Octets.
+//
+// An error ends the command. Its Close is set if the octets come all the same (NonSync).
 func (s *Scanner) Partial(d Dialect) (*Command, error) {
 	r := reader{parts: s.parts, dialect: d, partial: true}
 	return s.command(&r)
@@ -263,7 +266,8 @@ func (s *Scanner) command(r *reader) (*Command, error) {
 	}
 	r.command(c)
 	if r.err != nil {
-		return nil, &SyntaxError{Tag: c.Tag, Verb: c.Verb, Text: oneLine(r.err.Error()), TooLarge: r.tooLarge}
+		p := s.pending()
+		return nil, &SyntaxError{Tag: c.Tag, Verb: c.Verb, Text: oneLine(r.err.Error()), TooLarge: r.tooLarge, Close: p != nil && p.nonSync}
 	}
 	return c, nil
 }
