@@ -230,7 +230,7 @@ func alike(got, pattern string) bool {
 // readLine reads one line, or "(end)", or "(silence)" after some time.
 func readLine(t testing.TB, c net.Conn) string {
 	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	var got []byte
