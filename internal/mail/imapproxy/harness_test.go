@@ -80,11 +80,19 @@ func newWorld(t testing.TB, n int) *world {
 	for _, id := range on {
 		w.Put(id, cluster.Object{ID: profile, Replicas: on, Copies: 3, Timestamp: cluster.Timestamp{Time: 1, Node: 1}}, []byte("profile"))
 	}
-	for i := range n {
+	w.nodes = make([]site, n)
+	w.restart(t)
+	return w
+}
+
+// restart begins all managers and proxies anew. Sessions that are open stay: their questions go to the new ones.
+func (w *world) restart(t testing.TB) {
+	t.Helper()
+	for i := range w.nodes {
 		node := w.Node(cluster.NodeID(i + 1))
 		var s site
 		var err error
-		if s.indexes, err = index.New(node, index.Config{ClusterID: clustertest.ID, Floor: noFloor, CompleteWait: 200 * time.Millisecond}); err != nil {
+		if s.indexes, err = index.New(node, index.Config{ClusterID: clustertest.ID, Floor: noFloor, CompleteWait: 10 * time.Millisecond}); err != nil {
 			t.Fatal(err)
 		}
 		s.indexes.Register()
@@ -95,9 +103,8 @@ func newWorld(t testing.TB, n int) *world {
 			t.Fatal(err)
 		}
 		s.proxy.Register()
-		w.nodes = append(w.nodes, s)
+		w.nodes[i] = s
 	}
-	return w
 }
 
 // deliver delivers one message at a node.
