@@ -3,6 +3,8 @@ package uidledger
 import (
 	"cmp"
 	"slices"
+
+	"porcupine/internal/cluster"
 )
 
 // apply applies the wishes, in their order.
@@ -29,19 +31,26 @@ func (m *Manager) apply() {
 
 // arrive takes a message into the pending ones, unless it has a UID.
 func (m *Manager) arrive(a *Arrival) {
+	if !m.has(a) {
+		m.pending.add(*a)
+	}
+}
+
+// has reports whether a message needs no UID: it has one, with whatever flags it came with, or is expunged.
+func (m *Manager) has(a *Arrival) bool {
 	var buf [1]uint32
 	for _, uid := range m.ids.uids(a.ID, &buf) {
 		c, i, _ := m.find(uid)
 		s := &c.work.slots[i]
 		switch {
 		case s.state >= expunged:
-			return // it never comes back
+			return true // it never comes back
 		case s.state == live && s.stay.Compare(a.Stay) >= 0:
 			m.writeAll(uid, a.Flags)
-			return
+			return true
 		}
 	}
-	m.pending.add(*a)
+	return false
 }
 
 func (m *Manager) writeAll(uid uint32, flags []Register) {
@@ -53,14 +62,16 @@ func (m *Manager) writeAll(uid uint32, flags []Register) {
 }
 
 func (m *Manager) depart(d *Departure) {
-	m.pending.remove(d.ID)
-	to := retired
+	to, before := retired, d.Stay
 	if d.Deleted {
-		to = expunged
+		to, before = expunged, cluster.Timestamp{}
 	}
+	m.pending.remove(d.ID, before)
 	var buf [1]uint32
-	for _, uid := range slices.Clone(m.ids.uids(d.ID, &buf)) {
-		m.end(uid, to)
+	for _, uid := range m.ids.uids(d.ID, &buf) {
+		if c, i, ok := m.find(uid); ok && (before.IsZero() || c.work.slots[i].stay.Compare(before) < 0) {
+			m.end(uid, to)
+		}
 	}
 }
 
@@ -108,7 +119,9 @@ func (m *Manager) assign() {
 		if m.left(UIDs) == 0 || m.left(ModSeqs) == 0 {
 			break
 		}
-		m.assignOne(a)
+		if !m.has(a) { // another manager's UID may have been read meanwhile
+			m.assignOne(a)
+		}
 	}
 	m.pending.drop(n)
 }

@@ -41,13 +41,13 @@ func (m *Manager) askNumbers(c Counter, need uint64) (Step, bool) {
 	}
 	members := m.members()
 	r := Request{Counter: c, Set: m.set, Agreed: m.agreed()}
-	units := (need - m.left(c) + c.lease() - 1) / c.lease()
+	units := (need - m.left(c) + m.set.lease(c) - 1) / m.set.lease(c)
 	switch {
 	case m.asking.kind == AskRaise && m.asking.counter == c && len(members) >= m.set.majority():
 		r.Kind, r.Upto = AskRaise, m.highest(c)
 	case len(members) == len(m.set.Members) && m.asking.tries[c] < asksMax/2:
 		r.Kind, r.After = AskDense, m.highest(c)
-		r.Upto = r.After + min(units, DenseMax)*c.lease()
+		r.Upto = r.After + min(units, DenseMax)*m.set.lease(c)
 		if r.Upto > c.largest() {
 			m.wait(cluster.KindLimit, "no %v are left: the folder needs a new UIDVALIDITY", c)
 			return Step{}, false
@@ -164,8 +164,8 @@ func (m *Manager) takeNumbers(answers []Answer) {
 	case kind == AskLane && yes == 1:
 		r := answers[0].Reply
 		for i := range uint64(r.Leases) {
-			first := r.First + i*c.superblock()
-			m.spans[c].add(first, first+c.lease()-1)
+			first := r.First + i*m.set.superblock(c)
+			m.spans[c].add(first, first+m.set.lease(c)-1)
 		}
 	case spent && len(m.members()) >= m.set.majority() && kind != AskRaise:
 		m.asking.kind, m.asking.counter = AskRaise, c

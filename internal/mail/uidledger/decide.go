@@ -95,7 +95,7 @@ func (g *Grant) raise(r *Request) Verdict {
 		return Raised
 	case r.Upto > r.Counter.largest():
 		return Exhausted
-	case r.Upto > x.Base+r.Counter.budget():
+	case r.Upto > x.Base+g.Set.budget(r.Counter):
 		return Spent
 	}
 	x.Ceil = max(x.Ceil, r.Upto)
@@ -103,22 +103,22 @@ func (g *Grant) raise(r *Request) Verdict {
 }
 
 func (g *Grant) grantLane(r *Request, lane uint8) Reply {
-	c, x := r.Counter, &g.Counters[r.Counter]
+	c, x, superblock := r.Counter, &g.Counters[r.Counter], g.Set.superblock(r.Counter)
 	count := uint64(max(r.Count, 1))
-	first := max(x.Ceil, r.After)/c.superblock() + 1 // the superblock
+	first := max(x.Ceil, r.After)/superblock + 1 // the superblock
 	last := first + count - 1
-	if limit := x.Base + c.budget(); limit < (last+1)*c.superblock()-1 { // fewer, if that is all the budget has
-		if limit+1 < (first+1)*c.superblock() {
+	if limit := x.Base + g.Set.budget(c); limit < (last+1)*superblock-1 { // fewer, if that is all the budget has
+		if limit+1 < (first+1)*superblock {
 			return Reply{Verdict: Spent}
 		}
-		last = (limit+1)/c.superblock() - 1
+		last = (limit+1)/superblock - 1
 	}
-	for last >= first && (last+1)*c.superblock()-1 > c.largest() {
+	for last >= first && (last+1)*superblock-1 > c.largest() {
 		last--
 	}
 	if last < first {
 		return Reply{Verdict: Exhausted}
 	}
-	x.Ceil = (last+1)*c.superblock() - 1
-	return Reply{Verdict: Yes, First: first*c.superblock() + uint64(lane)*c.lease(), Leases: uint8(last - first + 1)}
+	x.Ceil = (last+1)*superblock - 1
+	return Reply{Verdict: Yes, First: first*superblock + uint64(lane)*g.Set.lease(c), Leases: uint8(last - first + 1)}
 }

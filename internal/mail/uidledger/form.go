@@ -159,6 +159,9 @@ func appendSet(b []byte, s *Set) []byte {
 	for _, f := range s.Floor {
 		b = binary.BigEndian.AppendUint64(b, f)
 	}
+	for _, l := range s.Lease {
+		b = binary.BigEndian.AppendUint32(b, l)
+	}
 	b = append(b, byte(len(s.Members)))
 	for _, m := range s.Members {
 		b = append(binary.BigEndian.AppendUint64(b, uint64(m.Node)), m.Lane)
@@ -172,6 +175,12 @@ func (p *parser) set() (s Set) {
 		s.Floor[c] = p.u64()
 		if s.Floor[c] > Counter(c).largest() {
 			p.fail("a floor of %d", s.Floor[c])
+		}
+	}
+	for c := range s.Lease {
+		s.Lease[c] = p.u32()
+		if s.Lease[c] > LeaseMax || (s.Lease[c] == 0) != (s.Version == 0) {
+			p.fail("leases of %d", s.Lease[c])
 		}
 	}
 	n := int(p.u8())

@@ -12,7 +12,7 @@ import (
 //
 // Form, after the octets 'H' 1, integers big-endian:
 //
-//	set: version u64, UIDVALIDITY u32, two floors u64, members u8, each: node u64, lane u8; ascending by node
+//	set: version u64, UIDVALIDITY u32, two floors u64, two leases u32, members u8, each: node u64, lane u8; ascending by node
 //	UIDVALIDITY u32 of what follows
 //	UIDs shown, modification sequences shown: each next uvarint, ranges uvarint, of each range the distance of its
 //	    first number from the last of the one before and the distance of its last from its first, uvarint

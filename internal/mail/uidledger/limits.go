@@ -6,8 +6,9 @@ import "math"
 const (
 	ChunkSlots  = 64      // UIDs of one chunk
 	LanesMax    = 8       // replicas of a set: cluster.ReplicaSetMax
-	UIDLease    = 256     // L: UIDs of a lane lease, and the unit of dense ones
+	UIDLease    = 256     // L: UIDs of a lane lease, and the unit of dense ones; a set has it: see Set.Lease
 	ModSeqLease = 1 << 20 // the same for modification sequences
+	LeaseMax    = 1 << 20 // the largest that a set may have
 
 	// BudgetMax is Q: how many superblocks (LanesMax leases) a replica's ceiling may rise above what a majority of
 	// its set is known to know of, one more for the begun one (L9).
@@ -43,20 +44,6 @@ const (
 	ModSeqs
 	counters = 2
 )
-
-// lease is L of a counter.
-func (c Counter) lease() uint64 {
-	if c == UIDs {
-		return UIDLease
-	}
-	return ModSeqLease
-}
-
-// superblock is SB: one lease for each lane.
-func (c Counter) superblock() uint64 { return LanesMax * c.lease() }
-
-// budget is how far a replica's ceiling may rise above its base.
-func (c Counter) budget() uint64 { return (BudgetMax + 1) * c.superblock() }
 
 // largest is the largest number that is given.
 func (c Counter) largest() uint64 {

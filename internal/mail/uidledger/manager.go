@@ -61,6 +61,8 @@ type Manager struct {
 	waiting error
 	running bool
 
+	rangesGood int // RangesGood; tests make it smaller
+
 	view View
 }
 
@@ -92,7 +94,7 @@ const (
 
 // New makes a manager that knows nothing yet.
 func New(c Config) *Manager {
-	m := &Manager{config: c, set: c.First, names: newNames(), stale: map[uint32]bool{}}
+	m := &Manager{config: c, set: c.First, names: newNames(), stale: map[uint32]bool{}, rangesGood: RangesGood}
 	m.head = &Head{Set: m.set, UIDValidity: m.set.UIDValidity}
 	m.begin()
 	return m

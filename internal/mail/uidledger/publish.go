@@ -18,6 +18,7 @@ func (m *Manager) publish() {
 	if !m.head.Set.equal(&m.set) {
 		m.head.Set, changed = m.set, true
 	}
+	changed = changed || m.head.LevelsVersion != m.set.Version
 	if !changed {
 		return
 	}
@@ -88,7 +89,7 @@ func (m *Manager) known(c Counter) Ranges {
 // compact joins ranges of skipped UIDs between which nothing lives: nobody can be harmed by what is said of those.
 func (m *Manager) compact() bool {
 	shown := &m.head.Shown[UIDs]
-	if len(shown.Skipped) <= RangesGood {
+	if len(shown.Skipped) <= m.rangesGood {
 		return false
 	}
 	var out Ranges

@@ -14,6 +14,7 @@ type Set struct {
 	Version     uint64
 	UIDValidity uint32           // of the folder under this version and later ones, until it grows (L12)
 	Floor       [counters]uint64 // all leases that newcomers take part in lie above
+	Lease       [counters]uint32 // L of each counter: the same in all versions, since lanes are made of it
 	Members     []Member         // ascending by node, at most LanesMax
 }
 
@@ -26,7 +27,7 @@ type Member struct {
 // FirstSet is the set that a folder begins with, version 1. It must be the same wherever the folder is opened: it is
 // decided when the folder is made, and kept with it. Of more than LanesMax nodes the first ones are taken.
 func FirstSet(nodes cluster.ReplicaSet, uidValidity uint32) Set {
-	s := Set{Version: 1, UIDValidity: uidValidity}
+	s := Set{Version: 1, UIDValidity: uidValidity, Lease: [counters]uint32{UIDLease, ModSeqLease}}
 	for i, n := range nodes[:min(len(nodes), LanesMax)] {
 		s.Members = append(s.Members, Member{n, uint8(i)})
 	}
@@ -52,6 +53,15 @@ func (s *Set) lane(node cluster.NodeID) (uint8, bool) {
 	return 0, false
 }
 
+// lease is L of a counter.
+func (s *Set) lease(c Counter) uint64 { return uint64(s.Lease[c]) }
+
+// superblock is SB: one lease for each lane.
+func (s *Set) superblock(c Counter) uint64 { return LanesMax * s.lease(c) }
+
+// budget is how far a replica's ceiling may rise above its base.
+func (s *Set) budget(c Counter) uint64 { return (BudgetMax + 1) * s.superblock(c) }
+
 func (s *Set) majority() int { return len(s.Members)/2 + 1 }
 
 // next is the set of the next version with other nodes. Who stays keeps the lane: it may grant under the old version
@@ -61,7 +71,7 @@ func (s *Set) majority() int { return len(s.Members)/2 + 1 }
 // knew, so within the budget above ceilings; all that a newcomer takes part in, or grants in that lane, lies above
 // the floor.
 func (s *Set) next(nodes cluster.ReplicaSet, uidValidity uint32, ceilings [counters]uint64) Set {
-	n := Set{Version: s.Version + 1, UIDValidity: max(s.UIDValidity, uidValidity), Floor: ceilings}
+	n := Set{Version: s.Version + 1, UIDValidity: max(s.UIDValidity, uidValidity), Floor: ceilings, Lease: s.Lease}
 	var free [LanesMax]bool
 	for lane := range free {
 		free[lane] = true
@@ -73,7 +83,7 @@ func (s *Set) next(nodes cluster.ReplicaSet, uidValidity uint32, ceilings [count
 			continue
 		}
 		for c := range n.Floor {
-			n.Floor[c] = max(n.Floor[c], ceilings[c]+Counter(c).budget())
+			n.Floor[c] = max(n.Floor[c], ceilings[c]+s.budget(Counter(c)))
 		}
 	}
 	for _, node := range nodes {
@@ -92,7 +102,7 @@ func (s *Set) next(nodes cluster.ReplicaSet, uidValidity uint32, ceilings [count
 }
 
 func (s *Set) equal(t *Set) bool {
-	return s.Version == t.Version && s.UIDValidity == t.UIDValidity && s.Floor == t.Floor && slices.Equal(s.Members, t.Members)
+	return s.Version == t.Version && s.UIDValidity == t.UIDValidity && s.Floor == t.Floor && s.Lease == t.Lease && slices.Equal(s.Members, t.Members)
 }
 
 // cmpSets orders sets by version. Two of one version do not exist; if they do, all choose the same.

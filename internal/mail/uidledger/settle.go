@@ -124,10 +124,10 @@ func (m *Manager) register(uid uint32, flag uint16) (register, bool) {
 // one range there: 0 if the head's list is short.
 func (m *Manager) fragmented() uint64 {
 	skipped := m.head.Shown[ModSeqs].Skipped
-	if len(skipped) <= RangesGood {
+	if len(skipped) <= m.rangesGood {
 		return 0
 	}
-	return skipped[len(skipped)-RangesGood/4].First
+	return skipped[len(skipped)-max(m.rangesGood/4, 1)].First
 }
 
 // forgettable reports whether nothing in a chunk lives, and all ended by the modification sequence that is to be

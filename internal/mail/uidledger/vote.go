@@ -30,8 +30,9 @@ type vote struct {
 	value  Set
 }
 
-// Propose wants other ledger replicas, at most LanesMax (L9): it is decided by a majority of the present ones, and
-// until then wanted again in each run of Next. Errors are of KindInvalid.
+// Propose wants other ledger replicas, at most LanesMax (L9). They are to be read first (Read, with Full), also those
+// that have nothing yet: they get all that is known, and then a majority of the present ones decides. Until it has it
+// is wanted again in each run of Next. Errors are of KindInvalid.
 func (m *Manager) Propose(nodes cluster.ReplicaSet) error {
 	if len(nodes) == 0 || len(nodes) > LanesMax {
 		return cluster.Errorf(cluster.KindInvalid, fmt.Sprintf("change the ledger replicas of folder %v", m.config.Folder), "%d nodes: 1 to %d are possible", len(nodes), LanesMax)
@@ -60,6 +61,9 @@ func (m *Manager) voteStep() (Step, bool) {
 			v.stuck = false // lanes are granted meanwhile
 			return Step{}, false
 		}
+		if !v.stuck && !m.levelled() {
+			return Step{}, false
+		}
 		v.tries++
 		v.phase = AskPrepare
 		v.ballot = Ballot{Number: v.ballot.Number + 1, Node: m.config.Self}
@@ -74,6 +78,18 @@ func (m *Manager) voteStep() (Step, bool) {
 	}
 	m.flight = askingVotes
 	return step, true
+}
+
+// levelled reports whether the nodes that are wanted have all that is known. They have it BEFORE the decision: a
+// manager that reaches nothing but newcomers must not find an empty folder there.
+func (m *Manager) levelled() bool {
+	for _, node := range m.want.nodes {
+		if m.reach&m.bit(node, false) == 0 {
+			m.wait(cluster.KindUnavailable, "node %v, which is to become a ledger replica, was not read", node)
+			return false
+		}
+	}
+	return m.headLevel&m.reach == m.reach && !m.lags()
 }
 
 // countVotes takes the answers to one phase.

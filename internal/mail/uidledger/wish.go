@@ -28,6 +28,8 @@ type Arrival struct {
 type Departure struct {
 	ID      mail.MessageID
 	Deleted bool // it is no more, in any folder
+	// Stay is since when it lies elsewhere: UIDs of a later stay here are left alone. Zero: all are meant.
+	Stay cluster.Timestamp
 }
 
 // Flagging is one flag of one message, set or taken away.
@@ -66,9 +68,14 @@ func (p *pending) add(a Arrival) {
 	p.list = append(p.list, a)
 }
 
-func (p *pending) remove(id mail.MessageID) { delete(p.at, id) }
+// remove drops a message that came before a stamp; zero: at any time.
+func (p *pending) remove(id mail.MessageID, before cluster.Timestamp) {
+	if i, ok := p.at[id]; ok && (before.IsZero() || p.list[i].Stay.Compare(before) < 0) {
+		delete(p.at, id)
+	}
+}
 
-// shift drops the first n of the list.
+// drop drops the first n of the list.
 func (p *pending) drop(n int) {
 	for i, a := range p.list[:n] {
 		if at, ok := p.at[a.ID]; ok && at == i {

@@ -1,0 +1,223 @@
+package uidledger
+
+import (
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+)
+
+// simCheck is what must hold, and the counts of a run.
+type simCheck struct {
+	w       *world
+	means   map[simUID]mail.MessageID // U1: what a UID was ever shown for
+	dead    map[simUID]int64          // U2: shown as gone when all was quiet
+	flags   map[simFlag]cluster.Timestamp
+	deleted map[mail.MessageID]bool // D4: expunges that were acknowledged
+	granted [counters][]simGrant
+
+	viewing                      *simManager // whose view is looked at
+	reveals, retired, retiredNow int
+}
+
+type simUID struct {
+	validity uint32
+	uid      mail.UID
+}
+
+type simFlag struct {
+	id   mail.MessageID
+	flag mail.Flag
+}
+
+type simGrant struct {
+	validity uint32
+	manager  int
+	life     int
+	r        Range
+}
+
+func newSimCheck(w *world) simCheck {
+	return simCheck{w: w, means: map[simUID]mail.MessageID{}, dead: map[simUID]int64{}, flags: map[simFlag]cluster.Timestamp{}, deleted: map[mail.MessageID]bool{}}
+}
+
+// see checks U1 and U2 whenever anybody is shown a message.
+func (c *simCheck) see(validity uint32, uid mail.UID, id mail.MessageID) {
+	key := simUID{validity, uid}
+	old, ok := c.means[key]
+	if ok && old != id {
+		c.w.fail("U1", "UID %d is shown for message %x, and was for %x", uid, id[:8], old[:8])
+	}
+	if at, dead := c.dead[key]; dead && c.viewing.opened > at {
+		c.w.fail("U2", "UID %d of message %x was gone, and is shown again", uid, id[:8])
+	}
+	if !ok {
+		c.means[key] = id
+		c.reveals++
+	}
+}
+
+// shown checks a view that may be new.
+func (c *simCheck) shown(s *simManager) {
+	v := s.m.View()
+	c.viewing = s
+	if v.UIDValidity() < s.valid {
+		c.w.fail("U4", "UIDVALIDITY goes back from %d to %d", s.valid, v.UIDValidity())
+	}
+	if v.UIDValidity() > s.valid {
+		s.valid, s.shownN, s.shownH = v.UIDValidity(), 1, 0
+	}
+	if v.UIDNext() < s.shownN || v.HighestModSeq() < s.shownH {
+		c.w.fail("U6", "manager %d: UIDNEXT %d after %d, HIGHESTMODSEQ %d after %d", s.i, v.UIDNext(), s.shownN, v.HighestModSeq(), s.shownH)
+	}
+	v.Range(s.shownN, UIDMax, func(e *Entry) bool {
+		c.see(s.valid, e.UID, e.ID)
+		if e.UID >= v.UIDNext() {
+			c.w.fail("U4", "UID %d is shown, and UIDNEXT is %d", e.UID, v.UIDNext())
+		}
+		return true
+	})
+	if c.w.chance(10) {
+		c.durable(s, v)
+	}
+	s.shownN, s.shownH = v.UIDNext(), v.HighestModSeq()
+}
+
+// durable checks L4: the head of each node that is written to says that this much was shown, and its chunks have the
+// newest message.
+func (c *simCheck) durable(s *simManager, v *View) {
+	for _, node := range s.m.Reached() {
+		n := c.w.nodes[node-1]
+		if n.lost || v.next[ModSeqs] == 0 {
+			continue
+		}
+		h, err := ParseHead(n.head)
+		if err != nil {
+			c.w.fail("L4", "node %d has no head that says so: %v", n.i, err)
+		}
+		if h.UIDValidity == v.UIDValidity() && (h.Shown[UIDs].Next < v.next[UIDs] || h.Shown[ModSeqs].Next < v.next[ModSeqs]) {
+			c.w.fail("L4", "node %d has a head up to %d and %d, shown is %d and %d", n.i, h.Shown[UIDs].Next, h.Shown[ModSeqs].Next, v.next[UIDs], v.next[ModSeqs])
+		}
+		v.Range(s.shownN, UIDMax, func(e *Entry) bool {
+			number := uint32(e.UID) / ChunkSlots
+			have, err := parseChunk(n.chunks[number], newNames())
+			if err != nil {
+				c.w.fail("L4", "UID %d is shown, node %d does not have it: %v", e.UID, n.i, err)
+			}
+			if _, ok := have.find(uint8(e.UID % ChunkSlots)); !ok && have.uidValidity == v.UIDValidity() {
+				c.w.fail("L4", "UID %d is shown, node %d does not have it", e.UID, n.i)
+			}
+			return true
+		})
+	}
+}
+
+// grants checks that leases are disjoint (L2, L3).
+func (c *simCheck) grants(s *simManager) {
+	if c.w.naive {
+		return
+	}
+	for counter := range s.m.spans {
+		for _, r := range s.m.spans[counter] {
+			mine := false
+			for i := range c.granted[counter] {
+				g := &c.granted[counter][i]
+				if g.validity != s.m.set.UIDValidity || r.First > g.r.Last || r.Last < g.r.First {
+					continue
+				}
+				if g.manager != s.i || g.life != s.life {
+					c.w.fail("U1", "%v %d to %d were granted to manager %d, and %d to %d to manager %d", Counter(counter), g.r.First, g.r.Last, g.manager, r.First, r.Last, s.i)
+				}
+				if g.r.First <= r.First && r.Last <= g.r.Last {
+					mine = true
+				}
+			}
+			if !mine {
+				c.granted[counter] = append(c.granted[counter], simGrant{s.m.set.UIDValidity, s.i, s.life, r})
+			}
+		}
+	}
+}
+
+// acknowledge reports whether a client was told that its change is done, and keeps the promise in mind (D4).
+func (c *simCheck) acknowledge(s *simManager, x simWant) bool {
+	v := s.m.View()
+	if x.expunge {
+		if _, still := v.Get(x.uid); still {
+			return false
+		}
+		c.deleted[x.id] = true
+		return true
+	}
+	for _, r := range v.Registers(x.uid) {
+		if r.Flag == x.reg.Flag && r.Stamp.Compare(x.reg.Stamp) >= 0 {
+			key := simFlag{x.id, x.reg.Flag}
+			if c.flags[key].Compare(x.reg.Stamp) < 0 {
+				c.flags[key] = x.reg.Stamp
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// quiet checks what must hold when all is whole: s has read everything, and shows it.
+func (c *simCheck) quiet(s *simManager) {
+	v, w := s.m.View(), c.w
+	if err := s.m.Waiting(); err != nil || !v.Opened() {
+		w.fail("L2", "all is whole, and manager %d waits: %v", s.i, err)
+	}
+	c.conserved(v)
+	for _, client := range w.clients {
+		if client.kind == qresync && v.UIDValidity() == client.validity && v.Behind(client.validity, client.h, 0, client.uids()) {
+			w.fail("U6", "a QRESYNC client is ahead of all: %d with %v, the folder is at %d and %d", client.h, client.uids(), v.HighestModSeq(), v.UIDNext())
+		}
+		client.sync(s)
+		client.equal(v, "U5")
+	}
+	c.retiredNow = 0
+	for _, cell := range s.m.order {
+		for i := range cell.shown.slots {
+			x := &cell.shown.slots[i]
+			if x.state != live {
+				c.dead[simUID{v.UIDValidity(), mail.UID(cell.shown.uid(x.index))}] = w.now
+			}
+			if x.state == retired {
+				c.retiredNow++
+			}
+		}
+	}
+}
+
+// conserved checks that exactly the messages that are there are shown, once, with the flags that were promised (D4).
+func (c *simCheck) conserved(v *View) {
+	w := c.w
+	have := map[mail.MessageID]mail.UID{}
+	v.Range(1, UIDMax, func(e *Entry) bool {
+		if other, twice := have[e.ID]; twice {
+			w.fail("U1", "message %x is shown as UID %d and %d", e.ID[:8], other, e.UID)
+		}
+		have[e.ID] = e.UID
+		if c.deleted[e.ID] {
+			w.fail("D4", "message %x was expunged, and is shown", e.ID[:8])
+		}
+		return true
+	})
+	for id, m := range w.live()[0].mail {
+		u, there := have[id]
+		if there != (m.in && !m.deleted) {
+			w.fail("D4", "message %x, UID %d: shown %t; in the folder %t, deleted %t", id[:8], u, there, m.in, m.deleted)
+		}
+	}
+	for key, stamp := range c.flags {
+		u, there := have[key.id]
+		if !there {
+			continue
+		}
+		ok := false
+		for _, r := range v.Registers(u) {
+			ok = ok || r.Flag == key.flag && r.Stamp.Compare(stamp) >= 0
+		}
+		if !ok {
+			w.fail("D4", "flag %s of message %x, UID %d was acknowledged with stamp %v: %v", key.flag, key.id[:8], u, stamp, v.Registers(u))
+		}
+	}
+}
