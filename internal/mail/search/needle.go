@@ -34,7 +34,7 @@ func (p *Program) needle(k Key, known map[needleKey]int) int {
 	case OpHeader:
 		id.kind, id.field = needleHeader, k.Field
 		n.field = k.Field
-		p.fields = true
+		p.fields = p.fields || !inEnvelope(k.Field)
 	case OpBody:
 		id.kind = needleBody
 		p.bodies = true

@@ -38,7 +38,7 @@ type Program struct {
 	// needles are the texts that are looked for in the contents, none twice; leaves name them by index.
 	needles []needle
 	longest int  // octets of the longest of them in bodies, folded
-	fields  bool // some needle is looked for in header fields
+	fields  bool // some needle is looked for in the message's own header fields, whatever the structure says
 	bodies  bool // some needle is looked for in bodies
 	texts   bool // some needle is looked for in every header
 }

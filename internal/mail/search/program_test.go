@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -179,6 +180,33 @@ func TestContentsAreReadLast(t *testing.T) {
 		strings.Repeat("QUFB\r\n", 500_000)+"\r\n--b\r\n\r\nhello\r\n--b--\r\n")
 	if !match(t, Key{Op: OpBody, Text: "HELLO"}, large) || large.read > 1000 {
 		t.Errorf("read %d octets of a message with an attachment", large.read)
+	}
+}
+
+// A header that is too large for the structure to know all of it is read.
+func TestLargeHeaders(t *testing.T) {
+	many := make([]string, 3000)
+	for i := range many {
+		many[i] = fmt.Sprintf("a%d@example.test", i)
+	}
+	for name, m := range map[string]*text{
+		"addresses": newText(t, "To: "+strings.Join(many, ",\r\n ")+"\r\n\r\nx"),
+		"fields":    newText(t, strings.Repeat("X-Filler: "+strings.Repeat("x", 900)+"\r\n", 500)+"To: "+many[2999]+"\r\n\r\nx"),
+	} {
+		for _, tt := range []struct {
+			key  Key
+			want bool
+		}{
+			{Header("to", "a2999@example"), true},
+			{Header("to", "a3000@example"), false},
+			{Header("cc", ""), false},
+			{And(Header("to", "a2999"), Key{Op: OpBody, Text: "x"}), true},
+			{And(Header("to", "a2999"), Key{Op: OpBody, Text: "a2999"}), false},
+		} {
+			if got := match(t, tt.key, m); got != tt.want {
+				t.Errorf("%s: match(%v) = %v, want %v", name, tt.key, got, tt.want)
+			}
+		}
 	}
 }
 

@@ -92,7 +92,7 @@ func (r *Reader) search(x *message.Index) (Verdict, error) {
 	if !p.bodies || x.Size > wholeMax {
 		r.contents.end = x.Root.Header.End
 	}
-	if p.fields {
+	if p.fields || isCut(x) {
 		if err := r.fields(x.Root.Header, true); err != nil {
 			return Open, err
 		}

@@ -39,15 +39,16 @@ func (n *node) byStructure(a *asked) Verdict {
 	switch {
 	case there && n.field.in(a.folded):
 		return Yes
-	case x.Root.Header.Len() > fullHeaderMax, isCut(x.Root.Envelope):
+	case isCut(x):
 		return Open
 	}
 	return No
 }
 
-// isCut reports whether the structure may have left addresses out.
-func isCut(e *message.Envelope) bool {
-	return max(len(e.From), len(e.To), len(e.Cc), len(e.Bcc)) >= message.AddressesMax
+// isCut reports whether the structure may have left out something of the envelope.
+func isCut(x *message.Index) bool {
+	e := x.Root.Envelope
+	return x.Root.Header.Len() > fullHeaderMax || max(len(e.From), len(e.To), len(e.Cc), len(e.Bcc)) >= message.AddressesMax
 }
 
 // envelopeField gives the text of a field, decoded, with its runs of blanks as one.
