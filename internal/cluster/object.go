@@ -34,6 +34,11 @@ type TypeSpec struct {
 	// Inline says that contents, at most CachedSizeMax each, lie in the record itself, as those of
 	// cached types do, so that many small objects are read together. The manager's soft state does not
 	// hold them: only where they lie is reported. A type is Cached, Inline, or neither.
+	//
+	// Of cached objects the manager sees if nodes hold different versions, and has them sent the newest.
+	// Of others nobody does, if two updates knew nothing of each other and their replica sets have no
+	// node in common. Who reads objects of an inline type that merges reads all fragments, joins what
+	// differs, and writes it with all of the holders as Previous: that ends it.
 	Inline bool
 	// Vault says that the contents of a deleted object stay on disk for a while, where an
 	// administrator can get them back (not for cached and inline types).

@@ -139,3 +139,54 @@ func TestR3_JoinedTimestamps(t *testing.T) {
 		}
 	})
 }
+
+// R1: two sides of a partition make an inline object of the same name on nodes that have nothing in common. Its manager
+// knows only that there are two fragments. Who reads both, and writes what they are together with all of the
+// holders as Previous, ends it.
+func TestR1_DisjointInlineObjectsAreJoinedByTheirReader(t *testing.T) {
+	notUnderRace(t)
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 4)
+		a, b, c, d := w.machines[0], w.machines[1], w.machines[2], w.machines[3]
+		w.net.Partition(ids(a, b), ids(c, d))
+		w.settle(a, b)
+		w.settle(c, d)
+		a.put(typeSet, "o", "x", "ab", a.id, b.id)
+		d.put(typeSet, "o", "x", "bc", c.id, d.id)
+		w.net.HealAll()
+		w.settle(w.machines...)
+		w.awaitQuiet(w.machines...)
+		var both []byte
+		var holders cluster.ReplicaSet
+		for _, f := range b.lookup("o").Fragments {
+			page, more, err := b.node.Contents(context.Background(), f.Holders[0], "o", typeSet, "")
+			if err != nil || more || len(page) != 1 || page[0].Err != nil {
+				t.Fatalf("Contents = %+v, %t, %v", page, more, err)
+			}
+			if both, err = union(both, page[0].Contents); err != nil {
+				t.Fatal(err)
+			}
+			holders = holders.Union(f.Replicas)
+		}
+		if len(holders) != 4 || string(both) != "abc" {
+			t.Fatalf("%q on %v", both, holders)
+		}
+		u, body := newObject(typeSet, "o", "x", string(both), c.id, d.id)
+		u.Object.Copies, u.Previous = 2, holders
+		if err := b.node.Update(context.Background(), u, body); err != nil {
+			t.Fatal(err)
+		}
+		id := cluster.ObjectID{Type: typeSet, Owner: "o", ID: "x"}
+		w.await("one version", time.Minute, func() error {
+			for _, m := range w.machines {
+				// A node that is to lose its copy and has something else makes itself a replica once more.
+				if got := m.has(id); got != "abc" && (got != "" || m == c || m == d) {
+					return fmt.Errorf("node %v has %q", m.id, got)
+				}
+			}
+			return nil
+		})
+		w.awaitQuiet(w.machines...)
+		w.checkS1(w.machines...)
+	})
+}
