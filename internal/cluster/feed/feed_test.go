@@ -463,11 +463,10 @@ func TestRefused(t *testing.T) {
 
 // follower keeps a copy of what lies at a holder, as an index does: it lists after a gap, and else takes the changes.
 type follower struct {
-	holder  *fake
-	mu      sync.Mutex
-	copy    map[string]cluster.Timestamp
-	removed map[string]cluster.Timestamp
-	rng     *rand.Rand
+	holder *fake
+	mu     sync.Mutex
+	copy   map[string]cluster.Timestamp
+	rng    *rand.Rand
 }
 
 func (f *follower) on(e Event) {

@@ -12,9 +12,12 @@ type special struct {
 	use, name string
 }
 
+// usesCount is how many there are.
+const usesCount = 5
+
 // uses are the special uses in the order of their numbers in registers and default ids: it never
 // changes. New ones come at the end, and have no default folder.
-func uses() [5]special {
+func uses() [usesCount]special {
 	return [...]special{{`\Drafts`, "Drafts"}, {`\Sent`, "Sent"}, {`\Junk`, "Junk"}, {`\Trash`, "Trash"}, {`\Archive`, "Archive"}}
 }
 
@@ -30,7 +33,7 @@ func defaultID(k byte) mail.FolderID { return mail.FolderID{idLen - 1: k} }
 // isDefault reports whether an id is INBOX's or a default folder's.
 func isDefault(id mail.FolderID) bool {
 	k := id[idLen-1]
-	return int(k) <= len(uses()) && id == defaultID(k)
+	return k <= usesCount && id == defaultID(k)
 }
 
 // numberOf gives the number of a special use, in any case of letters; 0 if there is none such.
