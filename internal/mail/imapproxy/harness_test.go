@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +30,77 @@ type world struct {
 	*clustertest.Cluster
 	nodes []site
 	count int
+	crash crash
+	feed  *feed // nil: there is none
+}
+
+// crash ends the process of a manager, as it were, before its next write, when left has come to 0; no write is
+// done after it. Below 0: never.
+type crash struct{ left atomic.Int64 }
+
+// mortal is a node whose manager may crash.
+type mortal struct {
+	*clustertest.Node
+	crash *crash
+}
+
+func (n mortal) isDead() bool {
+	for {
+		left := n.crash.left.Load()
+		switch {
+		case left < 0:
+			return false
+		case left == 0:
+			return true
+		case n.crash.left.CompareAndSwap(left, left-1):
+			return false
+		}
+	}
+}
+
+func (n mortal) Update(ctx context.Context, u cluster.Update, body cluster.Body) error {
+	if n.isDead() {
+		return cluster.Errorf(cluster.KindUnavailable, "update", "the process has crashed")
+	}
+	return n.Node.Update(ctx, u, body)
+}
+
+func (n mortal) UpdateAll(ctx context.Context, us []cluster.Update) []error {
+	errs := make([]error, len(us))
+	for i := range us {
+		errs[i] = n.Update(ctx, us[i], nil)
+	}
+	return errs
+}
+
+// feed is a change feed that tells when the test says so.
+type feed struct {
+	mu    sync.Mutex
+	calls map[*func(bool, []cluster.Change)]cluster.NodeID
+}
+
+func (f *feed) follow(_ context.Context, holder cluster.NodeID, _ string, on func(bool, []cluster.Change)) (func(), error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.calls[&on] = holder
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.calls, &on)
+	}, nil
+}
+
+// tell tells whoever follows.
+func (f *feed) tell(gap bool, changes ...cluster.Change) {
+	f.mu.Lock()
+	var calls []func(bool, []cluster.Change)
+	for on := range f.calls {
+		calls = append(calls, *on)
+	}
+	f.mu.Unlock()
+	for _, on := range calls {
+		on(gap, changes)
+	}
 }
 
 type site struct {
@@ -81,6 +154,7 @@ func newWorld(t testing.TB, n int) *world {
 		w.Put(id, cluster.Object{ID: profile, Replicas: on, Copies: 3, Timestamp: cluster.Timestamp{Time: 1, Node: 1}}, []byte("profile"))
 	}
 	w.nodes = make([]site, n)
+	w.crash.left.Store(-1)
 	w.restart(t)
 	return w
 }
@@ -92,7 +166,11 @@ func (w *world) restart(t testing.TB) {
 		node := w.Node(cluster.NodeID(i + 1))
 		var s site
 		var err error
-		if s.indexes, err = index.New(node, index.Config{ClusterID: clustertest.ID, Floor: noFloor, CompleteWait: 10 * time.Millisecond}); err != nil {
+		cfg := index.Config{ClusterID: clustertest.ID, Floor: noFloor, CompleteWait: 10 * time.Millisecond}
+		if w.feed != nil {
+			cfg.Follow = w.feed.follow
+		}
+		if s.indexes, err = index.New(mortal{node, &w.crash}, cfg); err != nil {
 			t.Fatal(err)
 		}
 		s.indexes.Register()

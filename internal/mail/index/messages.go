@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -98,6 +99,7 @@ func (s *state) take(l *survey.Listing) map[mail.MessageID]struct{} {
 		listed[id] = struct{}{}
 		s.put(id, &m.Object, m.Holders, m.Nodes)
 	}
+	s.arrive()
 	return listed
 }
 
@@ -113,7 +115,7 @@ func (s *state) missing(listed map[mail.MessageID]struct{}, l *survey.Listing) (
 	return ids
 }
 
-// put takes in a message as a node has it; it is new, or known.
+// put takes in a message as a node has it; it is new, or known. AFTER the last one comes arrive.
 func (s *state) put(id mail.MessageID, o *cluster.Object, holders []cluster.NodeID, nodes cluster.ReplicaSet) {
 	if _, dead := s.dead[id]; dead || o.Timestamp.Compare(s.floor) <= 0 {
 		return
@@ -136,8 +138,24 @@ func (s *state) put(id mail.MessageID, o *cluster.Object, holders []cluster.Node
 	}
 	delete(s.absent, id)
 	m.home = h
-	s.folder(h.folder).ledger.Arrive(uidledger.Arrival{ID: id, Stay: h.stay})
-	s.touch(h.folder)
+	s.arriving = append(s.arriving, id)
+}
+
+// arrive tells the ledgers of the messages that were put, the oldest first: so they get their UIDs.
+func (s *state) arrive() {
+	slices.SortFunc(s.arriving, func(a, b mail.MessageID) int {
+		return cmp.Or(s.messages[a].home.stay.Compare(s.messages[b].home.stay), compareIDs(a, b))
+	})
+	arrivals := make(map[mail.FolderID][]uidledger.Arrival)
+	for _, id := range s.arriving {
+		h := s.messages[id].home
+		arrivals[h.folder] = append(arrivals[h.folder], uidledger.Arrival{ID: id, Stay: h.stay})
+	}
+	s.arriving = nil
+	for f, a := range arrivals {
+		s.folder(f).ledger.Arrive(a...)
+		s.touch(f)
+	}
 }
 
 // newMessage reads what an object says. Its home is what its attributes say.
@@ -182,6 +200,7 @@ func (s *state) bury(ids ...mail.MessageID) {
 
 // apply takes in what the feed told. false: the messages must be listed again.
 func (s *state) apply(changes []cluster.Change) bool {
+	defer s.arrive()
 	for i := range changes {
 		c := &changes[i]
 		id, err := mail.ParseMessageID(c.Object.ID.ID)

@@ -25,6 +25,7 @@ type state struct {
 
 	messages map[mail.MessageID]*message
 	places   map[string]*place
+	arriving []mail.MessageID            // put, and not yet told to their ledgers
 	absent   map[mail.MessageID]home     // in a ledger, and in no listing
 	dead     map[mail.MessageID]struct{} // deleted since the index was built: what is told of them late does not count
 	folders  map[mail.FolderID]*folder
