@@ -63,6 +63,12 @@ const (
 	VerbMove           Verb = "MOVE"           // Copy; also UID
 )
 
+// Known reports whether it is one of the verbs above. What is not may be anything that a client makes up: no
+// key of a table that grows.
+func (v Verb) Known() bool {
+	return (&reader{}).family(&Command{Verb: v}).known
+}
+
 // Command is one command of a client. It shares no memory with the Scanner that read it.
 type Command struct {
 	Tag  string

@@ -6,7 +6,7 @@ import "fmt"
 // to send as they are: they have no line ends.
 type SyntaxError struct {
 	Tag  string // "": none could be read
-	Verb Verb   // "": none could be read
+	Verb Verb   // "": none could be read, or it is not known
 	Text string
 	// TooLarge: a limit was reached and not the grammar violated: [TOOBIG] for a message, [LIMIT] otherwise.
 	TooLarge bool

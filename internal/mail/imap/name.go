@@ -20,6 +20,9 @@ var (
 	errNameOctets = errors.New("the name has characters that names cannot have")
 )
 
+// encodedNameMax is the length in octets of a name on the wire: modified UTF-7 needs at most five for one.
+const encodedNameMax = 5 * NameLengthMax
+
 // decodeName reads a name from the wire: UTF-8 or modified UTF-7, to NFC (RFC 9051 §5.1, RFC 6855 §3,
 // RFC 3501 §5.1.3).
 func decodeName(s string, d Dialect) (string, error) {

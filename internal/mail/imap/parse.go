@@ -9,13 +9,13 @@ func (r *reader) command(c *Command) {
 	if r.err != nil {
 		return
 	}
-	parse, known := r.family(c)
-	if !known {
+	f := r.family(c)
+	if !f.known {
 		r.fail("unknown command")
 		return
 	}
-	if parse != nil {
-		c.Args = parse()
+	if f.parse != nil {
+		c.Args = f.parse()
 	}
 	r.end()
 }
@@ -54,55 +54,61 @@ func (r *reader) opening() (tag string, verb Verb, uid bool) {
 // verbLengthMax is more octets than any verb has.
 const verbLengthMax = 32
 
-// family finds what reads the arguments of a command; nil for those that have none.
-func (r *reader) family(c *Command) (parse func() Args, known bool) {
+// family is what reads the arguments of a command; nil for those that have none.
+type family struct {
+	parse func() Args
+	known bool
+}
+
+// family finds it.
+func (r *reader) family(c *Command) family {
 	if c.UID {
-		parse = r.uidFamily(c)
-		return parse, parse != nil
+		parse := r.uidFamily(c)
+		return family{parse, parse != nil}
 	}
 	switch c.Verb {
 	case VerbCapability, VerbNoop, VerbLogout, VerbStartTLS, VerbUnauthenticate, VerbNamespace, VerbIdle, VerbCheck, VerbClose,
 		VerbUnselect, VerbExpunge:
-		return nil, true
+		return family{nil, true}
 	case VerbID:
-		return r.id, true
+		return family{r.id, true}
 	case VerbAuthenticate:
-		return r.authenticate, true
+		return family{r.authenticate, true}
 	case VerbLogin:
-		return r.login, true
+		return family{r.login, true}
 	case VerbCompress:
-		return r.compress, true
+		return family{r.compress, true}
 	case VerbEnable:
-		return r.enable, true
+		return family{r.enable, true}
 	case VerbSelect, VerbExamine:
-		return r.selecting, true
+		return family{r.selecting, true}
 	case VerbCreate:
-		return r.create, true
+		return family{r.create, true}
 	case VerbDelete, VerbSubscribe, VerbUnsubscribe, VerbGetQuotaRoot:
-		return r.name, true
+		return family{r.name, true}
 	case VerbRename:
-		return r.rename, true
+		return family{r.rename, true}
 	case VerbList:
-		return r.listing, true
+		return family{r.listing, true}
 	case VerbLsub:
-		return r.lsub, true
+		return family{r.lsub, true}
 	case VerbStatus:
-		return r.status, true
+		return family{r.status, true}
 	case VerbAppend:
-		return r.appending, true
+		return family{r.appending, true}
 	case VerbGetQuota:
-		return r.getQuota, true
+		return family{r.getQuota, true}
 	case VerbSetQuota:
-		return r.setQuota, true
+		return family{r.setQuota, true}
 	case VerbGetMetadata:
-		return r.getMetadata, true
+		return family{r.getMetadata, true}
 	case VerbSetMetadata:
-		return r.setMetadata, true
+		return family{r.setMetadata, true}
 	case VerbNotify:
-		return r.notify, true
+		return family{r.notify, true}
 	}
-	parse = r.messageFamily(c)
-	return parse, parse != nil
+	parse := r.messageFamily(c)
+	return family{parse, parse != nil}
 }
 
 // uidFamily is family for commands with UID in front (RFC 9051 §6.4.9, RFC 4315, RFC 5256, RFC 8508, RFC 7377).

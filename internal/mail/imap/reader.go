@@ -298,6 +298,10 @@ func (r *reader) folder() string {
 	if r.err != nil {
 		return ""
 	}
+	if len(s) > encodedNameMax {
+		r.limit("the name of a folder is too long")
+		return ""
+	}
 	name, err := decodeName(s, r.dialect)
 	switch {
 	case err != nil:

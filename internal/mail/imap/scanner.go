@@ -124,6 +124,9 @@ func (s *Scanner) failure(line []byte, err *SyntaxError) *SyntaxError {
 	}
 	s.failed = true
 	err.Tag, err.Verb, _ = s.Opening()
+	if !err.Verb.Known() {
+		err.Verb = ""
+	}
 	return err
 }
 
@@ -267,6 +270,9 @@ func (s *Scanner) command(r *reader) (*Command, error) {
 	r.command(c)
 	if r.err != nil {
 		p := s.pending()
+		if !c.Verb.Known() {
+			c.Verb = ""
+		}
 		return nil, &SyntaxError{Tag: c.Tag, Verb: c.Verb, Text: oneLine(r.err.Error()), TooLarge: r.tooLarge, Close: p != nil && p.nonSync}
 	}
 	return c, nil
