@@ -10,6 +10,11 @@ import (
 	"porcupine/internal/dev"
 )
 
+type benchesCmd struct {
+	Mail benchCmd     `cmd:"" default:"withargs" help:"SMTP and POP3 sessions; every message that was acknowledged is accounted for."`
+	IMAP benchIMAPCmd `cmd:"" name:"imap" help:"One kind of IMAP sessions."`
+}
+
 type benchCmd struct {
 	SMTP        []string      `help:"SMTP listeners, HOST:PORT, comma separated; each session draws one." required:""`
 	POP3        []string      `name:"pop3" help:"POP3 listeners, likewise." required:""`
@@ -27,13 +32,18 @@ type benchCmd struct {
 	AllowRemote bool          `help:"Permit targets that are not loopback addresses: load only what is yours."`
 }
 
+// password gives everybody's password.
+func password(variable string) string {
+	if p := os.Getenv(variable); p != "" {
+		return p
+	}
+	return dev.Password
+}
+
 func (c *benchCmd) Run(e *env) error {
 	cfg := bench.DefaultConfig()
 	cfg.SMTP, cfg.POP3, cfg.UserPattern, cfg.Users = c.SMTP, c.POP3, c.Pattern, c.Users
-	cfg.Password = os.Getenv(c.PasswordEnv)
-	if cfg.Password == "" {
-		cfg.Password = dev.Password
-	}
+	cfg.Password = password(c.PasswordEnv)
 	cfg.Workers, cfg.Duration, cfg.Sessions, cfg.Seed = c.Workers, c.Duration, c.Sessions, c.Seed
 	cfg.SMTPShare, cfg.Zipf, cfg.TLS, cfg.AllowRemote = c.Mix, c.Zipf, bench.TLSMode(c.TLS), c.AllowRemote
 	report, err := bench.Run(e.ctx, cfg)
@@ -50,6 +60,46 @@ func (c *benchCmd) Run(e *env) error {
 	}
 	if err == nil && !report.OK() {
 		return exitCode(report.ExitStatus())
+	}
+	return err
+}
+
+type benchIMAPCmd struct {
+	Load        string        `arg:"" help:"login, append, fetch, select, sync or idle." enum:"login,append,fetch,select,sync,idle"`
+	IMAP        []string      `name:"imap" help:"IMAP listeners, HOST:PORT, comma separated; sessions take them in turn." required:""`
+	Pattern     string        `help:"Users' addresses, with one %d for the number." default:"u%d@example.test"`
+	Users       int           `help:"How many users, from 0." default:"10"`
+	PasswordEnv string        `help:"Environment variable with everybody's password; without it, that of the demo users." default:"PORCUPINE_BENCH_PASSWORD"`
+	Workers     int           `short:"c" help:"Sessions at once." default:"16"`
+	Duration    time.Duration `short:"d" help:"How long to load." default:"10s"`
+	Messages    int           `short:"m" help:"In the folder to fetch from, to select or to synchronise; it is filled first." default:"1000"`
+	Size        int           `help:"Bytes of a message." default:"4700"`
+	Seed        uint64        `help:"Of users and contents." default:"1"`
+	Timeout     time.Duration `help:"For one step." default:"60s"`
+	TLS         string        `help:"none, starttls or implicit." default:"none" enum:"none,starttls,implicit"`
+	JSON        bool          `help:"Machine-readable."`
+	AllowRemote bool          `help:"Permit targets that are not loopback addresses: load only what is yours."`
+}
+
+func (c *benchIMAPCmd) Run(e *env) error {
+	report, err := bench.RunIMAP(e.ctx, bench.IMAPConfig{
+		Addrs: c.IMAP, Load: bench.IMAPLoad(c.Load), UserPattern: c.Pattern, Users: c.Users, Password: password(c.PasswordEnv),
+		Workers: c.Workers, Duration: c.Duration, Messages: c.Messages, Size: c.Size, Seed: c.Seed, Timeout: c.Timeout,
+		TLS: bench.TLSMode(c.TLS), AllowRemote: c.AllowRemote,
+	})
+	if err != nil {
+		fmt.Fprintln(e.errOut, "porcupine: bench:", err)
+		return exitCode(bench.ExitUsage)
+	}
+	if c.JSON {
+		enc := json.NewEncoder(e.out)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(report)
+	} else {
+		err = report.WriteText(e.out)
+	}
+	if err == nil && (report.Failed > 0 || report.Done == 0) {
+		return exitCode(1)
 	}
 	return err
 }

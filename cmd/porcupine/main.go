@@ -39,7 +39,7 @@ type cli struct {
 	Backup  backupCmd  `cmd:"" help:"Backups. Replication is none: what is deleted by mistake is deleted everywhere."`
 	Restore restoreCmd `cmd:"" help:"Give the cluster what a backup has and the cluster lacks. Nothing that is there is overwritten. Mail that was deleted since the backup comes back: try --dry-run first."`
 	Config  configCmd  `cmd:"" help:"Print an example configuration file with every field explained."`
-	Bench   benchCmd   `cmd:"" help:"Load a cluster with SMTP and POP3 sessions and account for every message it acknowledged."`
+	Bench   benchesCmd `cmd:"" help:"Load a cluster and measure it."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

@@ -17,6 +17,7 @@ import (
 	"porcupine/internal/cluster/store"
 	"porcupine/internal/config"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/objects"
 )
 
 // injectFlags are what restore and reinject have in common.
@@ -189,7 +190,7 @@ func (r *injection) from(beside string, id cluster.ID, fill func(dir string) err
 		return err
 	}
 	s, err := store.Open(store.Config{
-		Dir: clone, ClusterID: id, Types: mail.Types(),
+		Dir: clone, ClusterID: id, Types: objects.Types(),
 		Logger: slog.New(slog.NewTextHandler(r.env.errOut, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
@@ -218,7 +219,7 @@ func (r *injection) inject(ctx context.Context, s *store.Store) error {
 }
 
 func cachedType(t cluster.ObjectType) bool {
-	return slices.ContainsFunc(mail.Types(), func(s cluster.TypeSpec) bool { return s.Name == t && s.Cached })
+	return slices.ContainsFunc(objects.Types(), func(s cluster.TypeSpec) bool { return s.Name == t && s.Cached })
 }
 
 // report says what became of it. Objects that could not be injected make the command fail, and so do

@@ -18,6 +18,7 @@ import (
 	"porcupine/internal/cluster/identity"
 	"porcupine/internal/cluster/store"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/objects"
 )
 
 // lost is a cluster that has nothing any more, and counts what it gets.
@@ -45,7 +46,7 @@ func (l *lost) Put(_ context.Context, _ cluster.Object, body io.Reader) error {
 func backUp(t *testing.T, dir string, id cluster.ID, node cluster.NodeID, domain string) {
 	t.Helper()
 	from := filepath.Join(t.TempDir(), "store")
-	s, err := store.Open(store.Config{Dir: from, ClusterID: id, Node: node, Types: mail.Types()})
+	s, err := store.Open(store.Config{Dir: from, ClusterID: id, Node: node, Types: objects.Types()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"porcupine/internal/cluster/store"
 	"porcupine/internal/config"
 	"porcupine/internal/daemon"
-	"porcupine/internal/mail"
+	"porcupine/internal/mail/objects"
 )
 
 type storeCmd struct {
@@ -79,7 +79,7 @@ func (f *configFlag) stopped(do func(*store.Store) error) error {
 		return err
 	}
 	s, err := store.Open(store.Config{
-		Dir: filepath.Join(cfg.DataDir, "store"), ClusterID: id.Cluster(), Node: id.Node(), Types: mail.Types(),
+		Dir: filepath.Join(cfg.DataDir, "store"), ClusterID: id.Cluster(), Node: id.Node(), Types: objects.Types(),
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		OnFatal: func(err error) {
 			fmt.Fprintln(os.Stderr, "porcupine: the disk failed:", err)

@@ -36,13 +36,13 @@ var ErrUnreachable = errors.New("cannot connect")
 // Refusal is a service's orderly no.
 type Refusal struct {
 	Step string // the command refused: "RCPT"
-	Code int    // SMTP reply code; 0 in POP3
+	Code int    // SMTP reply code; 0 in POP3 and IMAP
 	Text string
 }
 
 func (r *Refusal) Error() string {
 	if r.Code == 0 {
-		return r.Step + " refused: -ERR " + r.Text
+		return r.Step + " refused: " + r.Text
 	}
 	return fmt.Sprintf("%s refused: %d %s", r.Step, r.Code, r.Text)
 }

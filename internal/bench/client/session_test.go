@@ -261,7 +261,7 @@ func TestPOP3Session(t *testing.T) {
 			C: USER u@d.example
 			S: +OK
 			C: PASS secret
-			S: -ERR [AUTH] no`, "PASS refused: -ERR [AUTH] no"},
+			S: -ERR [AUTH] no`, "PASS refused: [AUTH] no"},
 		{"closed in a message", `
 			S: +OK hi
 			C: CAPA

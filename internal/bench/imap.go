@@ -1,0 +1,428 @@
+package bench
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"porcupine/internal/bench/client"
+)
+
+// IMAPLoad is what sessions of an IMAP load do.
+type IMAPLoad string
+
+// The loads.
+const (
+	IMAPLogin  IMAPLoad = "login"  // connect, log in, select INBOX, log out: a storm after an outage
+	IMAPAppend IMAPLoad = "append" // store messages, each worker in a folder of its own
+	IMAPFetch  IMAPLoad = "fetch"  // fetch whole messages, 50 at a time, from a folder of Messages
+	IMAPSelect IMAPLoad = "select" // select and unselect a folder of Messages
+	IMAPSync   IMAPLoad = "sync"   // UIDs and flags, then envelopes and structures, of a folder of Messages: a new phone
+	IMAPIdle   IMAPLoad = "idle"   // Workers sessions idle; a message is stored, and all of them must hear of it
+)
+
+// IMAPLoads lists them.
+func IMAPLoads() []string {
+	return []string{string(IMAPLogin), string(IMAPAppend), string(IMAPFetch), string(IMAPSelect), string(IMAPSync), string(IMAPIdle)}
+}
+
+// benchFolder is the folder that is filled; INBOX stays as it is.
+const benchFolder = "bench"
+
+// Limits of an IMAPConfig.
+const (
+	FolderMax  = 1_000_000 // messages
+	fetchBatch = 50
+	fillBatch  = 100 // messages of one APPEND, if the service takes several
+	fillers    = 8   // sessions that fill a folder
+)
+
+// IMAPConfig says what to load. See Config for the fields of the same name.
+type IMAPConfig struct {
+	Addrs       []string // host:port of the IMAP listeners; sessions take them in turn
+	Load        IMAPLoad
+	UserPattern string
+	Users       int
+	Password    string
+	Workers     int
+	Duration    time.Duration
+	Messages    int // in the folder that is fetched, selected or synchronised; it is filled first
+	Size        int // bytes of a message
+	Seed        uint64
+	Timeout     time.Duration // for one network step
+	TLS         TLSMode
+	AllowRemote bool
+}
+
+// IMAPReport is the outcome.
+type IMAPReport struct {
+	Load     IMAPLoad      `json:"load"`
+	Took     time.Duration `json:"-"`
+	TookMS   float64       `json:"took_ms"`
+	Done     int64         `json:"done"`     // operations
+	Messages int64         `json:"messages"` // stored, fetched or announced by them
+	Bytes    int64         `json:"bytes"`
+	Failed   int64         `json:"failed"`
+	PerSec   float64       `json:"messages_per_sec"`
+	Latency  Latency       `json:"latency"` // of one operation that succeeded
+	Example  string        `json:"example,omitempty"`
+}
+
+// WriteText writes the report for people.
+func (r IMAPReport) WriteText(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "%-7s %.1f s, %d operations, %d failed; %d messages, %.1f a second; %d bytes\n        %s\n",
+		r.Load, r.TookMS/1000, r.Done, r.Failed, r.Messages, r.PerSec, r.Bytes, r.Latency)
+	if err == nil && r.Example != "" {
+		_, err = fmt.Fprintf(w, "example %s\n", r.Example)
+	}
+	return err
+}
+
+// Validate lists everything that is wrong.
+func (c IMAPConfig) Validate() error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	check(len(c.Addrs) > 0 && len(c.Addrs) <= AddressesMax, "want 1 to %d IMAP addresses, host:port", AddressesMax)
+	for _, addr := range c.Addrs {
+		if err := checkTarget(addr, c.AllowRemote); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	check(slices.Contains(IMAPLoads(), string(c.Load)), "load %q: want one of %v", c.Load, IMAPLoads())
+	check(strings.Count(c.UserPattern, "%") == 1 && strings.Contains(c.UserPattern, "%d"), "user pattern %q: want exactly one %%d", c.UserPattern)
+	check(1 <= c.Users && c.Users <= UsersMax, "users = %d: want 1 to %d", c.Users, UsersMax)
+	check(1 <= c.Workers && c.Workers <= WorkersMax, "workers = %d: want 1 to %d", c.Workers, WorkersMax)
+	check(0 < c.Duration && c.Duration <= DurationMax, "duration = %v: want more than 0, at most %v", c.Duration, DurationMax)
+	check(0 <= c.Messages && c.Messages <= FolderMax, "messages = %d: want 0 to %d", c.Messages, FolderMax)
+	check(MessageMin <= c.Size && c.Size <= MessageMax, "size = %d: want %d to %d", c.Size, MessageMin, MessageMax)
+	check(c.Timeout > 0, "timeout = %v: want more than 0", c.Timeout)
+	if len(errs) > 0 {
+		return fmt.Errorf("IMAP benchmark configuration: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// imapRun is one load under way.
+type imapRun struct {
+	cfg     IMAPConfig
+	mu      sync.Mutex
+	report  IMAPReport
+	turn    atomic.Int64
+	message []byte
+}
+
+// RunIMAP loads a service. An error says that there was no measurement; operations that failed are in the report.
+func RunIMAP(ctx context.Context, cfg IMAPConfig) (IMAPReport, error) {
+	if err := cfg.Validate(); err != nil {
+		return IMAPReport{}, err
+	}
+	r := &imapRun{cfg: cfg, message: imapMessage(cfg.Seed, cfg.Size)}
+	r.report.Load = cfg.Load
+	if err := r.prepare(ctx); err != nil {
+		return IMAPReport{}, fmt.Errorf("prepare the folders: %w", err)
+	}
+	began := time.Now()
+	if cfg.Load == IMAPIdle {
+		if err := r.idle(ctx); err != nil {
+			return IMAPReport{}, err
+		}
+	} else {
+		ctx, cancel := context.WithTimeout(ctx, cfg.Duration)
+		defer cancel()
+		var workers sync.WaitGroup
+		for i := range cfg.Workers {
+			workers.Go(func() { r.work(ctx, i) })
+		}
+		workers.Wait()
+	}
+	r.report.Took = time.Since(began)
+	r.report.TookMS = ms(r.report.Took)
+	r.report.PerSec = float64(r.report.Messages) / r.report.Took.Seconds()
+	return r.report, nil
+}
+
+// imapMessage makes a message of that size: a header, a text, an attachment in base64.
+func imapMessage(seed uint64, size int) []byte {
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var b strings.Builder
+	fmt.Fprintf(&b, "From: Bench <bench@sender.example>\r\nTo: user@example.test\r\nSubject: message %08x of the load\r\nDate: Mon, 2 Nov 2026 03:04:05 +0000\r\n"+
+		"Message-ID: <%016x@sender.example>\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"part\"\r\n\r\n--part\r\nContent-Type: text/plain\r\n\r\n", rng.Uint32(), rng.Uint64())
+	const words = "the quick brown fox jumps over a lazy dog and comes home before it is dark outside again\r\n"
+	const rest = "--part\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\r\nAAAA\r\n--part--\r\n"
+	for b.Len()+len(words)+len(rest) <= size {
+		b.WriteString(words)
+	}
+	b.WriteString(rest)
+	return []byte(b.String())
+}
+
+func (r *imapRun) user(i int) string { return fmt.Sprintf(r.cfg.UserPattern, i%r.cfg.Users) }
+
+// login opens a session.
+func (r *imapRun) login(ctx context.Context, user string) (*client.IMAP, error) {
+	t := client.Target{Addr: r.cfg.Addrs[int(r.turn.Add(1))%len(r.cfg.Addrs)], Timeout: r.cfg.Timeout, StartTLS: r.cfg.TLS == TLSStart}
+	if r.cfg.TLS != TLSNone {
+		t.TLS = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // a load generator for one's own service
+	}
+	c, err := client.DialIMAP(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Login(user, r.cfg.Password); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// folders is how many users have a folder that is used.
+func (r *imapRun) folders() int {
+	switch r.cfg.Load {
+	case IMAPFetch, IMAPSelect, IMAPSync, IMAPAppend:
+		return min(r.cfg.Users, r.cfg.Workers)
+	}
+	return 0
+}
+
+// prepare makes the folders, and fills them as far as messages are missing.
+func (r *imapRun) prepare(ctx context.Context) error {
+	for i := range r.folders() {
+		c, err := r.login(ctx, r.user(i))
+		if err != nil {
+			return err
+		}
+		if err := c.Create(benchFolder); err != nil {
+			return errors.Join(err, c.Close())
+		}
+		f, err := c.Select(benchFolder)
+		if err := errors.Join(err, c.Logout()); err != nil {
+			return err
+		}
+		if r.cfg.Load == IMAPAppend {
+			continue
+		}
+		if err := r.fill(ctx, r.user(i), r.cfg.Messages-int(f.Exists)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fill stores messages in a user's folder.
+func (r *imapRun) fill(ctx context.Context, user string, missing int) error {
+	var left atomic.Int64
+	left.Store(int64(missing))
+	errs := make([]error, fillers)
+	var work sync.WaitGroup
+	for i := range errs {
+		work.Go(func() {
+			var c *client.IMAP
+			for left.Load() > 0 && errs[i] == nil {
+				n := min(fillBatch, left.Add(-fillBatch)+fillBatch)
+				if n <= 0 {
+					break
+				}
+				if c == nil {
+					if c, errs[i] = r.login(ctx, user); errs[i] != nil {
+						return
+					}
+				}
+				errs[i] = c.Append(benchFolder, slices.Repeat([][]byte{r.message}, int(n))...)
+			}
+			if c != nil {
+				errs[i] = errors.Join(errs[i], c.Logout())
+			}
+		})
+	}
+	work.Wait()
+	return errors.Join(errs...)
+}
+
+// work repeats the operation until ctx ends. A session that broke is opened anew.
+func (r *imapRun) work(ctx context.Context, worker int) {
+	rng := rand.New(rand.NewPCG(r.cfg.Seed, uint64(worker)+1))
+	var c *client.IMAP
+	defer func() {
+		if c != nil {
+			_ = c.Close() // the load is over
+		}
+	}()
+	for ctx.Err() == nil {
+		if r.cfg.Load == IMAPLogin {
+			began := time.Now()
+			err := r.storm(ctx, rng.IntN(r.cfg.Users))
+			r.count(ctx, time.Since(began), 0, 0, err)
+			continue
+		}
+		if c == nil {
+			var err error
+			if c, err = r.open(ctx, worker); err != nil {
+				r.count(ctx, 0, 0, 0, err)
+				c = nil
+				continue
+			}
+		}
+		began := time.Now()
+		messages, bytes, err := r.operate(c, rng)
+		r.count(ctx, time.Since(began), messages, bytes, err)
+		if err != nil {
+			_ = c.Close() // the first error is the one to tell
+			c = nil
+		}
+	}
+}
+
+// storm is one login of a storm.
+func (r *imapRun) storm(ctx context.Context, user int) error {
+	c, err := r.login(ctx, r.user(user))
+	if err != nil {
+		return err
+	}
+	if _, err := c.Select("INBOX"); err != nil {
+		return errors.Join(err, c.Close())
+	}
+	return c.Logout()
+}
+
+// open opens a worker's session.
+func (r *imapRun) open(ctx context.Context, worker int) (*client.IMAP, error) {
+	c, err := r.login(ctx, r.user(worker%r.folders()))
+	if err != nil {
+		return nil, err
+	}
+	if r.cfg.Load == IMAPFetch || r.cfg.Load == IMAPSync {
+		if _, err := c.Select(benchFolder); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, nil
+}
+
+// operate does one operation.
+func (r *imapRun) operate(c *client.IMAP, rng *rand.Rand) (messages, bytes int64, err error) {
+	switch r.cfg.Load {
+	case IMAPAppend:
+		return 1, int64(len(r.message)), c.Append(benchFolder, r.message)
+	case IMAPFetch:
+		first := 1 + rng.IntN(max(1, r.cfg.Messages-fetchBatch))
+		f, err := c.Fetch(false, fmt.Sprintf("%d:%d", first, min(r.cfg.Messages, first+fetchBatch-1)), "(UID BODY.PEEK[])")
+		return f.Messages, f.Bytes, err
+	case IMAPSelect:
+		f, err := c.Select(benchFolder)
+		if err == nil {
+			err = c.Unselect()
+		}
+		return f.Exists, 0, err
+	default: // IMAPSync
+		a, err := c.Fetch(true, "1:*", "(FLAGS)")
+		if err != nil {
+			return 0, 0, err
+		}
+		b, err := c.Fetch(true, "1:*", "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)")
+		return b.Messages, a.Bytes + b.Bytes, err
+	}
+}
+
+// count counts an operation. One that the end of the load cut off is none.
+func (r *imapRun) count(ctx context.Context, took time.Duration, messages, bytes int64, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err == nil:
+		r.report.Done++
+		r.report.Messages += messages
+		r.report.Bytes += bytes
+		r.report.Latency.Record(took)
+	case ctx.Err() == nil:
+		r.report.Failed++
+		r.report.Example = err.Error()
+	}
+}
+
+// idle has Workers sessions of the first user idle in INBOX, stores messages for Duration, one after the other, and
+// measures how long it takes until all sessions have heard of each.
+func (r *imapRun) idle(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	sender, err := r.login(ctx, r.user(0))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sender.Close() }() // the load is over
+	f, err := sender.Select("INBOX")
+	if err != nil {
+		return err
+	}
+	heard := make(chan int64, r.cfg.Workers)
+	ended := make(chan error, r.cfg.Workers)
+	var sessions sync.WaitGroup
+	defer sessions.Wait()
+	defer cancel()
+	for range r.cfg.Workers {
+		c, err := r.login(ctx, r.user(0))
+		if err == nil {
+			_, err = c.Select("INBOX")
+		}
+		if err != nil {
+			return fmt.Errorf("open an idle session: %w", err)
+		}
+		sessions.Go(func() {
+			err := c.Idle(func(n int64) bool {
+				select {
+				case heard <- n:
+					return true
+				case <-ctx.Done():
+					return false
+				}
+			})
+			ended <- err
+			_ = c.Close() // the load is over
+		})
+	}
+	for until := time.Now().Add(r.cfg.Duration); time.Now().Before(until); {
+		f.Exists++
+		began := time.Now()
+		if err := sender.Append("INBOX", r.message); err != nil {
+			r.count(ctx, 0, 0, 0, err)
+			return nil
+		}
+		if err := r.allHear(ctx, f.Exists, heard, ended); err != nil {
+			r.count(ctx, 0, 0, 0, err)
+			return nil
+		}
+		r.count(ctx, time.Since(began), int64(r.cfg.Workers), 0, nil)
+	}
+	return nil
+}
+
+// allHear waits until every idle session has been told of that many messages.
+func (r *imapRun) allHear(ctx context.Context, exists int64, heard <-chan int64, ended <-chan error) error {
+	timer := time.NewTimer(r.cfg.Timeout)
+	defer timer.Stop()
+	for missing := r.cfg.Workers; missing > 0; {
+		select {
+		case n := <-heard:
+			if n >= exists {
+				missing--
+			}
+		case err := <-ended:
+			return fmt.Errorf("an idle session ended: %w", err)
+		case <-timer.C:
+			return fmt.Errorf("%d of %d idle sessions heard nothing of message %d for %v", missing, r.cfg.Workers, exists, r.cfg.Timeout)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
