@@ -86,7 +86,9 @@ func (p *addressList) item() {
 			p.pos++
 		case '@':
 			p.pos++
-			p.at = len(p.spec)
+			if p.first == 0 {
+				p.at = len(p.spec)
+			}
 			p.octets("@")
 		case '[':
 			p.literal()

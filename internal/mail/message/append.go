@@ -9,7 +9,7 @@ import (
 // The form of an index on disk. uv is an unsigned varint of the shortest form, sv the same of a
 // zigzag number, text a uv length and so many octets, list a uv count and so many of something.
 //
-//	index     octet Version; uv size; octet 1 if there is a date, else 0; with a date: sv seconds since
+//	index     octet Version; uv size; octet, a sum: 1 if there is a date, 2 if Cut; with a date: sv seconds since
 //	          1970, sv minutes the zone is before UTC; text ID; list of text References;
 //	          text Preview; envelope; part
 //	part      uv octets between the end of what is before it (its parent's header, or the part
@@ -20,6 +20,11 @@ import (
 //	params    list of (text name, text value)
 //	envelope  octet: what follows, a sum of the env... below, in that order
 //	addresses list of (octet: what follows, a sum of the addr... below; that many texts)
+
+const (
+	indexDate = 1 << iota
+	indexCut
+)
 
 const (
 	hasParams      = 1 << iota // params
@@ -67,11 +72,17 @@ const unknownEncoding = "x-unknown"
 func (x *Index) Append(b []byte) []byte {
 	b = append(b, Version)
 	b = binary.AppendUvarint(b, uint64(x.Size))
-	if x.Sent.IsZero() {
-		b = append(b, 0)
-	} else {
+	has := byte(0)
+	if !x.Sent.IsZero() {
+		has |= indexDate
+	}
+	if x.Cut {
+		has |= indexCut
+	}
+	b = append(b, has)
+	if !x.Sent.IsZero() {
 		_, zone := x.Sent.Zone()
-		b = binary.AppendVarint(append(b, 1), x.Sent.Unix())
+		b = binary.AppendVarint(b, x.Sent.Unix())
 		b = binary.AppendVarint(b, int64(zone/60))
 	}
 	b = appendText(b, x.ID)

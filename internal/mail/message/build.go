@@ -32,7 +32,7 @@ func Build(r io.ReaderAt, size int64) (*Index, error) {
 		return nil, fmt.Errorf("preview of a message: %w", err)
 	}
 	b.index.Preview = preview
-	if TextMax-b.left+b.parts*partCostMax+len(preview) > SizeMax {
+	if headCostMax+TextMax-b.left+b.parts*partCostMax+len(preview) > SizeMax {
 		b.index.fit()
 	}
 	return b.index, nil
@@ -49,6 +49,8 @@ type builder struct {
 	left  int  // of TextMax
 	work  int  // octets compared with boundaries and read in fields, for tests
 	head  heading
+	// inReplyTo is what the message answers, for References if it has none.
+	inReplyTo []string
 }
 
 // frame is an open part.
@@ -234,6 +236,9 @@ func (p *Part) makeOpaque() {
 
 // finish fills in what envelopes lack.
 func (b *builder) finish() {
+	if len(b.index.References) == 0 && len(b.inReplyTo) > 0 {
+		b.index.References = b.keepTexts(b.inReplyTo[:1])
+	}
 	for p := range b.index.Root.All() {
 		if e := p.Envelope; e != nil {
 			if len(e.Sender) == 0 {

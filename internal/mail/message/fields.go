@@ -13,7 +13,7 @@ import (
 // HEADER.FIELDS.NOT). Lines that are no fields have no name: they are among the others. It streams; its memory
 // does not depend on the header.
 func Fields(header io.Reader, names []string, not bool) io.Reader {
-	f := &fieldFilter{r: bufio.NewReaderSize(header, lineProbe*4), names: map[string]bool{}, not: not, begins: true}
+	f := &fieldFilter{r: bufio.NewReaderSize(header, lineProbe*4), names: map[string]bool{}, not: not, keep: not, begins: true}
 	for _, n := range names {
 		f.names[strings.ToLower(n)] = true
 	}

@@ -31,16 +31,20 @@ func (x *Index) fit() {
 		*s = f.text(*s)
 	}
 	x.References = f.texts(x.References)
+	f.lost = false
 	f.fields(e)
 	f.lists(&e.From, &e.Sender, &e.ReplyTo)
 
+	lost := f.lost
 	half := f.room / 2 // for what the parts are; the other half is for whom the message is to
 	f.room -= half
 	for p := range x.Root.All() {
 		f.partType(p)
 	}
 	f.room += half
+	f.lost = false
 	f.lists(&e.To, &e.Cc, &e.Bcc)
+	x.Cut = x.Cut || lost || f.lost
 	for p := range x.Root.All() {
 		if p.Envelope != nil && p != x.Root {
 			f.fields(p.Envelope)
@@ -57,10 +61,14 @@ func (x *Index) fit() {
 }
 
 // fitting is the room that is left.
-type fitting struct{ room int }
+type fitting struct {
+	room int
+	lost bool // there was no room for something
+}
 
 func (f *fitting) take(n int) bool {
 	if n > fitTextMax || n > f.room {
+		f.lost = true
 		return false
 	}
 	f.room -= n
@@ -80,7 +88,7 @@ func (f *fitting) texts(list []string) []string {
 	}
 	for i, s := range list {
 		if !f.take(len(s) + textLengthMax) {
-			return slices.Clip(list[:i])
+			return firsts(list, i)
 		}
 	}
 	return list
@@ -98,7 +106,7 @@ func (f *fitting) params(list []Param) []Param {
 	}
 	for i, p := range list {
 		if !f.take(len(p.Name) + len(p.Value) + 2*textLengthMax) {
-			return slices.Clip(list[:i])
+			return firsts(list, i)
 		}
 	}
 	return list
@@ -135,7 +143,7 @@ func (f *fitting) addresses(list []Address) []Address {
 			cost++
 		}
 		if !f.take(cost) {
-			return closeGroup(slices.Clip(list[:i]))
+			return closeGroup(firsts(list, i))
 		}
 	}
 	return list

@@ -13,8 +13,6 @@ type heading struct {
 	fields int
 	octets int
 	typed  bool // there was a Content-Type
-	// inReplyTo is what the message answers, for References if there are none.
-	inReplyTo []string
 }
 
 // fieldKind is a header field that the index is made of.
@@ -118,7 +116,9 @@ func (b *builder) readLine(line []byte) (err error) {
 	for {
 		b.head.octets += len(line)
 		if b.head.kind != fieldOther {
-			b.head.value = append(b.head.value, line[:min(len(line), FieldLengthMax-len(b.head.value))]...)
+			n := min(len(line), FieldLengthMax-len(b.head.value))
+			b.head.value = append(b.head.value, line[:n]...)
+			b.lose(n < len(line))
 		}
 		ended := len(line) == 0 || line[len(line)-1] == '\n'
 		b.pass(len(line))
@@ -135,6 +135,7 @@ func (b *builder) readLine(line []byte) (err error) {
 func (b *builder) beginField(line []byte) {
 	b.head.fields++
 	if b.head.fields > HeaderFieldsMax || b.head.octets > HeaderReadMax {
+		b.lose(true)
 		return
 	}
 	name := fieldName(line[:min(len(line), fieldNameMax)])
@@ -260,7 +261,7 @@ func (b *builder) messageField(text string) {
 		b.keepAddresses(&e.Bcc, text)
 	case fieldInReplyTo:
 		if isRoot && !e.InReplyTo.Set {
-			b.head.inReplyTo = parseMessageIDs(text)
+			b.inReplyTo = parseMessageIDs(text)
 		}
 		b.keepOnce(&e.InReplyTo, text)
 	case fieldMessageID:

@@ -21,7 +21,10 @@ type Index struct {
 	// Preview is up to PreviewLengthMax characters of UTF-8 from the message's text (RFC 8970 §3), without
 	// line ends; "" if there is no text.
 	Preview string
-	Root    *Part // the message itself; never nil
+	// Cut says that Root.Envelope may not have all that the message's header says, because of a limit: what
+	// is not found in it may be in the header.
+	Cut  bool
+	Root *Part // the message itself; never nil
 }
 
 // Range is octets of the stored message: from Start to before End.

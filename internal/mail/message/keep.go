@@ -17,11 +17,19 @@ const shareMax = 256
 // take pays for a text of n octets, and reports whether it could.
 func (b *builder) take(n int) bool {
 	if n+textCost > b.left {
+		b.lose(true)
 		b.left = 0 // all that follows goes too: an index ends at one place
 		return false
 	}
 	b.left -= n + textCost
 	return true
+}
+
+// lose notes that something of the present header is not kept.
+func (b *builder) lose(is bool) {
+	if is && len(b.stack) == 1 {
+		b.index.Cut = true
+	}
 }
 
 // keepText gives s, or "" if it cannot be kept.
@@ -64,16 +72,27 @@ func (b *builder) keepParams(params []Param) []Param {
 	for i, p := range params {
 		name := b.keepText(p.Name)
 		if name == "" || !b.take(len(p.Value)) {
-			return params[:i:i]
+			return firsts(params, i)
 		}
 		params[i] = Param{Name: name, Value: b.own(p.Value)}
 	}
 	return params
 }
 
+// firsts gives the first n of a list. An empty list is nil: an index has one form.
+func firsts[T any](list []T, n int) []T {
+	if n == 0 {
+		return nil
+	}
+	return list[:n:n]
+}
+
 // keepAddresses adds the addresses in a field's value to a list.
 func (b *builder) keepAddresses(list *[]Address, text string) {
-	for _, a := range parseAddresses(text, AddressesMax-len(*list)) {
+	room := AddressesMax - len(*list)
+	found := parseAddresses(text, room)
+	b.lose(len(found) >= room-1)
+	for _, a := range found {
 		if !b.take(len(a.Name.Text) + len(a.Route.Text) + len(a.Mailbox.Text) + len(a.Host.Text)) {
 			*list = closeGroup(*list)
 			return

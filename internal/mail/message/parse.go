@@ -76,6 +76,9 @@ func (p *parser) number(limit int64) int64 {
 // maxNumber is above every size and count.
 const maxNumber = 1<<63 - 1
 
+// secondsMax is above every date that is read: it is after the year 9999.
+const secondsMax = 1 << 40
+
 // signed reads a sv.
 func (p *parser) signed() int64 {
 	n := p.number(maxNumber)
@@ -136,17 +139,17 @@ func (p *parser) params() []Param {
 
 func (p *parser) index() *Index {
 	x := &Index{Size: p.number(maxNumber)}
-	switch p.octet() {
-	case 0:
-	case 1:
+	has := p.octet()
+	if !p.must(has <= indexDate|indexCut) {
+		return nil
+	}
+	if x.Cut = has&indexCut != 0; has&indexDate != 0 {
 		seconds, zone := p.signed(), p.signed()
-		if !p.must(zone >= -zoneMinutesMax && zone <= zoneMinutesMax && seconds > -1<<40 && seconds < 1<<40) {
+		if !p.must(zone >= -zoneMinutesMax && zone <= zoneMinutesMax && seconds > -secondsMax && seconds < secondsMax) {
 			return nil
 		}
 		x.Sent = sentTime(seconds, int(zone))
 		p.must(!x.Sent.IsZero())
-	default:
-		p.must(false)
 	}
 	x.ID, x.References, x.Preview = p.text(), p.texts(), p.text()
 	e := p.envelope()
@@ -189,8 +192,11 @@ func (p *parser) part(from, end int64, depth int) *Part {
 	return part
 }
 
+// partCostMin is the shortest part: four numbers and three octets.
+const partCostMin = 7
+
 func (p *parser) children(part *Part, depth int) {
-	n := p.count(8)
+	n := p.count(partCostMin)
 	if !p.must(n > 0) {
 		return
 	}

@@ -175,7 +175,7 @@ func brokenSamples() []sample {
 		{"blank before the colon", "Content-Type : text/html\r\n\r\nx", "text/html", nil},
 		{"type in capitals", "CONTENT-TYPE: TEXT/HTML\r\n\r\nx", "text/html", nil},
 		{"missing semicolon", "Content-Type: multipart/mixed boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--", "multipart/mixed(text/plain)", map[string]string{"1": "one"}},
-		{"quote without an end", "Content-Type: multipart/mixed; boundary=\"b\r\n\r\n--\"b\r\n\r\none\r\n--\"b--", "multipart/mixed(text/plain)", nil},
+		{"quote without an end", "Content-Type: multipart/mixed; boundary=\"b\r\n\r\n--b\r\n\r\none\r\n--b--", "multipart/mixed(text/plain)", map[string]string{"1": "one"}},
 		{"two semicolons", "Content-Type: multipart/mixed;; ;boundary=b;\r\n\r\n--b\r\n\r\none\r\n--b--", "multipart/mixed(text/plain)", map[string]string{"1": "one"}},
 		{"parameter that is none", "Content-Type: multipart/mixed; foo; =x; boundary=b\r\n\r\n--b\r\n\r\none\r\n--b--", "multipart/mixed(text/plain)", map[string]string{"1": "one"}},
 		{"comment after the boundary parameter", "Content-Type: multipart/mixed; boundary=b (x)\r\n\r\n--b\r\n\r\none\r\n--b--", "multipart/mixed(text/plain)", map[string]string{"1": "one"}},
