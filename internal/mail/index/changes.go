@@ -262,7 +262,7 @@ func (s *state) answerPlaced(ctx context.Context, q *talk.Question) (*talk.Answe
 			a.Flags = append(a.Flags, uidledger.Register{Flag: fl, On: true, Stamp: at})
 		}
 		ids, arrivals = append(ids, id), append(arrivals, a)
-		s.adopt(id, &o, home{f.id, at})
+		s.adopt(id, &o, home{folder: f.id, stay: at})
 	}
 	f.ledger.Arrive(arrivals...)
 	shown, err := s.shown(ctx, q.Folder)

@@ -80,7 +80,7 @@ func (s *state) relist(ctx context.Context, e *cluster.Entry) error {
 		return nil
 	}
 	for _, id := range gone {
-		if slices.Contains(still, id) {
+		if _, ok := slices.BinarySearchFunc(still, id, compareIDs); ok {
 			s.bury(id)
 		}
 	}
@@ -134,11 +134,12 @@ func (s *state) put(id mail.MessageID, o *cluster.Object, holders []cluster.Node
 	s.messages[id] = m
 	h, was := s.absent[id]
 	if !was {
-		h = home{s.tree.Home(m.home.folder), m.home.stay}
+		h = home{folder: s.tree.Home(m.home.folder), stay: m.home.stay}
 	}
 	delete(s.absent, id)
-	m.home = h
-	s.arriving = append(s.arriving, id)
+	if m.home = h; !h.hasUID {
+		s.arriving = append(s.arriving, id)
+	}
 }
 
 // arrive tells the ledgers of the messages that were put, the oldest first: so they get their UIDs.
@@ -228,13 +229,13 @@ func (s *state) apply(changes []cluster.Change) bool {
 func (s *state) settleHomes(l *survey.Listing) {
 	homes := make(map[mail.MessageID]home)
 	for _, id := range s.folderIDs() {
-		s.folders[id].ledger.Stays(func(m mail.MessageID, stay cluster.Timestamp, expunged bool) {
-			h, ok := homes[m]
+		s.folders[id].ledger.Stays(func(st uidledger.Stay) {
+			h, ok := homes[st.ID]
 			switch {
-			case expunged:
-				s.dead[m] = struct{}{}
-			case !ok || h.stay.Compare(stay) < 0:
-				homes[m] = home{id, stay}
+			case st.Expunged:
+				s.dead[st.ID] = struct{}{}
+			case !ok || h.stay.Compare(st.Since) < 0 || h.folder == id && st.Live:
+				homes[st.ID] = home{id, st.Since, st.Live}
 			}
 		})
 	}
@@ -243,9 +244,9 @@ func (s *state) settleHomes(l *survey.Listing) {
 	// A MOVE that was broken off has written the newer stay and not retired the older one.
 	for _, id := range s.folderIDs() {
 		var left []uidledger.Departure
-		s.folders[id].ledger.Stays(func(m mail.MessageID, _ cluster.Timestamp, expunged bool) {
-			if known, ok := s.messages[m]; ok && known.home.folder != id && !expunged {
-				left = append(left, uidledger.Departure{ID: m})
+		s.folders[id].ledger.Stays(func(st uidledger.Stay) {
+			if known, ok := s.messages[st.ID]; ok && st.Live && known.home.folder != id {
+				left = append(left, uidledger.Departure{ID: st.ID})
 			}
 		})
 		s.folders[id].ledger.Depart(left...)

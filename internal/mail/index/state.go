@@ -48,6 +48,7 @@ type message struct {
 type home struct {
 	folder mail.FolderID
 	stay   cluster.Timestamp
+	hasUID bool // there, by the ledger, when the index was built
 }
 
 // place is where messages lie; many share one.

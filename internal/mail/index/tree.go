@@ -196,7 +196,7 @@ func (s *state) move(ctx context.Context, ids []mail.MessageID, from, to *folder
 		return err
 	}
 	for _, id := range ids {
-		s.messages[id].home = home{to.id, stay}
+		s.messages[id].home = home{folder: to.id, stay: stay}
 	}
 	from.ledger.Depart(departures...)
 	s.touch(from.id)

@@ -8,17 +8,24 @@ import (
 	"porcupine/internal/mail"
 )
 
-// Stays yields, of each UID that the ledger knows, shown or not, in ascending order: the message, its stay in this folder,
-// and whether it was expunged (deleted for good). Messages that departed to another folder are yielded too: a
-// message is in the folder of its newest stay, so whoever begins asks all ledgers of a user.
-func (m *Manager) Stays(yield func(id mail.MessageID, stay cluster.Timestamp, gone bool)) {
+// Stay is one UID of a message, shown or not.
+type Stay struct {
+	ID       mail.MessageID
+	Since    cluster.Timestamp // its arrival in this folder
+	Live     bool              // it has the UID; if not, it has or had another one, here or in another folder
+	Expunged bool              // it is deleted for good
+}
+
+// Stays yields all UIDs that the ledger knows, ascending: a message is in the folder of its newest stay, so whoever
+// begins asks all ledgers of a user.
+func (m *Manager) Stays(yield func(Stay)) {
 	for _, c := range m.order {
-		if c.work == nil || c.gone {
+		if c.work == nil {
 			continue
 		}
 		for i := range c.work.slots {
 			if s := &c.work.slots[i]; s.state != torn {
-				yield(s.id, s.stay, s.state == expunged)
+				yield(Stay{ID: s.id, Since: s.stay, Live: s.state == live, Expunged: s.state == expunged})
 			}
 		}
 	}
