@@ -18,8 +18,8 @@ import (
 	"porcupine/internal/admin"
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/archive"
-	"porcupine/internal/mail"
 	"porcupine/internal/mail/directory"
+	"porcupine/internal/mail/objects"
 )
 
 // archivist makes checkpoints for backups, and takes in what a backup has and the cluster lacks.
@@ -195,7 +195,7 @@ func (a *archivist) place(e *cluster.Entry, u *cluster.Update) (cluster.ReplicaS
 
 // cached reports whether a type of the mail service is one that managers keep in memory.
 func cached(t cluster.ObjectType) bool {
-	for _, spec := range mail.Types() {
+	for _, spec := range objects.Types() {
 		if spec.Name == t {
 			return spec.Cached
 		}

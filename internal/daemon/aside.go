@@ -16,7 +16,7 @@ import (
 	"porcupine/internal/cluster/identity"
 	"porcupine/internal/cluster/membership"
 	"porcupine/internal/cluster/store"
-	"porcupine/internal/mail"
+	"porcupine/internal/mail/objects"
 )
 
 // A node that the others refuse for good (it was struck, or its data directory was rolled back) sets its
@@ -174,7 +174,7 @@ func (d *daemon) storeIsFree(m *marker) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(store.Config{Dir: dir, ClusterID: id.Cluster(), Node: m.Node, Types: mail.Types(), Logger: d.log})
+	s, err := store.Open(store.Config{Dir: dir, ClusterID: id.Cluster(), Node: m.Node, Types: objects.Types(), Logger: d.log})
 	switch {
 	case cluster.IsKind(err, cluster.KindExists):
 		return explainLock(d.cfg.DataDir, err)

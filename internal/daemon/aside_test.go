@@ -18,7 +18,7 @@ import (
 	"porcupine/internal/cluster/identity"
 	"porcupine/internal/cluster/store"
 	"porcupine/internal/config"
-	"porcupine/internal/mail"
+	"porcupine/internal/mail/objects"
 )
 
 // joined makes a data directory of a node that has joined the cluster of client.
@@ -129,7 +129,7 @@ func TestStruckNodeComesBackAsAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := store.Open(store.Config{Dir: folder, ClusterID: id.Cluster(), Node: struck, Types: mail.Types(), Logger: slog.New(slog.DiscardHandler)})
+	old, err := store.Open(store.Config{Dir: folder, ClusterID: id.Cluster(), Node: struck, Types: objects.Types(), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatalf("what was set aside cannot be opened: %v", err)
 	}
@@ -279,7 +279,7 @@ func TestSetAsideAfterCrashes(t *testing.T) {
 				t.Fatal(err)
 			}
 			dir := filepath.Join(cfg.DataDir, storeName)
-			s, err := store.Open(store.Config{Dir: dir, ClusterID: id.Cluster(), Node: id.Node(), Types: mail.Types(), Logger: log})
+			s, err := store.Open(store.Config{Dir: dir, ClusterID: id.Cluster(), Node: id.Node(), Types: objects.Types(), Logger: log})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"porcupine/internal/cluster/upkeep"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/directory"
+	"porcupine/internal/mail/objects"
 )
 
 // openUpkeep makes what the node does by itself, and registers its methods.
@@ -21,7 +22,7 @@ func (d *daemon) openUpkeep() (err error) {
 	c := d.cfg
 	start, length := c.Upkeep.Rebalance.Times()
 	d.upkeep, err = upkeep.New(d.node, d.store, upkeep.Config{
-		Types:       mail.Types(),
+		Types:       objects.Types(),
 		Copies:      map[cluster.ObjectType]int{mail.TypeMessage: c.Cluster.MessageCopies},
 		RepairAfter: c.Upkeep.RepairAfter.D(), Grace: c.Upkeep.Grace.D(),
 		RepairRate: c.Upkeep.RepairRate, RepairBytes: int64(c.Upkeep.RepairBytes),

@@ -22,7 +22,7 @@ const (
 	TypeLedger cluster.ObjectType = "ledger"
 )
 
-// Types lists the object types for registration with a node.
+// Types lists the object types that need no more than words; package objects has all of them.
 func Types() []cluster.TypeSpec {
 	return []cluster.TypeSpec{
 		{Name: TypeMessage, Vault: true},

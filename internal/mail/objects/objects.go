@@ -1,0 +1,35 @@
+// Package objects lists the object types of the mail service with all that the substrate does with them: the
+// words say what they are called (package mail), the rooms of IMAP how two versions of one are joined, and
+// what is derived from a message. Whoever opens a store of the cluster takes the types from here: a store
+// that did not know how folders are joined would let one side of a partition win over the other.
+package objects
+
+import (
+	"io"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/folders"
+	"porcupine/internal/mail/message"
+	"porcupine/internal/mail/uidledger"
+)
+
+// Types lists the object types, for registration with a node and with a store.
+func Types() []cluster.TypeSpec {
+	types := mail.Types()
+	for i := range types {
+		if t := &types[i]; t.Name == mail.TypeMessage {
+			t.Derive, t.DeriveVersion = index, message.Version
+		}
+	}
+	return append(types, folders.Type(), cluster.TypeSpec{Name: mail.TypeLedger, Inline: true, Merge: uidledger.Merge})
+}
+
+// index is what every replica keeps beside a message: where its parts are.
+func index(contents io.ReaderAt, size int64) ([]byte, error) {
+	x, err := message.Build(contents, size)
+	if err != nil {
+		return nil, err
+	}
+	return x.Append(nil), nil
+}
