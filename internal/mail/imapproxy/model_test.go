@@ -13,6 +13,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/clustertest"
 	"porcupine/internal/mail/imapserver/backend"
 )
 
@@ -296,9 +297,16 @@ func (m *model) Heal(*rapid.T) {
 	m.members = m.members[:0]
 	for i := range nodesOfModel {
 		m.members = append(m.members, cluster.NodeID(i+1))
+		m.w.SetFaults(cluster.NodeID(i+1), clustertest.Faults{})
 	}
 	m.w.SetMembers(m.members...)
 	m.w.Propagate()
+}
+
+// Fault has one node fail in one of three ways, until all is healed.
+func (m *model) Fault(*rapid.T) {
+	f := rapid.SampledFrom([]clustertest.Faults{{Hung: true}, {Mute: true}, {Full: true}}).Draw(m.r, "fault")
+	m.w.SetFaults(rapid.SampledFrom(m.members).Draw(m.r, "on"), f)
 }
 
 func (m *model) Elsewhere(*rapid.T) {
@@ -363,7 +371,7 @@ func TestU1_U3_C1_Model(t *testing.T) {
 		m := newModel(r, t)
 		r.Repeat(map[string]func(*rapid.T){
 			"deliver": m.Deliver, "select": m.Select, "sync": m.Sync, "store": m.Store, "move": m.Move, "append": m.Append,
-			"expunge": m.Expunge, "pop": m.Pop, "part": m.Part, "heal": m.Heal, "elsewhere": m.Elsewhere,
+			"expunge": m.Expunge, "pop": m.Pop, "part": m.Part, "fault": m.Fault, "heal": m.Heal, "elsewhere": m.Elsewhere,
 		})
 		m.converge(t)
 	})
