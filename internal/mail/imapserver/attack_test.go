@@ -241,8 +241,9 @@ func TestAttack24_Literals(t *testing.T) {
 		{"huge and unasked, before login", "C: 1 LOGIN {4000000000+}\nS: 1 BAD [TOOBIG] the literal is too large" + bad},
 		{"4 KiB in all, before login", "C: 1 LOGIN {4097}\nS: 1 BAD [TOOBIG] the literal is too large\nC: 2 NOOP\nS: 2 OK NOOP completed"},
 		{"many, before login", "C: 1 LOGIN ({0+}\nC:  {0+}\nC:  {0+}\nC:  {0+}\nC:  {0+}\nS: 1 BAD [TOOBIG] too many literals in one command" + bad},
-		{"of APPEND, before login", "C: 1 APPEND INBOX {50000000}\nS: 1 BAD not valid in this state\nC: 2 NOOP\nS: 2 OK NOOP completed"},
-		{"of APPEND and unasked, before login", "C: 1 APPEND INBOX {50000000+}\nS: 1 BAD [TOOBIG] the literal is too large to be sent without waiting (RFC 7888)" + bad},
+		{"of APPEND, before login", "C: 1 APPEND INBOX {50000000}\nS: 1 BAD [TOOBIG] the message is too large\nC: 2 NOOP\nS: 2 OK NOOP completed"},
+		{"of APPEND and unasked, before login", "C: 1 APPEND INBOX {50000000+}\nS: 1 BAD [TOOBIG] the message is too large" + bad},
+		{"of APPEND, small, before login", "C: 1 APPEND INBOX {5+}\nC: hello\nS: 1 BAD not valid in this state\nC: 2 NOOP\nS: 2 OK NOOP completed"},
 		{"64 bits", "C: 1 LOGIN {18446744073709551616}\nS: 1 BAD [TOOBIG] the size of a literal is not a number of 63 bits\nC: 2 NOOP\nS: 2 OK NOOP completed"},
 		{"overflow", "C: 1 LOGIN {9223372036854775808+}\nS: 1 BAD [TOOBIG] the size of a literal is not a number of 63 bits" + bad},
 	} {
@@ -471,24 +472,6 @@ func TestAttack35_NamesOfOthers(t *testing.T) {
 		m.Forget(bob)
 		if without := playCase(t, head, m); strings.Join(with, "\n") != strings.Join(without, "\n") {
 			t.Errorf("%s: %q, and without bob %q", head, with, without)
-		}
-		for _, l := range with {
-			if strings.Contains(l, "bob alone") || strings.Contains(l, "secret\r") {
-				t.Errorf("%s: alice is shown %q", head, l)
-			}
-		}
-	}
-}
-
-// TestA1_Isolation looks for bob's mail in everything that alice is told in all tables.
-func TestA1_Isolation(t *testing.T) {
-	for _, file := range tables(t) {
-		for _, head := range cases(t, file) {
-			for _, l := range playCase(t, head, standard()) {
-				if strings.Contains(l, "for bob alone") {
-					t.Errorf("%s: %s", head, l)
-				}
-			}
 		}
 	}
 }

@@ -79,25 +79,32 @@ func isHTTP(line []byte) bool {
 	return false
 }
 
-// syntax answers a command that is not understood, and counts it.
+// syntax answers a command that is not understood.
 func (s *session) syntax(err error) {
+	tag, verb, last, r := s.misunderstood(err)
+	s.upload.close()
+	r.Tag = tag
+	s.say(r)
+	s.srv.cfg.Observer.Command(verb, string(r.Kind), 0)
+	s.count()
+	if last {
+		s.bye(EndedProtocol, "", "what follows cannot be understood; connect again")
+	}
+	s.limits()
+}
+
+// misunderstood gives the answer to a command that is not understood, and counts it. last says that what
+// follows cannot be told from commands.
+func (s *session) misunderstood(err error) (tag string, verb imap.Verb, last bool, r imap.Reply) {
 	wrong := &imap.SyntaxError{Text: "command is not understood"}
 	if !errors.As(err, &wrong) {
 		s.srv.cfg.Logger.Error("imap grammar gave an unknown error", "err", err)
 	}
-	r := imap.Reply{Tag: wrong.Tag, Kind: imap.BAD, Text: wrong.Text}
+	r = s.wrong(wrong.Text)
 	if wrong.TooLarge {
 		r.Code.Name = imap.CodeTooBig
 	}
-	s.upload.close()
-	s.say(r)
-	s.srv.cfg.Observer.Command(wrong.Verb, string(imap.BAD), 0)
-	s.count()
-	s.bad++
-	if wrong.Close {
-		s.bye(EndedProtocol, "", "what follows cannot be understood; connect again")
-	}
-	s.limits()
+	return wrong.Tag, wrong.Verb, wrong.Close, r
 }
 
 // readLine waits for a line. It gives false when the session has ended.

@@ -159,6 +159,11 @@ func playCase(t *testing.T, head string, m *imaptest.Mail) (answers []string) {
 		answers = append(answers, s.command(strconv.Itoa(i+1), command)...)
 	}
 	c.Close()
+	for _, l := range answers { // A1: nothing of bob's is shown, whatever the command
+		if strings.Contains(l, "for bob alone") && fields[1] != "bob" {
+			t.Errorf("alice is shown %q", l)
+		}
+	}
 	return answers
 }
 

@@ -148,7 +148,12 @@ func (x *finding) byContents(list []candidate) error {
 	var group sync.WaitGroup
 	for range min(searchWorkers, len(open)) {
 		group.Go(func() {
-			defer contained(cancel)
+			defer func() {
+				// A panic ends one search, and not the node.
+				if r := recover(); r != nil {
+					cancel(cluster.Errorf(cluster.KindInternal, "search", "panic: %v\n%s", r, debug.Stack()))
+				}
+			}()
 			r := x.program.NewReader()
 			for c := range open {
 				if err := x.read(ctx, r, c); err != nil {
@@ -160,13 +165,6 @@ func (x *finding) byContents(list []candidate) error {
 	}
 	group.Wait()
 	return context.Cause(ctx)
-}
-
-// contained makes an error of a panic, so that it ends one search and not the node.
-func contained(cancel context.CancelCauseFunc) {
-	if r := recover(); r != nil {
-		cancel(cluster.Errorf(cluster.KindInternal, "search", "panic: %v\n%s", r, debug.Stack()))
-	}
 }
 
 // read reads one message. One that is gone meanwhile is not found.

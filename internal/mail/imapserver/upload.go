@@ -36,11 +36,14 @@ const uploadUnchecked = 64 << 10
 // looked at BEFORE the client is asked for the octets (attack 24).
 func (s *session) messageLiteral(next imap.Next) bool {
 	c, err := s.scan.Partial(s.dialect())
-	if err != nil {
+	switch {
+	case err != nil && !next.NonSync:
 		s.syntax(err)
 		return false
-	}
-	if s.upload.refusal.Kind == "" {
+	case s.upload.refusal.Kind != "":
+	case err != nil: // the octets come all the same, and are few: the next command is found behind them
+		_, _, _, s.upload.refusal = s.misunderstood(err)
+	default:
 		s.upload.refusal = s.mayUpload(*c, next)
 	}
 	if s.upload.refusal.Kind != "" && !next.NonSync {
