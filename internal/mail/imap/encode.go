@@ -183,13 +183,13 @@ func (e *Encoder) list(l ListData) {
 	}
 	e.Raw(" (")
 	if len(l.ChildInfo) > 0 {
-		e.Raw(`CHILDINFO ("`).Raw(strings.Join(l.ChildInfo, `" "`)).Raw(`")`)
+		e.Raw(`"CHILDINFO" ("`).Raw(strings.Join(l.ChildInfo, `" "`)).Raw(`")`)
 		if l.OldName != "" {
 			e.Raw(" ")
 		}
 	}
 	if l.OldName != "" {
-		e.Raw("OLDNAME (").Folder(l.OldName).Raw(")")
+		e.Raw(`"OLDNAME" (`).Folder(l.OldName).Raw(")")
 	}
 	e.Raw(")")
 }
@@ -255,7 +255,9 @@ func (e *Encoder) thread(t ThreadNode) *Encoder {
 		if len(t.Children) != 1 {
 			break
 		}
-		e.Raw(" ")
+		if t.Number != 0 {
+			e.Raw(" ")
+		}
 		t = t.Children[0]
 	}
 	if len(t.Children) > 0 && t.Number != 0 {

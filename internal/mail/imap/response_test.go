@@ -69,9 +69,9 @@ var responses = []struct {
 	{imap.ListData{Folder: "x.y", Delimiter: '.'}, `* LIST () "." x.y`},
 	{imap.ListData{Folder: "x", Delimiter: '"'}, `* LIST () "\"" x`},
 	{imap.ListData{NoLevels: true, Folder: "x"}, `* LIST () NIL x`},
-	{imap.ListData{Folder: "Foo", ChildInfo: []string{"SUBSCRIBED"}}, `* LIST () "/" Foo (CHILDINFO ("SUBSCRIBED"))`},
-	{imap.ListData{Folder: "new", OldName: "old"}, `* LIST () "/" new (OLDNAME (old))`},
-	{imap.ListData{Folder: "n", ChildInfo: []string{"SUBSCRIBED", "SPECIAL-USE"}, OldName: "o"}, `* LIST () "/" n (CHILDINFO ("SUBSCRIBED" "SPECIAL-USE") OLDNAME (o))`},
+	{imap.ListData{Folder: "Foo", ChildInfo: []string{"SUBSCRIBED"}}, `* LIST () "/" Foo ("CHILDINFO" ("SUBSCRIBED"))`},
+	{imap.ListData{Folder: "new", OldName: "old"}, `* LIST () "/" new ("OLDNAME" (old))`},
+	{imap.ListData{Folder: "n", ChildInfo: []string{"SUBSCRIBED", "SPECIAL-USE"}, OldName: "o"}, `* LIST () "/" n ("CHILDINFO" ("SUBSCRIBED" "SPECIAL-USE") "OLDNAME" (o))`},
 	{imap.NamespaceData{Personal: []imap.Namespace{{Prefix: "", Delimiter: '/'}}}, `* NAMESPACE (("" "/")) NIL NIL`},
 	{imap.NamespaceData{Personal: []imap.Namespace{{Delimiter: '/'}}, Others: []imap.Namespace{{Prefix: "~", Delimiter: '/'}},
 		Shared: []imap.Namespace{{Prefix: "#s/", Delimiter: '/'}, {Prefix: "x"}}}, `* NAMESPACE (("" "/")) (("~" "/")) (("#s/" "/")("x" NIL))`},
@@ -264,6 +264,11 @@ func TestEncoderMemory(t *testing.T) {
 
 // A structure that a message cannot have is told as one that it can have.
 func TestStructureOfNothing(t *testing.T) {
+	var thread imap.Encoder
+	thread.Response(imap.ThreadData{Threads: []imap.ThreadNode{{Children: []imap.ThreadNode{{Number: 3}}}}})
+	if got := string(thread.Bytes()); got != "* THREAD (3)\r\n" {
+		t.Errorf("a missing message above one other is written %q", got)
+	}
 	var e imap.Encoder
 	e.BeginFetch(1).FetchBodyStructure(nil, false).FetchEnvelope(nil).EndFetch()
 	if got, err := parseResponse(string(e.Bytes()), imap.Dialect{}); err != nil {
