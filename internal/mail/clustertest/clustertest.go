@@ -2,7 +2,8 @@
 // real one is clever. Its soft state is computed anew from the hard state at every question, its
 // calls are method calls, and its faults are switched on by the test. It knows nothing of epochs on
 // calls, heals nothing by itself and lies only where it says so: an update that did not reach all its
-// targets waits in a record at those that it reached, until the test calls Propagate.
+// targets waits in a record at those that it reached, until the test calls Propagate. Updates of types that
+// merge are joined, as the real store joins them; what a type derives is computed at every question.
 //
 // A Cluster is used from any goroutine. A Node has the methods that the mail rooms ask of a node.
 package clustertest
