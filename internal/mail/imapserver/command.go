@@ -157,8 +157,8 @@ func (s *session) literal(next imap.Next) bool {
 
 // octets reads so many octets, piece by piece. false: the session has ended.
 func (s *session) octets(n int64, each func([]byte)) bool {
-	deadline := s.line
-	if s.mailbox != nil || deadline.IsZero() {
+	deadline := s.deadline()
+	if s.mailbox != nil {
 		deadline = time.Now().Add(literalTimeout + time.Duration(n/literalRateMin)*time.Second)
 	}
 	for n > 0 {

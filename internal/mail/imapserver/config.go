@@ -29,7 +29,7 @@ const (
 	BadCommandsMaxDefault   = 20
 	AuthFailuresMaxDefault  = 3
 	AppendLimitDefault      = 64 << 20
-	WorkersDefault          = 32
+	WorkersDefault          = 256
 )
 
 // Time that a client has for a literal: as long as for a line, and more for more octets.

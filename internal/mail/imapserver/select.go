@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"porcupine/internal/mail"
@@ -125,7 +126,11 @@ func (s *session) missed(f *folder, q *imap.QResync) (Changes, error) {
 	if !q.Known.Empty() {
 		known = q.Known.Resolve(uint32(f.view.Max()))
 	}
-	return f.selected.Since(ctx, q.ModSeq, known)
+	missed, err := f.selected.Since(ctx, q.ModSeq, known)
+	if err == nil && known != nil {
+		missed.Changed = slices.DeleteFunc(missed.Changed, func(sum mail.Summary) bool { return !known.Contains(sum.UID) })
+	}
+	return missed, err
 }
 
 // resynchronize tells a client what it missed (RFC 7162 §3.2.5.2).

@@ -21,8 +21,8 @@ var ErrInterrupted = errors.New("session interrupted")
 var past = time.Unix(1, 0)
 
 // Conn is one client's connection: a net.Conn whose TLS layer can be put on under way. Read,
-// Write, StartTLS and AwaitInput are for the Handler's goroutine alone; the other methods are
-// safe for concurrent use.
+// Write, StartTLS and AwaitInput are for the Handler's goroutine alone, except that another one may
+// Write while it is in Read; the other methods are safe for concurrent use.
 type Conn struct {
 	server *Server
 	raw    net.Conn  // the TCP connection

@@ -108,7 +108,8 @@ type Selected interface {
 	// state than can be reached (L13).
 	Since(ctx context.Context, since mail.ModSeq, known mail.UIDSet) (Changes, error)
 	// Summaries yields what is known of the messages of the view, by UID, ascending. It is paged inside: the
-	// set may be the whole folder. A message that is gone meanwhile is left out.
+	// set may be the whole folder. A message that is gone meanwhile is left out. yield may take its time, and
+	// call the other methods; so may that of Structures.
 	Summaries(ctx context.Context, uids mail.UIDSet, yield func(*mail.Summary) error) error
 	// Structures yields the index of each message, by UID, ascending.
 	Structures(ctx context.Context, uids mail.UIDSet, yield func(mail.UID, *message.Index) error) error
