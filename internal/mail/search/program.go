@@ -106,8 +106,8 @@ func stageOf(k *Key) Stage {
 		}
 		return StageContents
 	case OpBody, OpText:
-		if k.Text == "" {
-			return StageSummary // every message has the empty text
+		if strings.Trim(k.Text, "\r") == "" {
+			return StageSummary // every message has the empty text, which this is without CR
 		}
 		return StageContents
 	default:

@@ -215,12 +215,15 @@ func (s *spec) fits(k Key) bool {
 	case OpHeader:
 		return fieldsFit(s.fields, k.Field, k.Text)
 	case OpBody:
-		return k.Text == "" || partsFit(s.parts, k.Text, false)
+		return empty(k.Text) || partsFit(s.parts, k.Text, false)
 	case OpText:
-		return k.Text == "" || fieldsFit(s.fields, "", k.Text) || partsFit(s.parts, k.Text, true)
+		return empty(k.Text) || fieldsFit(s.fields, "", k.Text) || partsFit(s.parts, k.Text, true)
 	}
 	panic(k.Op)
 }
+
+// empty reports whether nothing is left of a text without CR.
+func empty(text string) bool { return strings.ReplaceAll(text, "\r", "") == "" }
 
 func dayFits(how Op, when time.Time, day Day) bool {
 	date := when.Format(time.DateOnly)

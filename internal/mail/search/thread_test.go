@@ -367,9 +367,9 @@ func TestLinksAreTheReference(t *testing.T) {
 	})
 }
 
-// TestAttackThreadsAreDeep makes References that are chains, combs and loops of 100,000 messages.
+// TestAttackThreadsAreDeep makes References that are chains, combs and loops of 40,000 messages.
 func TestAttackThreadsAreDeep(t *testing.T) {
-	const n = 100_000
+	const n = 40_000
 	id := func(i int) string { return strconv.Itoa((i + n) % n) }
 	shapes := map[string]func(i int) []string{
 		"chain":         func(i int) []string { return []string{id(i - 1)} },
