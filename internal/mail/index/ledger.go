@@ -5,11 +5,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"math"
 	"slices"
 	"sync"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/folders"
 	"porcupine/internal/mail/uidledger"
 )
 
@@ -166,10 +169,17 @@ func (s *state) openFolder(id mail.FolderID, nodes cluster.ReplicaSet, found []l
 func (s *state) newFolder(id mail.FolderID) *folder {
 	validity := uint32(1) // of a folder that is no more: nobody is shown it
 	if known, ok := s.tree.Folder(id); ok {
-		validity = known.UIDValidity
+		validity = s.validity(&known)
 	}
 	return &folder{id: id, ledger: uidledger.New(uidledger.Config{Self: s.x.cluster.ID(), Folder: id,
 		First: uidledger.FirstSet(s.profile.Replicas, validity)})}
+}
+
+// validity is a folder's UIDVALIDITY: that of the tree, but for a name that was somebody else's before, as large as
+// the time when that one went. What clients have of a former user's INBOX means nothing in this one's (U1).
+func (s *state) validity(f *folders.Folder) uint32 {
+	seconds := max(s.floor.Time, 0) / int64(time.Second)
+	return max(f.UIDValidity, uint32(min(seconds, math.MaxUint32-1)))
 }
 
 // folder gives a folder's ledger. No node that was read has any of it, if it is not there yet.

@@ -34,11 +34,11 @@ func (s *state) shown(ctx context.Context, id mail.FolderID) (*folder, error) {
 		return nil, cluster.Errorf(cluster.KindNotFound, "open folder "+id.String(), "there is no such folder any more")
 	}
 	f := s.folder(id)
-	f.renew(known.UIDValidity)
+	f.renew(s.validity(&known))
 	err := s.reveal(ctx, f)
 	if cluster.IsKind(err, cluster.KindLimit) {
 		if known, err = s.bump(ctx, id, known.UIDValidity); err == nil {
-			f.renew(known.UIDValidity)
+			f.renew(s.validity(&known))
 			err = s.reveal(ctx, f)
 		}
 	}

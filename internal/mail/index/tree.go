@@ -134,7 +134,7 @@ func (s *state) renewAll(ctx context.Context) error {
 			}
 			known = renewed
 		}
-		f.renew(known.UIDValidity)
+		f.renew(s.validity(&known))
 		if set := f.ledger.Set(); !set.Nodes().Equal(firstNodes(s.profile.Replicas)) {
 			f.ledger.Propose(firstNodes(s.profile.Replicas)) // L9: when a majority of the old ones can be reached
 		}
