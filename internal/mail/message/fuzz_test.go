@@ -118,6 +118,37 @@ func FuzzFieldValues(f *testing.F) {
 	})
 }
 
+// FuzzDecode: what is decoded does not depend on how it is read, and is never longer than what it was.
+func FuzzDecode(f *testing.F) {
+	for _, s := range []string{"aGVsbG8=", "a=3D \r\n=\r\n x", "+2D3eAA-x", "=  \t", "\x1b$BF|"} {
+		f.Add(s, "utf-7")
+	}
+	f.Fuzz(func(t *testing.T, in, charset string) {
+		for _, encoding := range encodingCodes[1:] {
+			p := &Part{Type: "text", Subtype: "plain", Encoding: encoding, Params: []Param{{"charset", charset}}}
+			var decoded, text []string
+			for _, r := range readers(in) {
+				text = append(text, readAll(t, p.Text(r)))
+			}
+			for _, r := range readers(in) {
+				d, err := p.Decode(r)
+				if err != nil {
+					return // x-unknown
+				}
+				decoded = append(decoded, readAll(t, d))
+			}
+			if len(decoded[0]) > len(in) || !utf8.ValidString(text[0]) {
+				t.Fatalf("%s, %s: %q gives %q and %q", encoding, charset, in, decoded[0], text[0])
+			}
+			for i := range decoded {
+				if decoded[i] != decoded[0] || text[i] != text[0] {
+					t.Fatalf("%s, %s: %q gives %q or %q, as text %q or %q", encoding, charset, in, decoded[0], decoded[i], text[0], text[i])
+				}
+			}
+		}
+	})
+}
+
 // TestForm holds the form of an index: what is on disks must be read for ever, or Version changes.
 func TestForm(t *testing.T) {
 	const raw = "Date: Thu, 1 Jan 1970 00:01:00 +0100\r\nSubject: s\r\nFrom: a <b@c>\r\nTo: d@e\r\nMessage-ID: <i@d>\r\nReferences: <r@f>\r\n" +

@@ -3,6 +3,7 @@ package message
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -101,9 +102,15 @@ func TestAttack21_OnePass(t *testing.T) {
 	for name, raw := range hostile(n) {
 		t.Run(name, func(t *testing.T) {
 			c := &counter{r: strings.NewReader(raw)}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
 			x, err := Build(c, int64(len(raw)))
+			runtime.ReadMemStats(&after)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if got := after.TotalAlloc - before.TotalAlloc; got > 10<<20 {
+				t.Errorf("Build took %d octets of memory in all, want at most 10 MiB", got)
 			}
 			check(t, raw, x)
 			if want := int64(previewPartsMax * previewReadMax); c.octets-int64(len(raw)) > want || c.back > want {

@@ -89,6 +89,10 @@ func firsts[T any](list []T, n int) []T {
 
 // keepAddresses adds the addresses in a field's value to a list.
 func (b *builder) keepAddresses(list *[]Address, text string) {
+	if b.left == 0 { // reading what cannot be kept is work for nothing
+		b.lose(true)
+		return
+	}
 	room := AddressesMax - len(*list)
 	found := parseAddresses(text, room)
 	b.lose(len(found) >= room-1)

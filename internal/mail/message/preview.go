@@ -1,6 +1,7 @@
 package message
 
 import (
+	"bytes"
 	"fmt"
 	"html"
 	"io"
@@ -26,11 +27,12 @@ func (b *builder) preview(r io.ReaderAt) (string, error) {
 			break
 		}
 		body := io.NewSectionReader(r, p.Body.Start, min(p.Body.Len(), previewReadMax))
-		text, err := io.ReadAll(io.LimitReader(p.Text(body), previewTextMax))
-		if err != nil {
+		var text bytes.Buffer
+		text.Grow(int(min(p.Body.Len(), previewTextMax)) + bytes.MinRead)
+		if _, err := text.ReadFrom(io.LimitReader(p.Text(body), previewTextMax)); err != nil {
 			return "", fmt.Errorf("read the part at octet %d: %w", p.Body.Start, err)
 		}
-		if s := previewOf(strings.ToValidUTF8(string(text), ""), p.Subtype == "html"); s != "" {
+		if s := previewOf(strings.ToValidUTF8(text.String(), ""), p.Subtype == "html"); s != "" {
 			return s, nil
 		}
 	}
@@ -44,6 +46,7 @@ func previewOf(text string, isHTML bool) string {
 		return firstCharacters(htmlText(text))
 	}
 	var own strings.Builder
+	own.Grow(len(text))
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, ">") {
 			own.WriteString(line)
@@ -59,6 +62,7 @@ func previewOf(text string, isHTML bool) string {
 // pad their previews with, are left out.
 func firstCharacters(text string) string {
 	var b strings.Builder
+	b.Grow(min(len(text), 2*PreviewLengthMax))
 	n, gap := 0, false
 	for _, r := range text {
 		switch {
