@@ -41,7 +41,11 @@ func (s *session) tell() {
 		return
 	}
 	defer func() { <-s.turn }()
-	defer s.contain()
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(r)
+		}
+	}()
 	if !s.idle.on.Load() || s.folder == nil || s.ended != "" {
 		return
 	}
@@ -57,12 +61,8 @@ func (s *session) tell() {
 	}
 }
 
-// contain ends the session, and no other, when a worker panics on it.
-func (s *session) contain() {
-	r := recover()
-	if r == nil {
-		return
-	}
+// panicked ends the session, and no other, after a worker panicked on it (attack 40).
+func (s *session) panicked(r any) {
 	s.srv.cfg.Logger.Error("imap session panicked while it was told news; its connection is closed, others go on",
 		"user", string(s.user), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 	s.out.drop()

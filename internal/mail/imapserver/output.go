@@ -78,13 +78,6 @@ func (o *output) drop() {
 	o.w = nil
 }
 
-// add appends a piece that was built in the buffer's free space. A write error is kept by the
-// buffer and comes out at flush.
-func (o *output) add(build func(free []byte) []byte) {
-	w := o.buffer()
-	_, _ = w.Write(build(w.AvailableBuffer()))
-}
-
 // failed reports whether writing has failed: nobody hears what is said.
 func (o *output) failed() bool {
 	if o.w != nil && o.err == nil {

@@ -1,6 +1,7 @@
 package imapserver_test
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -136,20 +137,20 @@ func TestAttack31_FetchOfEverythingIsBounded(t *testing.T) {
 		m.Deliver(alice, "INBOX", plain, clock)
 	}
 	c := newRig(t, m, options{}).play(login + "C: S SELECT INBOX\n" + strings.Repeat("S: ...\n", 10))
-	io.WriteString(c, "1 UID FETCH 1:* (FLAGS ENVELOPE BODY.PEEK[HEADER.FIELDS (Subject)] RFC822.SIZE)\r\n2 UID FETCH 1:* FLAGS\r\n")
-	for i := 1; i <= 1200; i++ {
-		if l := readLine(t, c); !strings.HasPrefix(l, fmt.Sprintf("* %d FETCH (UID %d FLAGS () ENVELOPE (", i, i)) {
-			t.Fatalf("message %d: %q", i, l)
-		}
-		play(t, c, "S: Subject: afternoon meeting\nS: \nS:  RFC822.SIZE 257)")
+	s := &client{t: t, c: c, r: bufio.NewReader(c)}
+	answers := s.command("1", "UID FETCH 1:* (FLAGS ENVELOPE BODY.PEEK[HEADER.FIELDS (Subject)] RFC822.SIZE)")
+	flags := s.command("2", "UID FETCH 1:* FLAGS")
+	if len(answers) != 1201 || len(flags) != 1201 {
+		t.Fatalf("%d and %d answers", len(answers), len(flags))
 	}
-	play(t, c, "S: 1 OK FETCH completed")
-	for i := 1; i <= 1200; i++ {
-		if l := readLine(t, c); l != fmt.Sprintf("* %d FETCH (UID %d FLAGS ())", i, i) {
-			t.Fatalf("message %d: %q", i, l)
+	for i := range 1200 {
+		if !strings.HasPrefix(answers[i], fmt.Sprintf("* %d FETCH (UID %d FLAGS () ENVELOPE (", i+1, i+1)) || !strings.HasSuffix(answers[i], `Subject: afternoon meeting\r\n\r\n RFC822.SIZE 257)`) {
+			t.Fatalf("message %d: %q", i, answers[i])
+		}
+		if flags[i] != fmt.Sprintf("* %d FETCH (UID %d FLAGS ())", i+1, i+1) {
+			t.Fatalf("message %d: %q", i, flags[i])
 		}
 	}
-	play(t, c, "S: 2 OK FETCH completed")
 }
 
 // scramUsers is users with SCRAM keys.
