@@ -31,4 +31,27 @@
 // it ([Tree.Settle]; with equal ones it gets a greater one first). [Tree.Home] says, for every
 // folder id that a message may name, where the message is to be found now: for a deleted folder that is INBOX. So nothing
 // that was delivered or appended on the other side is lost (L12).
+//
+// UIDVALIDITY is given when a folder is created, and kept when it is renamed, unless another folder has had the
+// new name with one that was not less. What a name has been is written down for that (U4).
+//
+// # The format
+//
+// Contents are registers of package join. The first byte of a register's name says what it is; integers are
+// big-endian, an id is 16 bytes. Registers of other names, from a later version, are kept and joined as they are.
+//
+//	'f' id                 the folder: 'F', UIDVALIDITY u32, use u8, path; or, when it is gone, 'D', the id that
+//	                       it was merged into (zeros: INBOX). Without it, a default folder is as it was at first.
+//	'b' id, u32            1: the folder's UIDVALIDITY is not less than that
+//	'h' u32, id, path      1: the folder had the path with that UIDVALIDITY
+//	's' path               1: subscribed; nothing: not
+//	'a' id, entry          1 and the value of an annotation of the folder; nothing: none
+//	'A' entry              the same, of the whole mailbox
+//	"#v", "#h", "#t"       counters: no value, the register's time is the number, of no node. The largest UIDVALIDITY
+//	                       given; the largest among 'h' that were forgotten; the horizon
+//
+// What is over (deleted folders, subscriptions taken away, history) must be remembered for a while, or it would come back from
+// the other side. When too much of it is there the horizon is moved: registers that are older are dropped
+// in every merge from then on, and those that still count have been written again, as of the horizon. Dropping what is older than
+// a time keeps merges free of order: whatever wins has the newest time of all.
 package folders

@@ -64,7 +64,7 @@ func (t *Tree) Rename(from, to string, draw func() mail.FolderID, at cluster.Tim
 	}
 	f, err := after.Find(to)
 	if err != nil { // only what was below it
-		f = Folder{Name: to, Children: true, Subscribed: after.view.subscribed[to]}
+		f = Folder{Name: to, Children: true, Subscribed: after.view.isSubscribed(to)}
 	}
 	return after, Renamed{Folder: f}, nil
 }

@@ -1,6 +1,7 @@
 package folders
 
 import (
+	"slices"
 	"strings"
 
 	"porcupine/internal/cluster"
@@ -29,6 +30,17 @@ func DefaultID(use string) (mail.FolderID, bool) {
 }
 
 func defaultID(k byte) mail.FolderID { return mail.FolderID{idLen - 1: k} }
+
+// firstNames are the names that are subscribed from the beginning.
+func firstNames() []string {
+	names := []string{inboxName}
+	for _, s := range uses() {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+func isFirstName(name string) bool { return slices.Contains(firstNames(), name) }
 
 // isDefault reports whether an id is INBOX's or a default folder's.
 func isDefault(id mail.FolderID) bool {

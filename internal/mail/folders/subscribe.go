@@ -9,7 +9,7 @@ func (t *Tree) Subscribe(name string, on bool, at cluster.Timestamp) (*Tree, err
 	if err != nil {
 		return nil, err
 	}
-	if t.view.isSubscribed(name, t.registers) == on {
+	if t.view.isSubscribed(name) == on {
 		return t, nil
 	}
 	var value []byte

@@ -104,13 +104,3 @@ func (t *Tree) isOver(r *join.Register, horizon int64) bool {
 	}
 	return false // of a later version: who knows
 }
-
-// isFirstName reports whether a name is subscribed from the beginning.
-func isFirstName(name string) bool {
-	for _, s := range uses() {
-		if s.name == name {
-			return true
-		}
-	}
-	return name == inboxName
-}

@@ -134,24 +134,20 @@ func (v *view) isStale(name string, id mail.FolderID, validity uint32) bool {
 	})
 }
 
-// isSubscribed: INBOX and the default folders are subscribed from the beginning.
-func (v *view) isSubscribed(name string, registers join.Registers) bool {
+// isSubscribed: INBOX and the names of the default folders are subscribed from the beginning, and stay so until somebody
+// takes that away: to names, not folders (RFC 9051 §6.3.7).
+func (v *view) isSubscribed(name string) bool {
 	if on, written := v.subscribed[name]; written {
 		return on
 	}
-	id, ok := v.owner(name)
-	if !ok || !isDefault(id) {
-		return false
-	}
-	_, moved := registers.Get(nameOf(kindFolder, id, ""))
-	return !moved
+	return isFirstName(name)
 }
 
 // folder describes the folder that has a name.
 func (t *Tree) folder(name string, id mail.FolderID) Folder {
 	s := t.view.folders[id]
 	f := Folder{Name: name, ID: id, Exists: true, Children: t.view.below[name], UIDValidity: s.validity}
-	f.Subscribed = t.view.isSubscribed(name, t.registers)
+	f.Subscribed = t.view.isSubscribed(name)
 	if t.hasUse(s, id) {
 		f.Use = nameOfUse(s.use)
 	}
@@ -204,18 +200,20 @@ func (t *Tree) List() []Folder {
 	for name := range v.below {
 		all[name] = true
 	}
-	for name, on := range v.subscribed {
-		if on {
-			all[name] = true
-		}
+	for _, name := range firstNames() {
+		all[name] = v.isSubscribed(name) || all[name]
 	}
+	for name, on := range v.subscribed {
+		all[name] = on || all[name]
+	}
+	maps.DeleteFunc(all, func(_ string, listed bool) bool { return !listed })
 	list := make([]Folder, 0, len(all))
 	for _, name := range slices.SortedFunc(maps.Keys(all), compareNames) {
 		if id, ok := v.owner(name); ok {
 			list = append(list, t.folder(name, id))
 			continue
 		}
-		list = append(list, Folder{Name: name, Subscribed: v.subscribed[name], Children: v.below[name]})
+		list = append(list, Folder{Name: name, Subscribed: v.isSubscribed(name), Children: v.below[name]})
 	}
 	return list
 }
