@@ -7,7 +7,7 @@ import (
 	"porcupine/internal/cluster"
 )
 
-// asksMax bounds the rounds of requests for numbers of one counter, between two calls of Next that end a run.
+// asksMax bounds the rounds of requests for numbers of one counter that bring nothing, in one run of Next.
 const asksMax = 12
 
 // asking is where a request for numbers stands.
@@ -161,8 +161,10 @@ func (m *Manager) takeNumbers(answers []Answer) {
 	switch {
 	case kind == AskDense && yes == len(m.set.Members):
 		m.spans[c].add(m.asking.after+1, m.asking.upto)
+		m.asking.tries[c] = 0
 	case kind == AskLane && yes == 1:
 		r := answers[0].Reply
+		m.asking.tries[c] = 0
 		for i := range uint64(r.Leases) {
 			first := r.First + i*m.set.superblock(c)
 			m.spans[c].add(first, first+m.set.lease(c)-1)

@@ -48,6 +48,8 @@ type chunk struct {
 	number      uint32
 	slots       []slot     // ascending by index
 	registers   []register // ascending by slot, then by flag's number
+	void        uint64     // a bit for each slot that was forgotten: its UID ended, and is nothing ever after
+	forgotten   uint64     // the largest modification sequence of an end that was forgotten; 0 if void is
 }
 
 // names are flags as numbers, so that a register is small.
@@ -118,7 +120,7 @@ func (c *chunk) clone() *chunk {
 }
 
 func (c *chunk) equal(d *chunk) bool {
-	return c == d || c != nil && d != nil && c.uidValidity == d.uidValidity && c.number == d.number && slices.Equal(c.slots, d.slots) && slices.Equal(c.registers, d.registers)
+	return c == d || c != nil && d != nil && c.uidValidity == d.uidValidity && c.number == d.number && c.void == d.void && c.forgotten == d.forgotten && slices.Equal(c.slots, d.slots) && slices.Equal(c.registers, d.registers)
 }
 
 // joinChunks gives all that either says; one with a greater UIDVALIDITY replaces the other.
@@ -129,8 +131,8 @@ func joinChunks(c, d *chunk) *chunk {
 	case c.uidValidity < d.uidValidity:
 		return d
 	}
-	j := &chunk{uidValidity: c.uidValidity, number: c.number, slots: make([]slot, 0, max(len(c.slots), len(d.slots)))}
-	var bare uint64 // slots whose flags do not matter any more
+	j := &chunk{uidValidity: c.uidValidity, number: c.number, void: c.void | d.void, forgotten: max(c.forgotten, d.forgotten), slots: make([]slot, 0, max(len(c.slots), len(d.slots)))}
+	bare := j.void // slots whose flags do not matter any more
 	a, b := c.slots, d.slots
 	for len(a)+len(b) > 0 {
 		var s slot
@@ -146,7 +148,9 @@ func joinChunks(c, d *chunk) *chunk {
 		if s.state >= expunged {
 			bare |= 1 << s.index
 		}
-		j.slots = append(j.slots, s)
+		if j.void&(1<<s.index) == 0 {
+			j.slots = append(j.slots, s)
+		}
 	}
 	j.registers = joinRegisters(c.registers, d.registers, bare)
 	return j

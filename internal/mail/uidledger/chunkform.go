@@ -11,7 +11,7 @@ import (
 
 // The form of a chunk, after the octets 'C' 1, integers big-endian:
 //
-//	UIDVALIDITY u32, number u32
+//	UIDVALIDITY u32, number u32; forgotten slots, a bit each, u64, and the largest modification sequence forgotten, u64
 //	names u16, each: length u8 (not 0), octets; ascending, each used by a register
 //	slots u8, each: index u8, state u8 (0 live, 1 retired, 2 expunged, 3 torn), message id 16 octets, stay: time u64,
 //	    node u64; modification sequence u64; ascending by index
@@ -29,10 +29,12 @@ func (c *chunk) marshal(n *names) []byte {
 		}
 	}
 	slices.SortFunc(used, func(a, b uint16) int { return cmp.Compare(n.list[a], n.list[b]) })
-	b := make([]byte, 0, 16+16*len(used)+42*len(c.slots)+28*len(c.registers))
+	b := make([]byte, 0, 40+16*len(used)+42*len(c.slots)+28*len(c.registers))
 	b = append(b, 'C', formVersion)
 	b = binary.BigEndian.AppendUint32(b, c.uidValidity)
 	b = binary.BigEndian.AppendUint32(b, c.number)
+	b = binary.BigEndian.AppendUint64(b, c.void)
+	b = binary.BigEndian.AppendUint64(b, c.forgotten)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(used)))
 	for _, f := range used {
 		b = append(append(b, byte(len(n.list[f]))), n.list[f]...)
@@ -70,8 +72,8 @@ func appendRegister(b []byte, r *register, rank int) []byte {
 // parseChunk reads what marshal writes, and no other form. Errors are of KindInvalid. Nothing it returns refers to b.
 func parseChunk(b []byte, n *names) (*chunk, error) {
 	p := newParser("read a chunk of a UID ledger", b, 'C', ChunkSizeMax)
-	c := &chunk{uidValidity: p.u32(), number: p.u32()}
-	if c.number > UIDMax/ChunkSlots {
+	c := &chunk{uidValidity: p.u32(), number: p.u32(), void: p.u64(), forgotten: p.u64()}
+	if c.number > UIDMax/ChunkSlots || c.forgotten > ModSeqMax || (c.void == 0) != (c.forgotten == 0) || c.number == 0 && c.void&1 != 0 {
 		p.fail("number %d", c.number)
 	}
 	flags := p.names(n)
@@ -111,17 +113,19 @@ func (p *parser) names(n *names) []uint16 {
 
 func (p *parser) slots(c *chunk) {
 	count := int(p.u8())
-	if count > ChunkSlots || count == 0 {
+	if count > ChunkSlots || count == 0 && c.void == 0 {
 		p.fail("%d slots", count)
 		return
 	}
-	c.slots = make([]slot, count)
+	if count > 0 && p.err == nil {
+		c.slots = make([]slot, count)
+	}
 	for i := range c.slots {
 		s := &c.slots[i]
 		s.index, s.state = p.u8(), state(p.u8())
 		copy(s.id[:], p.take(len(s.id)))
 		s.stay, s.tag = p.stamp(), p.u64()
-		if s.index >= ChunkSlots || s.state >= states || s.tag > ModSeqMax || s.state == torn && s.tag != 0 || i > 0 && s.index <= c.slots[i-1].index || c.uid(s.index) == 0 {
+		if s.index >= ChunkSlots || s.state >= states || s.tag > ModSeqMax || s.state == torn && s.tag != 0 || i > 0 && s.index <= c.slots[i-1].index || c.uid(s.index) == 0 || c.void&(1<<(s.index%ChunkSlots)) != 0 {
 			p.fail("slot %d, state %d: unknown, or out of order", s.index, s.state)
 		}
 		if p.err != nil {

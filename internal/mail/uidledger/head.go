@@ -16,7 +16,6 @@ import (
 //	UIDVALIDITY u32 of what follows
 //	UIDs shown, modification sequences shown: each next uvarint, ranges uvarint, of each range the distance of its
 //	    first number from the last of the one before and the distance of its last from its first, uvarint
-//	forgotten u64
 //	set version u64 of the levels; levels u8, each: node u64, modification sequence u64; ascending by node
 type Head struct {
 	Set Set // the newest known; version 0: none
@@ -24,7 +23,6 @@ type Head struct {
 	// UIDValidity is that of the following. A head with a greater one replaces all of it (L12).
 	UIDValidity uint32
 	Shown       [counters]Shown
-	Forgotten   uint64 // the largest modification sequence of an expunge that was forgotten
 
 	// Levels are facts about nodes: when a head that says so was written, the chunks of the node had all changes with
 	// modification sequences up to ModSeq that are not skipped. True for ever, since chunks only grow. They are kept
@@ -48,7 +46,6 @@ func (h *Head) Marshal() []byte {
 	for c := range h.Shown {
 		b = appendShown(b, &h.Shown[c])
 	}
-	b = binary.BigEndian.AppendUint64(b, h.Forgotten)
 	b = binary.BigEndian.AppendUint64(b, h.LevelsVersion)
 	b = append(b, byte(len(h.Levels)))
 	for _, l := range h.Levels {
@@ -64,7 +61,7 @@ func ParseHead(b []byte) (*Head, error) {
 	for c := range h.Shown {
 		h.Shown[c] = p.shown(Counter(c))
 	}
-	h.Forgotten, h.LevelsVersion = p.u64(), p.u64()
+	h.LevelsVersion = p.u64()
 	n := int(p.u8())
 	if n > 2*LanesMax {
 		p.fail("%d levels", n)
@@ -99,7 +96,6 @@ func (h *Head) Join(g *Head) *Head {
 		for c := range j.Shown {
 			j.Shown[c] = j.Shown[c].join(&x.Shown[c])
 		}
-		j.Forgotten = max(j.Forgotten, x.Forgotten)
 		if x.LevelsVersion > j.LevelsVersion {
 			j.LevelsVersion, j.Levels = x.LevelsVersion, nil
 		}
@@ -129,5 +125,5 @@ func (h *Head) level(node cluster.NodeID) uint64 {
 
 func (h *Head) equal(g *Head) bool {
 	return h.Set.equal(&g.Set) && h.UIDValidity == g.UIDValidity && h.Shown[UIDs].equal(&g.Shown[UIDs]) && h.Shown[ModSeqs].equal(&g.Shown[ModSeqs]) &&
-		h.Forgotten == g.Forgotten && h.LevelsVersion == g.LevelsVersion && slices.Equal(h.Levels, g.Levels)
+		h.LevelsVersion == g.LevelsVersion && slices.Equal(h.Levels, g.Levels)
 }

@@ -77,7 +77,6 @@ type cell struct {
 	newest uint64 // the largest modification sequence in shown
 	live   int    // live slots in shown
 	dirty  bool   // it is in Manager.dirty
-	gone   bool   // its chunk is to be removed: it was forgotten
 }
 
 // flight is what the caller is doing.
@@ -104,7 +103,7 @@ func New(c Config) *Manager {
 func (m *Manager) begin() {
 	m.cells, m.order, m.ids = map[uint32]*cell{}, nil, index{latest: map[mail.MessageID]uint32{}, all: map[mail.MessageID][]uint32{}}
 	m.spans, m.given, m.top, m.claim = [counters]Ranges{}, [counters]Ranges{}, [counters]uint64{}, [counters]uint64{}
-	m.fixes, m.dirty, m.torn, m.forget = nil, nil, false, 0
+	m.fixes, m.dirty, m.torn, m.forget, m.low, m.rebased = nil, nil, false, 0, 0, 0
 	m.view.reset(m)
 }
 

@@ -1,6 +1,9 @@
 package uidledger
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // publish brings the head up to the work: what is about to be shown, and what is not in it (L4, L7, L10).
 func (m *Manager) publish() {
@@ -69,6 +72,9 @@ func (m *Manager) known(c Counter) Ranges {
 	for _, cell := range m.order {
 		if cell.work == nil || c == UIDs && cell.work.uid(ChunkSlots-1) <= m.claim[c] {
 			continue
+		}
+		for void := cell.work.void; void != 0 && c == UIDs; void &= void - 1 {
+			add(cell.work.uid(uint8(bits.TrailingZeros64(void))))
 		}
 		for i := range cell.work.slots {
 			if c == UIDs {

@@ -2,6 +2,7 @@ package uidledger
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	"porcupine/internal/cluster"
@@ -82,7 +83,6 @@ func (m *Manager) readHead(s Snapshot, head *Head) {
 	if head.equal(m.head) {
 		m.headLevel |= b
 	}
-	m.forget = max(m.forget, m.head.Forgotten)
 }
 
 func (m *Manager) readChunk(b uint16, read *chunk) {
@@ -111,6 +111,14 @@ func (m *Manager) readChunk(b uint16, read *chunk) {
 
 // learn keeps the index and the largest numbers.
 func (m *Manager) learn(c *cell, before *chunk) {
+	if c.work.void != 0 {
+		m.top[UIDs] = max(m.top[UIDs], c.work.uid(uint8(bits.Len64(c.work.void)-1)))
+		for i := 0; before != nil && i < len(before.slots); i++ {
+			if s := &before.slots[i]; c.work.void&(1<<s.index) != 0 {
+				m.ids.remove(s.id, uint32(before.uid(s.index)))
+			}
+		}
+	}
 	for i := range c.work.slots {
 		s := &c.work.slots[i]
 		m.top[ModSeqs] = max(m.top[ModSeqs], s.tag)

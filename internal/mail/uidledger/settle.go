@@ -29,7 +29,7 @@ const (
 	fixFlag
 	// fixTag: the modification sequence is not safe: somebody was shown a greater one without this change.
 	fixTag
-	// fixForget: the chunk is forgotten. uid is its number.
+	// fixForget: ends in a chunk are forgotten. uid is its number.
 	fixForget
 )
 
@@ -41,12 +41,11 @@ func (m *Manager) settle() {
 	low := m.fragmented()
 	m.low = low
 	for _, c := range m.order {
-		if c.work == nil || c.gone {
+		if c.work == nil {
 			continue
 		}
 		if m.forgettable(c) {
 			m.fixes = append(m.fixes, fix{kind: fixForget, uid: c.number})
-			continue
 		}
 		next := c.work.registers
 		for i := range c.work.slots {
@@ -130,26 +129,20 @@ func (m *Manager) fragmented() uint64 {
 	return skipped[len(skipped)-max(m.rangesGood/4, 1)].First
 }
 
-// forgettable reports whether nothing in a chunk lives, and all ended by the modification sequence that is to be
-// forgotten.
+// forgettable reports whether something in a chunk ended by the modification sequence that is to be forgotten.
 func (m *Manager) forgettable(c *cell) bool {
-	if m.forget == 0 || c.shown != c.work || c.number >= uint32(m.top[UIDs]/ChunkSlots) {
-		return false
-	}
-	for i := range c.work.slots {
-		if s := &c.work.slots[i]; s.state == live || s.state == torn || s.tag > m.forget {
-			return false
-		}
-	}
-	return true
+	return m.forget > 0 && slices.ContainsFunc(c.work.slots, m.forgotten)
+}
+
+func (m *Manager) forgotten(s slot) bool {
+	return (s.state == retired || s.state == expunged) && s.tag <= m.forget
 }
 
 // mend applies the fixes.
 func (m *Manager) mend() {
 	for _, f := range m.fixes {
 		if f.kind == fixForget {
-			m.forgetChunk(m.cells[f.uid])
-			continue
+			continue // last
 		}
 		c, i, ok := m.find(f.uid)
 		if !ok {
@@ -174,6 +167,11 @@ func (m *Manager) mend() {
 			m.retag(f.uid)
 		}
 	}
+	for _, f := range m.fixes {
+		if f.kind == fixForget {
+			m.forgetIn(m.cells[f.uid])
+		}
+	}
 	m.fixes = m.fixes[:0]
 	m.rebased, m.low = max(m.rebased, m.low), 0
 }
@@ -190,19 +188,17 @@ func (m *Manager) retag(uid uint32) {
 	}
 }
 
-// forgetChunk takes a chunk out of the work. Its UIDs count as skipped, so nothing can live there again. The chunk is
-// removed AFTER a head that says so is durable.
-func (m *Manager) forgetChunk(c *cell) {
-	skipped := &m.head.Shown[UIDs].Skipped
-	fresh := slices.Clone(*skipped)
-	fresh.add(max(1, c.work.uid(0)), c.work.uid(ChunkSlots-1))
-	*skipped = fresh
-	m.head.Forgotten = max(m.head.Forgotten, m.forget)
-	m.headLevel = 0
-	for i := range c.work.slots {
-		s := &c.work.slots[i]
-		m.ids.remove(s.id, uint32(c.work.uid(s.index)))
+// forgetIn drops what ended long ago from a chunk. Not the chunk: another manager may have given numbers in it that
+// nobody here has heard of.
+func (m *Manager) forgetIn(c *cell) {
+	work, _ := m.change(c)
+	for i := range work.slots {
+		if s := &work.slots[i]; m.forgotten(*s) {
+			work.void |= 1 << s.index
+			work.forgotten = max(work.forgotten, s.tag)
+			m.ids.remove(s.id, uint32(work.uid(s.index)))
+		}
 	}
-	c.gone = true
-	m.markDirty(c)
+	work.slots = slices.DeleteFunc(work.slots, m.forgotten)
+	work.registers = slices.DeleteFunc(work.registers, func(r register) bool { return work.void&(1<<r.slot) != 0 })
 }

@@ -10,7 +10,7 @@ type simCheck struct {
 	w       *world
 	means   map[simUID]mail.MessageID // U1: what a UID was ever shown for
 	dead    map[simUID]int64          // U2: shown as gone when all was quiet
-	flags   map[simFlag]cluster.Timestamp
+	flags   map[simFlag]simPromise
 	deleted map[mail.MessageID]bool // D4: expunges that were acknowledged
 	granted [counters][]simGrant
 
@@ -28,6 +28,9 @@ type simFlag struct {
 	flag mail.Flag
 }
 
+// simPromise is a write that was acknowledged, and the message's stay at that time.
+type simPromise struct{ stamp, stay cluster.Timestamp }
+
 type simGrant struct {
 	validity uint32
 	manager  int
@@ -36,7 +39,7 @@ type simGrant struct {
 }
 
 func newSimCheck(w *world) simCheck {
-	return simCheck{w: w, means: map[simUID]mail.MessageID{}, dead: map[simUID]int64{}, flags: map[simFlag]cluster.Timestamp{}, deleted: map[mail.MessageID]bool{}}
+	return simCheck{w: w, means: map[simUID]mail.MessageID{}, dead: map[simUID]int64{}, flags: map[simFlag]simPromise{}, deleted: map[mail.MessageID]bool{}}
 }
 
 // see checks U1 and U2 whenever anybody is shown a message.
@@ -75,7 +78,7 @@ func (c *simCheck) shown(s *simManager) {
 		}
 		return true
 	})
-	if c.w.chance(10) {
+	if s.m.Waiting() == nil && c.w.chance(10) {
 		c.durable(s, v)
 	}
 	s.shownN, s.shownH = v.UIDNext(), v.HighestModSeq()
@@ -150,8 +153,10 @@ func (c *simCheck) acknowledge(s *simManager, x simWant) bool {
 	for _, r := range v.Registers(x.uid) {
 		if r.Flag == x.reg.Flag && r.Stamp.Compare(x.reg.Stamp) >= 0 {
 			key := simFlag{x.id, x.reg.Flag}
-			if c.flags[key].Compare(x.reg.Stamp) < 0 {
-				c.flags[key] = x.reg.Stamp
+			if c.flags[key].stamp.Compare(x.reg.Stamp) < 0 {
+				c.w.note("acknowledged by manager %d: %v of %x UID %d", s.i, x.reg, x.id[:8], x.uid)
+				e, _ := v.Get(x.uid)
+				c.flags[key] = simPromise{x.reg.Stamp, e.Stay}
 			}
 			return true
 		}
@@ -207,12 +212,15 @@ func (c *simCheck) conserved(v *View) {
 			w.fail("D4", "message %x, UID %d: shown %t; in the folder %t, deleted %t", id[:8], u, there, m.in, m.deleted)
 		}
 	}
-	for key, stamp := range c.flags {
+	for key, promise := range c.flags {
 		u, there := have[key.id]
 		if !there {
 			continue
 		}
-		ok := false
+		if e, _ := v.Get(u); e.Stay != promise.stay && w.forgetful {
+			continue // it was moved out and in: who brings a message back brings its flags
+		}
+		stamp, ok := promise.stamp, false
 		for _, r := range v.Registers(u) {
 			ok = ok || r.Flag == key.flag && r.Stamp.Compare(stamp) >= 0
 		}

@@ -128,6 +128,7 @@ func (c *simClient) idle(s *simManager, v *View) {
 		if c.on == nil || !v.Continues(c.mark) {
 			c.reset(v) // BYE, and a new session
 		}
+		c.w.note("idle client goes to manager %d, %d seen", s.i, len(c.seen))
 		c.on, c.life = s, s.life
 	}
 	if c.validity != v.UIDValidity() {
@@ -152,6 +153,7 @@ func (c *simClient) idle(s *simManager, v *View) {
 		return true
 	})
 	c.equal(v, "C1")
+	c.w.note("idle client at manager %d: H %d N %d sk %v", s.i, v.HighestModSeq(), v.UIDNext(), s.m.head.Shown)
 	c.next, c.h, c.mark = v.UIDNext(), v.HighestModSeq(), v.Mark()
 }
 

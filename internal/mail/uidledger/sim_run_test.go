@@ -58,7 +58,9 @@ func (w *world) act() {
 	live := w.live()
 	switch k := w.rng.IntN(1000); {
 	case k < 150:
-		w.deliver()
+		for range 1 + w.rng.IntN(w.burst) {
+			w.deliver()
+		}
 	case k < 430:
 		if s.ready() {
 			w.clients[w.rng.IntN(len(w.clients))].sync(s)
@@ -102,11 +104,8 @@ func (w *world) rare(k int, s *simManager) {
 	case k < 996:
 		w.lose()
 	case k < 997 && s.ready() && w.chance(20):
+		w.forgetful = true
 		s.m.Renew(s.m.Set().UIDValidity + 1)
-		s.drive()
-	case s.ready() && s.m.View().Opened():
-		h := s.m.View().HighestModSeq()
-		s.m.Forget(h - min(h, mail.ModSeq(w.rng.IntN(20))))
 		s.drive()
 	}
 }
@@ -154,11 +153,19 @@ func (s *simManager) clientWrites() {
 		if err := s.m.SetFlags(Flagging{UID: e.UID, Register: r}); err != nil {
 			w.fail("D4", "%v", err)
 		}
+		w.note("manager %d sets %v of %x UID %d", s.i, r, e.ID[:8], e.UID)
 		s.wants = append(s.wants, simWant{uid: e.UID, id: e.ID, reg: r})
-	case k < 75+min(v.Len(), 20):
-		if s.store(e.ID, func(m *simMail) { m.deleted = true }) {
-			s.m.Expunge(mail.NewUIDSet(e.UID))
-			s.wants = append(s.wants, simWant{uid: e.UID, id: e.ID, expunge: true})
+	case k < 85:
+		var gone []Entry
+		v.Range(e.UID, UIDMax, func(x *Entry) bool {
+			gone = append(gone, *x)
+			return len(gone) < 1+v.Len()/8
+		})
+		for _, x := range gone {
+			if s.store(x.ID, func(m *simMail) { m.deleted = true }) {
+				s.m.Expunge(mail.NewUIDSet(x.UID))
+				s.wants = append(s.wants, simWant{uid: x.UID, id: x.ID, expunge: true})
+			}
 		}
 	default:
 		s.store(e.ID, func(m *simMail) { m.in, m.stay = false, w.stamp(s.node.i) })
@@ -241,6 +248,20 @@ func (w *world) heal() {
 			m.crash()
 		}
 	}
+	if w.chance(30) { // long after: nobody is left who knows of older times
+		for _, m := range w.managers {
+			if m != s && m.m != nil {
+				m.crash()
+			}
+		}
+		w.settle(s)
+		h := s.m.View().HighestModSeq()
+		w.forgetful = true
+		s.m.Forget(h - min(h, mail.ModSeq(w.rng.IntN(20))))
+		w.settle(s)
+		w.check.quiet(s)
+		w.spread()
+	}
 	if t != s { // another one sees the same, and writes nothing new
 		t.open()
 		w.settle(t)
@@ -263,7 +284,7 @@ func (w *world) anyLost() bool {
 
 // settle has a manager do all that is to do, with everything reachable.
 func (w *world) settle(s *simManager) {
-	for range 4 {
+	for range 3 {
 		s.readAll2()
 		s.list()
 		s.drive()

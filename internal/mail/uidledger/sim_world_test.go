@@ -34,6 +34,8 @@ type world struct {
 	fresh    int64
 
 	rangesGood int
+	forgetful  bool // something was forgotten, or all began anew
+	burst      int  // messages that come at once, at most
 
 	check simCheck
 	last  []string // the last events
@@ -136,6 +138,7 @@ func (w *world) write(n *simNode, kind byte, number uint32, contents []byte) {
 func newWorld(seed uint64) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 7)), seed: seed, faulty: true}
 	w.check = newSimCheck(w)
+	w.burst = 1 + w.rng.IntN(12)
 	if w.rangesGood = RangesGood; w.chance(50) {
 		w.rangesGood = 4 + w.rng.IntN(8)
 	}

@@ -95,7 +95,7 @@ func (m *Manager) lags() bool {
 		return true
 	}
 	for _, c := range m.order {
-		if c.work != nil && !c.gone && c.level&m.reach != m.reach {
+		if c.work != nil && c.level&m.reach != m.reach {
 			return true
 		}
 	}
@@ -147,7 +147,7 @@ func (m *Manager) writeChunks() (Step, bool) {
 	m.writing = m.writing[:0]
 	step := Step{On: m.Reached()}
 	for _, c := range m.order {
-		if c.work == nil || c.gone || c.level&m.reach == m.reach {
+		if c.work == nil || c.level&m.reach == m.reach {
 			continue
 		}
 		m.writing = append(m.writing, c)
@@ -170,17 +170,9 @@ func (m *Manager) writeHead() (Step, bool) {
 	return Step{On: m.Reached(), Write: []Object{{ID: HeadID(m.config.Folder), Contents: m.head.Marshal()}}}, true
 }
 
-// remove gives the chunks that were forgotten, or are of an older UIDVALIDITY: AFTER the head that says so.
+// remove gives the chunks of an older UIDVALIDITY that are not written anew: AFTER the head that says so.
 func (m *Manager) remove() (Step, bool) {
 	step := Step{On: m.Reached()}
-	for i := 0; i < len(m.order); i++ {
-		if c := m.order[i]; c.gone {
-			m.stale[c.number] = true
-			delete(m.cells, c.number)
-			m.order = append(m.order[:i], m.order[i+1:]...)
-			i--
-		}
-	}
 	for number := uint32(0); len(m.stale) > 0; {
 		number = m.nextStale()
 		delete(m.stale, number)

@@ -2,6 +2,7 @@ package uidledger
 
 import (
 	"cmp"
+	"math/bits"
 	"slices"
 
 	"porcupine/internal/cluster"
@@ -15,6 +16,7 @@ type View struct {
 	opened      bool
 	uidValidity uint32
 	next        [counters]uint64
+	skipped     [counters]Ranges // as they were when this was shown
 	forgotten   uint64
 	count       int
 }
@@ -36,10 +38,7 @@ func (m *Manager) show() {
 	for _, c := range m.dirty {
 		v.count -= c.live
 		c.shown, c.live, c.newest, c.dirty = c.work, 0, 0, false
-		if c.gone {
-			c.shown = nil
-			continue
-		}
+		v.forgotten = max(v.forgotten, c.shown.forgotten)
 		for i := range c.shown.slots {
 			s := &c.shown.slots[i]
 			if s.state == live {
@@ -50,9 +49,9 @@ func (m *Manager) show() {
 		v.count += c.live
 	}
 	m.dirty = m.dirty[:0]
-	v.opened, v.uidValidity, v.forgotten = true, m.head.UIDValidity, m.head.Forgotten
+	v.opened, v.uidValidity = true, m.head.UIDValidity
 	for c := range v.next {
-		v.next[c] = m.head.Shown[c].Next
+		v.next[c], v.skipped[c] = m.head.Shown[c].Next, m.head.Shown[c].Skipped
 	}
 }
 
@@ -199,13 +198,16 @@ func (v *View) VanishedSince(since mail.ModSeq, known mail.UIDSet) mail.UIDSet {
 // missing gives what can never be a message again: UIDs that ended, and those that were skipped.
 func (v *View) missing(known mail.UIDSet) mail.UIDSet {
 	var gone mail.UIDSet
-	for _, r := range v.m.head.Shown[UIDs].Skipped {
+	for _, r := range v.skipped[UIDs] {
 		gone = append(gone, mail.UIDRange{First: mail.UID(r.First), Last: mail.UID(r.Last)})
 	}
-	var ended mail.UIDSet
+	var ended, forgotten mail.UIDSet
 	for _, c := range v.m.order {
 		if c.shown == nil {
 			continue
+		}
+		for void := c.shown.void; void != 0; void &= void - 1 {
+			forgotten.Append(mail.UID(c.shown.uid(uint8(bits.TrailingZeros64(void)))))
 		}
 		for i := range c.shown.slots {
 			if s := &c.shown.slots[i]; s.state != live {
@@ -213,7 +215,7 @@ func (v *View) missing(known mail.UIDSet) mail.UIDSet {
 			}
 		}
 	}
-	gone = gone.Union(ended).Without(v.UIDs())
+	gone = gone.Union(ended).Union(forgotten).Without(v.UIDs())
 	if known != nil {
 		gone = gone.Intersect(known)
 	}
@@ -265,7 +267,7 @@ func (v *View) sums(k *Mark) (sums [counters]uint64) {
 	below := [counters]uint64{uint64(k.UIDNext), uint64(k.ModSeq) + 1}
 	for c := range sums {
 		sum := uint64(14695981039346656037)
-		for _, r := range v.m.head.Shown[c].Skipped {
+		for _, r := range v.skipped[c] {
 			if r.First >= below[c] {
 				break
 			}

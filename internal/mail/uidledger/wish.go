@@ -139,8 +139,8 @@ func (m *Manager) checkFlag(f mail.Flag) error {
 	return nil
 }
 
-// Forget drops expunges up to a modification sequence, where nothing else lies in their chunk: whoever was away for
-// longer is told of them without it (View.VanishedSince). The caller sees to it that no replica was away for so long.
+// Forget drops what is known of messages that ended, up to a modification sequence. A client that was away for longer
+// is told of them without it (View.VanishedSince). The caller sees to it that no replica was away for so long (L11).
 func (m *Manager) Forget(upTo mail.ModSeq) {
 	if uint64(upTo) > m.forget {
 		m.forget = uint64(upTo)
