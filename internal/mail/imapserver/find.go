@@ -108,7 +108,7 @@ func (x *finding) page(uids mail.UIDSet) error {
 	return nil
 }
 
-// byStructure is the second pass. A message that is gone meanwhile has no structure, and is not found.
+// byStructure is the second pass. A message that is gone meanwhile has none, and is not found.
 func (x *finding) byStructure(list []candidate, wanted mail.UIDSet) error {
 	r := x.program.NewReader()
 	err := x.selected.Structures(x.watch.ctx, wanted, func(uid mail.UID, index *message.Index) error {
@@ -123,12 +123,28 @@ func (x *finding) byStructure(list []candidate, wanted mail.UIDSet) error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	var missing mail.UIDSet
 	for i := range list {
-		if list[i].verdict == search.Open && list[i].index == nil {
+		if wanted.Contains(list[i].summary.UID) && list[i].index == nil {
 			list[i].verdict = search.No
+			missing.Append(list[i].summary.UID)
 		}
 	}
-	return err
+	return x.gone(x.watch.ctx, missing)
+}
+
+// gone makes sure that messages which were not to be had are gone. One that is still there, and only cannot be
+// reached, makes the search fail: it might have been found (V2).
+func (x *finding) gone(ctx context.Context, uids mail.UIDSet) error {
+	if len(uids) == 0 {
+		return nil
+	}
+	return x.selected.Summaries(ctx, uids, func(sum *mail.Summary) error {
+		return cluster.Errorf(cluster.KindUnavailable, "search", "UID %d cannot be reached", sum.UID)
+	})
 }
 
 // byContents is the third pass: a few goroutines, which it waits for, read what is still open.
@@ -170,13 +186,11 @@ func (x *finding) byContents(list []candidate) error {
 // read reads one message. One that is gone meanwhile is not found.
 func (x *finding) read(ctx context.Context, r *search.Reader, c *candidate) error {
 	found, err := r.ByContents(ctx, &c.summary, c.index, func(ctx context.Context, offset, length int64) (io.ReadCloser, error) {
-		select {
-		case <-x.turn:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-		defer func() { x.turn <- struct{}{} }()
-		body, err := x.selected.Open(ctx, c.summary.UID, offset, length)
+		var body io.ReadCloser
+		err := x.inTurn(ctx, func() (err error) {
+			body, err = x.selected.Open(ctx, c.summary.UID, offset, length)
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -185,6 +199,7 @@ func (x *finding) read(ctx context.Context, r *search.Reader, c *candidate) erro
 	switch {
 	case cluster.IsKind(err, cluster.KindNotFound):
 		c.verdict = search.No
+		return x.inTurn(ctx, func() error { return x.gone(ctx, mail.NewUIDSet(c.summary.UID)) })
 	case err != nil:
 		return fmt.Errorf("search UID %d: %w", c.summary.UID, err)
 	case found:
@@ -193,6 +208,18 @@ func (x *finding) read(ctx context.Context, r *search.Reader, c *candidate) erro
 		c.verdict = search.No
 	}
 	return nil
+}
+
+// inTurn makes a call for mail, when no other goroutine of the search makes one.
+func (x *finding) inTurn(ctx context.Context, call func() error) error {
+	select {
+	case <-x.turn:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { x.turn <- struct{}{} }()
+	x.watch.progress()
+	return call()
 }
 
 // watchedBody tells the watch that something comes.

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imapserver"
 	"porcupine/internal/mail/imapserver/imaptest"
@@ -180,6 +181,25 @@ func TestAttack40_PanicInASearchEndsTheSearch(t *testing.T) {
 		C: 2 SEARCH FROM fred
 		S: * SEARCH 1
 		S: 2 OK SEARCH completed`)
+}
+
+// A message that goes away in the middle of a search is not found, and the others are.
+func TestSearchOfAMessageThatGoes(t *testing.T) {
+	m := oneMessage()
+	m.Deliver(alice, "INBOX", plain, clock)
+	gone := false
+	box := slow{m, func(context.Context) (io.ReadCloser, error) {
+		if gone {
+			return nil, nil
+		}
+		gone = true
+		m.Remove(alice, "INBOX", 1)
+		return nil, cluster.Errorf(cluster.KindNotFound, "open", "gone")
+	}}
+	newRig(t, m, options{mailboxes: box}).play(selectedOne + `
+		C: 1 SEARCH BODY hello
+		S: * SEARCH 2
+		S: 1 OK SEARCH completed`)
 }
 
 // TestSearchOfManyMessages goes over pages, and finds what the reader of many messages at once must not mix up.
