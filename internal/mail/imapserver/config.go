@@ -58,7 +58,7 @@ type Config struct {
 	KeepAlive time.Duration
 
 	LoginCommandsMax int   // commands before the login
-	BadCommandsMax   int   // commands that are not understood or make no sense, in one session
+	BadCommandsMax   int   // commands that are not understood or make no sense: before the login in all, then in a row
 	AuthFailuresMax  int   // failed logins in one connection
 	AppendLimit      int64 // octets of one message (RFC 7889)
 	Workers          int   // sessions inside IDLE that are told news at the same time

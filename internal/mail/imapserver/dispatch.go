@@ -23,6 +23,9 @@ func (s *session) carryOut(c imap.Command) {
 	if s.ended == "" || s.ended == EndedLogout {
 		s.reply(c, r)
 	}
+	if r.Kind == imap.OK && s.mailbox != nil {
+		s.bad = 0 // a session of days may make some mistakes
+	}
 	s.srv.cfg.Observer.Command(c.Verb, string(r.Kind), time.Since(began))
 	s.count()
 	if after := s.after; after != nil && s.ended == "" {

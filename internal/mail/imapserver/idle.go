@@ -114,10 +114,12 @@ func (s *session) idling() imap.Reply {
 // idleLineMax is the longest line inside IDLE, in octets: DONE.
 const idleLineMax = 16
 
-// doneIsHere reports whether the client has sent DONE already.
+// doneIsHere reports whether what the client has sent already is DONE, or the beginning of it.
 func (s *session) doneIsHere() bool {
+	const done = "DONE"
 	b := s.in.buffer()[s.in.r:s.in.w]
-	return len(b) >= 4 && strings.EqualFold(string(b[:4]), "DONE")
+	n := min(len(b), len(done))
+	return strings.EqualFold(string(b[:n]), done[:n])
 }
 
 // wait waits for input inside IDLE, while the workers have the turn. Now and then it says that the server is

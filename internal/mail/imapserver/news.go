@@ -65,9 +65,19 @@ func (s *session) sayGone(uids mail.UIDSet, numbers func(tell func(uint32))) {
 	switch {
 	case len(uids) == 0:
 	case s.enabled.qresync:
-		s.say(imap.VanishedData{UIDs: uids})
+		s.sayVanished(false, uids)
 	default:
 		numbers(func(seq uint32) { s.say(imap.ExpungeData{Number: seq}) })
+	}
+}
+
+// vanishedRangesMax is how many ranges of UIDs one VANISHED has: a line of at most 22 KiB.
+const vanishedRangesMax = 1 << 10
+
+// sayVanished tells UIDs that are gone, in lines that are not too long (RFC 7162 §3.2.10).
+func (s *session) sayVanished(earlier bool, uids mail.UIDSet) {
+	for part := range slices.Chunk(uids, vanishedRangesMax) {
+		s.say(imap.VanishedData{Earlier: earlier, UIDs: part})
 	}
 }
 

@@ -76,6 +76,7 @@ func (s *session) openFolder(name string, readOnly bool) (*folder, error) {
 	f := &folder{name: name, readOnly: readOnly, selected: sel}
 	f.view = view.New(uids, markOf(st))
 	sel.Watch(s.notice(f))
+	f.news.Store(true) // AFTER it: what has happened since the folder was opened was told to nobody
 	return f, nil
 }
 
@@ -143,9 +144,7 @@ func (s *session) resynchronize(f *folder, missed Changes) {
 
 // sayEarlier tells what vanished before the view began. What is in the view is told when it leaves it.
 func (s *session) sayEarlier(f *folder, vanished mail.UIDSet) {
-	if gone := vanished.Without(f.view.UIDs()); len(gone) > 0 {
-		s.say(imap.VanishedData{Earlier: true, UIDs: gone})
-	}
+	s.sayVanished(true, vanished.Without(f.view.UIDs()))
 }
 
 // closeCommand carries out CLOSE (RFC 9051 §6.4.2): it expunges without a word.
