@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // ErrEncoding is in the chain of Part.Decode's error for a Content-Transfer-Encoding that is not
@@ -133,12 +134,47 @@ func (q *quotedPrintable) Read(p []byte) (int, error) {
 		}
 		q.out = q.buf[:0]
 		for len(q.out) < len(q.buf)-blanksMax && q.err == nil {
-			q.next()
+			q.plain()
 		}
 	}
 	n := copy(p, q.out)
 	q.out = q.out[n:]
 	return n, nil
+}
+
+// plain decodes what r has at hand, up to what needs a look at more than the next octets: next does that.
+func (q *quotedPrintable) plain() {
+	in, err := q.r.Peek(max(q.r.Buffered(), 1))
+	if len(in) == 0 {
+		q.err = err
+		return
+	}
+	in = in[:min(len(in), len(q.buf)-blanksMax-len(q.out))]
+	i, out := 0, q.out
+	for i < len(in) {
+		c := in[i]
+		if c == '=' {
+			if i+2 >= len(in) {
+				break
+			}
+			hi, ok1 := hexValue(in[i+1])
+			lo, ok2 := hexValue(in[i+2])
+			if !ok1 || !ok2 {
+				break
+			}
+			c = hi<<4 | lo
+			i += 2
+		} else if (c == ' ' || c == '\t') && (i+1 == len(in) || strings.IndexByte(" \t\r\n", in[i+1]) >= 0) {
+			break
+		}
+		out = append(out, c)
+		i++
+	}
+	q.out = out
+	q.discard(i)
+	if i < len(in) {
+		q.next()
+	}
 }
 
 // next decodes one octet, or what belongs together: at most blanksMax octets.
