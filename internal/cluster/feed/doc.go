@@ -25,4 +25,8 @@
 // When nobody subscribed to the owner that costs one look into a map ([Feed.Wants]). Else the change goes into the
 // queue of the subscription, and a goroutine for each subscribing node, which lives while there is
 // something to send, sends what has come within FlushDelay in one call.
+//
+// # Order of life
+//
+// New and the node's SetWatcher, BEFORE the node starts; Close BEFORE it stops.
 package feed
