@@ -13,6 +13,7 @@ type Config struct {
 	Cluster Cluster `toml:"cluster" doc:"The other nodes."`
 	SMTP    SMTP    `toml:"smtp" doc:"Mail coming in: SMTP from the world, LMTP from a mail server beside us, submission from users."`
 	POP3    POP3    `toml:"pop3" doc:"Mail going out to its readers."`
+	IMAP    IMAP    `toml:"imap" doc:"Mail that its readers leave where it is."`
 	TLS     TLS     `toml:"tls" doc:"The certificate shown to mail clients (not the one between nodes, which takes care of itself)."`
 	Auth    Auth    `toml:"auth" doc:"Logins."`
 	HTTP    HTTP    `toml:"http" doc:"Metrics, health and status for monitoring. No login: keep it on a private address."`
@@ -56,6 +57,15 @@ type POP3 struct {
 	Listen      string   `toml:"listen" doc:"POP3, with STLS."`
 	TLSListen   string   `toml:"tls_listen" doc:"POP3 with TLS from the first byte."`
 	IdleTimeout Duration `toml:"idle_timeout" doc:"Automatic logout after this much silence (RFC 1939 asks for at least 10 minutes)."`
+}
+
+// IMAP is the front end for mail that stays on the cluster.
+type IMAP struct {
+	Listen      string   `toml:"listen" doc:"IMAP, with STARTTLS."`
+	TLSListen   string   `toml:"tls_listen" doc:"IMAP with TLS from the first byte."`
+	IdleTimeout Duration `toml:"idle_timeout" doc:"Automatic logout after this much silence (RFC 9051 asks for at least 30 minutes)."`
+	Compress    bool     `toml:"compress" doc:"Offer COMPRESS=DEFLATE: less traffic for a megabyte of memory a session. Off by default: what is secret and what a stranger wrote are then compressed together, and the lengths tell of it."`
+	IndexMemory Size     `toml:"index_memory" doc:"Memory for the indexes of the mailboxes that this node manages; the longest unused are dropped first, and read again when they are asked for."`
 }
 
 // TLS is what mail clients see.
@@ -133,6 +143,7 @@ func Default(hostname, stateDir string) Config {
 			CommandTimeout: Duration(5 * time.Minute), DataTimeout: Duration(3 * time.Minute),
 		},
 		POP3:  POP3{Listen: ":110", TLSListen: ":995", IdleTimeout: Duration(10 * time.Minute)},
+		IMAP:  IMAP{Listen: ":143", TLSListen: ":993", IdleTimeout: Duration(30 * time.Minute), IndexMemory: 256 << 20},
 		Auth:  Auth{CacheTTL: Duration(5 * time.Minute), Derivations: 4, SCRAMIterations: 600_000},
 		HTTP:  HTTP{Listen: "127.0.0.1:7180"},
 		Store: Store{MinFree: 1 << 30, VaultFor: Term(3 * 24 * time.Hour), Cache: 64 << 20},

@@ -22,7 +22,7 @@ func TestDefaultsAreValidAndComplete(t *testing.T) {
 	if d.Auth.AllowPlaintext {
 		t.Error("the defaults permit logins in clear")
 	}
-	may := map[string]bool{"Advertise": true, "Peers": true, "Certificate": true, "Key": true, "AllowPlaintext": true}
+	may := map[string]bool{"Advertise": true, "Peers": true, "Certificate": true, "Key": true, "AllowPlaintext": true, "Compress": true}
 	var walk func(v reflect.Value)
 	walk = func(v reflect.Value) {
 		for i := range v.NumField() {

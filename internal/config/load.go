@@ -167,6 +167,8 @@ func (c *Config) listens() []listen {
 		{"smtp.submissions_listen", c.SMTP.SubmissionsListen, true},
 		{"pop3.listen", c.POP3.Listen, true},
 		{"pop3.tls_listen", c.POP3.TLSListen, true},
+		{"imap.listen", c.IMAP.Listen, true},
+		{"imap.tls_listen", c.IMAP.TLSListen, true},
 		{"http.listen", c.HTTP.Listen, true},
 	}
 }
@@ -188,6 +190,7 @@ func (c *Config) ranges() []intRange {
 		{"auth.scram_iterations", int64(c.Auth.SCRAMIterations), -1 << 31, 10_000_000},
 		{"store.min_free", int64(c.Store.MinFree), 16 << 20, 1 << 50},
 		{"store.cache", int64(c.Store.Cache), 1 << 20, 1 << 40},
+		{"imap.index_memory", int64(c.IMAP.IndexMemory), 1 << 20, 1 << 40},
 		{"upkeep.repair_rate", int64(c.Upkeep.RepairRate), 1, 1_000_000},
 		{"upkeep.repair_bytes", int64(c.Upkeep.RepairBytes), 64 << 10, 1 << 40},
 		{"upkeep.rebalance_rate", int64(c.Upkeep.RebalanceRate), 1, 1_000_000},
@@ -209,7 +212,7 @@ func (c *Config) durations() []struct {
 		{"cluster.ping_interval", c.Cluster.PingInterval}, {"cluster.suspect_after", c.Cluster.SuspectAfter},
 		{"cluster.reply_timeout", c.Cluster.ReplyTimeout}, {"cluster.probe_interval", c.Cluster.ProbeEvery},
 		{"smtp.command_timeout", c.SMTP.CommandTimeout}, {"smtp.data_timeout", c.SMTP.DataTimeout},
-		{"pop3.idle_timeout", c.POP3.IdleTimeout}, {"auth.cache_ttl", c.Auth.CacheTTL},
+		{"pop3.idle_timeout", c.POP3.IdleTimeout}, {"imap.idle_timeout", c.IMAP.IdleTimeout}, {"auth.cache_ttl", c.Auth.CacheTTL},
 		{"limits.shutdown_grace", c.Limits.ShutdownGrace},
 		{"upkeep.repair_after", c.Upkeep.RepairAfter}, {"upkeep.grace", c.Upkeep.Grace},
 		{"upkeep.compare_every", c.Upkeep.CompareEvery}, {"upkeep.scrub_every", c.Upkeep.ScrubEvery},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"porcupine/internal/config"
+	"porcupine/internal/mail/imapserver"
 	"porcupine/internal/mail/listener"
 	"porcupine/internal/mail/pop3server"
 	"porcupine/internal/mail/sasl"
@@ -33,7 +34,7 @@ type running struct {
 	ended  chan struct{}
 }
 
-// openFrontEnds opens SMTP, LMTP, submission and POP3.
+// openFrontEnds opens SMTP, LMTP, submission, POP3 and IMAP.
 func (d *daemon) openFrontEnds() error {
 	certs, err := newCertificates(d.cfg.TLS, d.cfg.Hostname, d.log, time.Now)
 	if err != nil {
@@ -51,7 +52,7 @@ func (d *daemon) openFrontEnds() error {
 	f := &frontEnds{d: d, certs: certs, gate: gate, auth: auth}
 	f.warnOfPlaintext()
 	d.atEnd("front ends", f.stop)
-	return errors.Join(f.openSMTP(), f.openPOP3())
+	return errors.Join(f.openSMTP(), f.openPOP3(), f.openIMAP())
 }
 
 // stop closes all listeners at once; running sessions get their grace. Those that do not finish
@@ -83,7 +84,7 @@ func (f *frontEnds) warnOfPlaintext() {
 	if !c.Auth.AllowPlaintext {
 		return
 	}
-	for _, addr := range []string{c.SMTP.SubmissionListen, c.POP3.Listen} {
+	for _, addr := range []string{c.SMTP.SubmissionListen, c.POP3.Listen, c.IMAP.Listen} {
 		if addr != config.Off && !isLoopback(addr) {
 			f.d.log.Warn("logins in clear are permitted on an address that others can reach: anybody on the way reads the passwords",
 				"field", "auth.allow_plaintext", "listen", addr)
@@ -167,6 +168,23 @@ func (f *frontEnds) openPOP3() error {
 	}
 	lc.ImplicitTLS = true
 	return f.listen("pop3.tls_listen", c.TLSListen, lc)
+}
+
+func (f *frontEnds) openIMAP() error {
+	c := f.d.cfg.IMAP
+	server, err := imapserver.New(imapserver.Config{
+		Auth: f.auth, Mailboxes: f.d.imap, Spool: f.d.imapSpool, IdleTimeout: c.IdleTimeout.D(), Compress: c.Compress,
+		AppendLimit: int64(f.d.cfg.SMTP.MessageSizeMax), Logger: f.d.log, Observer: imapCounts{f.d.metrics},
+	})
+	if err != nil {
+		return fmt.Errorf("imap: %w", err)
+	}
+	lc := listener.Config{Service: imapService, ALPN: imapserver.ALPN, Handler: server.Serve, Refusal: imapserver.Refusal}
+	if err := f.listen("imap.listen", c.Listen, lc); err != nil {
+		return err
+	}
+	lc.ImplicitTLS = true
+	return f.listen("imap.tls_listen", c.TLSListen, lc)
 }
 
 // listen opens one listener, which serves until the daemon stops.

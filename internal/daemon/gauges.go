@@ -3,8 +3,10 @@ package daemon
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"porcupine/internal/cluster/feed"
 	"porcupine/internal/cluster/node"
 	"porcupine/internal/cluster/store"
+	"porcupine/internal/mail/index"
 )
 
 // snapshot is what the collector reads.
@@ -14,12 +16,14 @@ type snapshot struct {
 	locks                int
 	certEnd, mailCertEnd float64
 	short                int64
+	index                index.Figures
+	feed                 feed.Stats
 }
 
 func (d *daemon) snapshot() *snapshot {
 	given, _ := d.locks.Held()
 	s := &snapshot{
-		node: d.node.Metrics(), store: d.store.Metrics(), locks: given, short: d.delivery.Short(),
+		node: d.node.Metrics(), store: d.store.Metrics(), locks: given, short: d.delivery.Short(), index: d.indexes.Figures(), feed: d.feed.Stats(),
 		certEnd: float64(d.id.NotAfter().Unix()),
 	}
 	if certs := d.certs.Load(); certs != nil {
@@ -54,6 +58,7 @@ func newCollector(d *daemon) *collector {
 	c.add(replicationFigures)
 	c.add(storeFigures)
 	c.add(serviceFigures)
+	c.add(imapFigures)
 	return c
 }
 

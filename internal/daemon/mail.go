@@ -52,6 +52,9 @@ func (d *daemon) openMail() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := d.openIMAP(); err != nil {
+		return err
+	}
 	return d.openVault()
 }
 

@@ -32,6 +32,7 @@ type metrics struct {
 	messages, messageBytes        *prometheus.CounterVec
 	deliver, command, login, open *prometheus.HistogramVec
 	retrieved, retrievedBytes     prometheus.Counter
+	told                          prometheus.Histogram
 }
 
 func newMetrics() *metrics {
@@ -64,6 +65,9 @@ func newMetrics() *metrics {
 	m.logins = counter("logins_total", "Ends of authentications.", "service", "mechanism", "result")
 	m.login = histogram("login_seconds", "Time of an authentication, delays included.", "service")
 	m.open = histogram("mailbox_open_seconds", "Time to lock and list a mailbox.", "service")
+	m.told = prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: "porcupine", Name: "imap_told_seconds",
+		Help: "Time from a change in a folder to the word to a client in IDLE.", Buckets: latencyBuckets})
+	m.registry.MustRegister(m.told)
 	retrieved := counter("retrieved_total", "Messages sent to clients.")
 	m.retrieved = retrieved.WithLabelValues()
 	m.retrievedBytes = counter("retrieved_bytes_total", "Octets of messages sent to clients.").WithLabelValues()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/feed"
 	"porcupine/internal/cluster/identity"
 	"porcupine/internal/cluster/membership"
 	"porcupine/internal/cluster/node"
@@ -22,9 +23,13 @@ import (
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/delivery"
 	"porcupine/internal/mail/directory"
+	"porcupine/internal/mail/imapproxy"
+	"porcupine/internal/mail/index"
 	"porcupine/internal/mail/mailbox"
+	"porcupine/internal/mail/objects"
 	"porcupine/internal/mail/retrieval"
 	"porcupine/internal/mail/sasl"
+	"porcupine/internal/mail/smtpserver/spool"
 	"porcupine/internal/mail/vault"
 )
 
@@ -55,6 +60,10 @@ type daemon struct {
 	vault     *vault.Vault
 	locks     *mailbox.Locks
 	guard     *sasl.Guard
+	feed      *feed.Feed
+	indexes   *index.Indexes
+	imap      *imapproxy.Proxy
+	imapSpool *spool.Spool
 	metrics   *metrics
 	certs     atomic.Pointer[certificates] // nil before the front ends are open
 }
@@ -96,7 +105,7 @@ func (d *daemon) openStore() (err error) {
 	vaultFor, _ := d.cfg.Store.VaultFor.Time() // 0 when it is off
 	cfg := store.Config{
 		VaultFor: vaultFor,
-		Dir:      filepath.Join(d.cfg.DataDir, storeName), ClusterID: d.id.Cluster(), Node: d.id.Node(), Types: mail.Types(),
+		Dir:      filepath.Join(d.cfg.DataDir, storeName), ClusterID: d.id.Cluster(), Node: d.id.Node(), Types: objects.Types(),
 		Logger: d.log, MinFree: int64(d.cfg.Store.MinFree), CacheSize: int64(d.cfg.Store.Cache), Grace: d.cfg.Upkeep.Grace.D(),
 		Stamp: func() cluster.Timestamp { return d.node.JoinStamp() }, // nothing is joined before the node is there
 		// After a failed write of the log nothing more may be acknowledged.
@@ -226,7 +235,7 @@ func (d *daemon) startNode() error {
 	if err := d.node.Start(); err != nil {
 		return err
 	}
-	d.background(d.id.Run, d.locks.Run, d.tellOfLogins, d.widen, d.keepAlive, d.upkeep.Run)
+	d.background(d.id.Run, d.locks.Run, d.tellOfLogins, d.indexes.Run, d.imap.Run, d.widen, d.keepAlive, d.upkeep.Run)
 	return nil
 }
 

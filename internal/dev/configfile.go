@@ -6,17 +6,21 @@ import (
 	"strings"
 )
 
-// writeConfig makes the node's directory and configuration file. An existing file is kept: it may
-// have been edited.
+// writeConfig makes the node's directory and configuration file. An existing file is kept, since it may
+// have been edited; one of a version without IMAP is given its ports.
 func (n *Node) writeConfig(peers []Node) error {
 	if err := os.MkdirAll(n.Dir, 0o700); err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)
 	}
-	if _, err := os.Stat(n.Config); err == nil {
-		return nil
+	text := n.configText(peers)
+	if old, err := os.ReadFile(n.Config); err == nil {
+		if strings.Contains(string(old), "[imap]") {
+			return nil
+		}
+		text = string(old) + n.imapText()
 	}
 	// In one step: half a file would be kept the next time.
-	if err := os.WriteFile(n.Config+".new", []byte(n.configText(peers)), 0o600); err != nil {
+	if err := os.WriteFile(n.Config+".new", []byte(text), 0o600); err != nil {
 		return fmt.Errorf("%s: %w", n.Name, err)
 	}
 	if err := os.Rename(n.Config+".new", n.Config); err != nil {
@@ -67,5 +71,9 @@ min_free = "64MiB"
 # All clients of a development cluster come from one address.
 connections_per_ip = 5000
 `, n.Name, n.Name, Domain, at(p.Cluster), strings.Join(addrs, ", "), at(p.SMTP), at(p.LMTP),
-		at(p.Submission), at(p.Submissions), at(p.POP3), at(p.POP3S), at(p.HTTP))
+		at(p.Submission), at(p.Submissions), at(p.POP3), at(p.POP3S), at(p.HTTP)) + n.imapText()
+}
+
+func (n *Node) imapText() string {
+	return fmt.Sprintf("\n[imap]\nlisten = \"%s:%d\"\ntls_listen = \"%s:%d\"\n", Host, n.Ports.IMAP, Host, n.Ports.IMAPS)
 }

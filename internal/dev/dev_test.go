@@ -22,7 +22,7 @@ import (
 
 // The ports are a promise to scripts.
 func TestPorts(t *testing.T) {
-	want := Ports{SMTP: 10325, LMTP: 10324, Submission: 10387, Submissions: 10365, POP3: 10310, POP3S: 10395, HTTP: 10380, Cluster: 10390}
+	want := Ports{SMTP: 10325, LMTP: 10324, Submission: 10387, Submissions: 10365, POP3: 10310, POP3S: 10395, IMAP: 10343, IMAPS: 10393, HTTP: 10380, Cluster: 10390}
 	if got := PortsOf(10000, 3); got != want {
 		t.Errorf("PortsOf(10000, 3) = %+v, want %+v", got, want)
 	}
@@ -101,8 +101,12 @@ func TestPlanResumes(t *testing.T) {
 	if n := second.Nodes[0]; !strings.HasPrefix(n.Config, moved) || n.Ports != first.Nodes[0].Ports {
 		t.Errorf("after the move node 1 is %+v", n)
 	}
-	if text, err := os.ReadFile(second.Nodes[0].Config); err != nil || string(text) != "# edited\n" {
-		t.Errorf("an edited configuration became %q, %v", text, err)
+	if text, err := os.ReadFile(second.Nodes[0].Config); err != nil || !strings.HasPrefix(string(text), "# edited\n\n[imap]\nlisten = ") {
+		t.Errorf("an edited configuration of a version without IMAP became %q, %v", text, err)
+	} else if again := mustPlan(t, &o); len(again.Nodes) == 4 {
+		if twice, err := os.ReadFile(again.Nodes[0].Config); err != nil || string(twice) != string(text) {
+			t.Errorf("an edited configuration became %q, %v", twice, err)
+		}
 	}
 
 	o.Nodes = 1

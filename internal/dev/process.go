@@ -168,7 +168,7 @@ func isAlive(pid int) bool {
 // requireFree wants nobody to listen on the node's ports.
 func (n *Node) requireFree() error {
 	p := n.Ports
-	for _, port := range []int{p.SMTP, p.LMTP, p.Submission, p.Submissions, p.POP3, p.POP3S, p.HTTP, p.Cluster} {
+	for _, port := range []int{p.SMTP, p.LMTP, p.Submission, p.Submissions, p.POP3, p.POP3S, p.IMAP, p.IMAPS, p.HTTP, p.Cluster} {
 		addr := net.JoinHostPort(Host, strconv.Itoa(port))
 		ln, err := net.Listen("tcp", addr)
 		if err != nil {

@@ -68,7 +68,7 @@ func Add(ctx context.Context, o Options) error {
 	if err != nil {
 		return errors.Join(err, c.stop())
 	}
-	fmt.Fprintf(o.Out, "%s is a member: SMTP %d, POP3 %d, HTTP %d\nready\n", n.Name, n.Ports.SMTP, n.Ports.POP3, n.Ports.HTTP)
+	fmt.Fprintf(o.Out, "%s is a member: SMTP %d, POP3 %d, IMAP %d, HTTP %d\nready\n", n.Name, n.Ports.SMTP, n.Ports.POP3, n.Ports.IMAP, n.Ports.HTTP)
 	c.watch(ctx)
 	return c.stop()
 }
@@ -307,6 +307,7 @@ A cluster of %d nodes on this machine. Every node can do everything.
 
   send a message to node 1      curl --crlf smtp://%s:%d --mail-from me@%s --mail-rcpt u0@%s -T README.md
   read it from node %d           curl -u u0@%s:%s pop3://%s:%d/1
+  or by IMAP, from node %d       curl -u u0@%s:%s 'imap://%s:%d/INBOX;MAILINDEX=1'
   ask any node how it is        %s status --config %s
   metrics                       curl http://%s:%d/metrics
   kill a node and watch         kill -9 $(cat %s)
@@ -315,6 +316,6 @@ A cluster of %d nodes on this machine. Every node can do everything.
 
 Ports, logs and process ids: %s. Ctrl-C stops all nodes; the same command resumes.
 `, len(s.Nodes), users, Host, first.Ports.SMTP, Domain, Domain,
-		last.Number, Domain, Password, Host, last.Ports.POP3, command, first.Config, Host, first.Ports.HTTP,
+		last.Number, Domain, Password, Host, last.Ports.POP3, first.Number, Domain, Password, Host, first.Ports.IMAP, command, first.Config, Host, first.Ports.HTTP,
 		filepath.Join(last.Dir, "pid"), command, last.Config, command, dir, filepath.Join(dir, StateName))
 }

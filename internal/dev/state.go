@@ -20,7 +20,7 @@ const (
 	Host            = "127.0.0.1"
 )
 
-// Ports are where one node listens: base + 100*N + the offset in the comment. 43 is kept free for IMAP.
+// Ports are where one node listens: base + 100*N + the offset in the comment.
 type Ports struct {
 	SMTP        int `json:"smtp"`        // 25
 	LMTP        int `json:"lmtp"`        // 24
@@ -28,6 +28,8 @@ type Ports struct {
 	Submissions int `json:"submissions"` // 65
 	POP3        int `json:"pop3"`        // 10
 	POP3S       int `json:"pop3s"`       // 95
+	IMAP        int `json:"imap"`        // 43
+	IMAPS       int `json:"imaps"`       // 93
 	HTTP        int `json:"http"`        // 80
 	Cluster     int `json:"cluster"`     // 90
 }
@@ -36,7 +38,7 @@ type Ports struct {
 func PortsOf(base, number int) Ports {
 	at := base + 100*number
 	return Ports{SMTP: at + 25, LMTP: at + 24, Submission: at + 87, Submissions: at + 65, POP3: at + 10,
-		POP3S: at + 95, HTTP: at + 80, Cluster: at + 90}
+		POP3S: at + 95, IMAP: at + 43, IMAPS: at + 93, HTTP: at + 80, Cluster: at + 90}
 }
 
 // portBaseMax leaves room for the last port of the last node.
