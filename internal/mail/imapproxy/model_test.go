@@ -3,6 +3,7 @@ package imapproxy
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -54,6 +55,9 @@ func newModel(r *rapid.T, t *testing.T) *model {
 	m := &model{w: newWorld(t, nodesOfModel), r: r, told: make(map[number]mail.MessageID), present: make(map[string]bool), doubtful: make(map[string]bool)}
 	for i := range nodesOfModel {
 		m.members = append(m.members, cluster.NodeID(i+1))
+	}
+	for _, name := range folderNames() { // the first ledger replicas must be known before the profile moves on two sides
+		m.w.pick(t, 1, name)
 	}
 	return m
 }
@@ -278,6 +282,19 @@ func (m *model) Pop(*rapid.T) {
 	}
 }
 
+// Profile moves the user's profile to other nodes: the ledgers are to follow it (L9).
+func (m *model) Profile(*rapid.T) {
+	var on cluster.ReplicaSet
+	for range 3 {
+		on = on.Union(cluster.ReplicaSet{rapid.SampledFrom(m.members).Draw(m.r, "replica")})
+	}
+	id := cluster.ObjectID{Type: mail.TypeUser, Owner: string(user)}
+	u := cluster.Update{Object: cluster.Object{ID: id, Replicas: on, Copies: 3, Size: 7, Sum: sha256.Sum256([]byte("profile"))}, Previous: m.w.Copies(id)}
+	if err := m.w.Node(m.members[0]).Update(m.ctx(), u, bytes.NewReader([]byte("profile"))); err != nil && !cluster.IsKind(err, cluster.KindUnavailable) && !cluster.IsKind(err, cluster.KindFull) && !mail.Holds(err) {
+		m.r.Fatal(err)
+	}
+}
+
 // Part has some of the nodes go on alone. The others are as if stopped, until they have their turn.
 func (m *model) Part(*rapid.T) {
 	var side []cluster.NodeID
@@ -371,7 +388,7 @@ func TestU1_U3_C1_Model(t *testing.T) {
 		m := newModel(r, t)
 		r.Repeat(map[string]func(*rapid.T){
 			"deliver": m.Deliver, "select": m.Select, "sync": m.Sync, "store": m.Store, "move": m.Move, "append": m.Append,
-			"expunge": m.Expunge, "pop": m.Pop, "part": m.Part, "fault": m.Fault, "heal": m.Heal, "elsewhere": m.Elsewhere,
+			"expunge": m.Expunge, "pop": m.Pop, "part": m.Part, "profile": m.Profile, "fault": m.Fault, "heal": m.Heal, "elsewhere": m.Elsewhere,
 		})
 		m.converge(t)
 	})

@@ -75,7 +75,21 @@ func (b *box) changed(gap bool, changes []cluster.Change) {
 		b.changes = append(b.changes, changes...)
 	}
 	b.mu.Unlock()
-	b.notify()
+	b.notify(foldersOf(gap, changes)...)
+}
+
+// foldersOf gives the folders that messages came into; none: it may be any.
+func foldersOf(gap bool, changes []cluster.Change) (ids []mail.FolderID) {
+	for i := range changes {
+		a, err := mail.ParseMessageAttr(changes[i].Object.Attr)
+		if gap || err != nil || changes[i].State != cluster.ChangeStored {
+			return nil
+		}
+		if !slices.Contains(ids, a.Folder) {
+			ids = append(ids, a.Folder)
+		}
+	}
+	return ids
 }
 
 // takeChanges gives what was told since the last time. stale: list again.

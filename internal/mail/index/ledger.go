@@ -22,8 +22,13 @@ const (
 	ledgerWritesOnce = 16 // objects of one folder that are written at once
 )
 
-// ledgers are the ledger objects of one node: for each folder the head and the chunks.
-type ledgers map[mail.FolderID]*uidledger.Snapshot
+// ledgers are the ledger objects of one node: for each folder the head, the chunks, and what the node itself has granted.
+type ledgers map[mail.FolderID]*nodeLedger
+
+type nodeLedger struct {
+	uidledger.Snapshot
+	grant []byte
+}
 
 // readLedgers reads the ledgers of all folders at every node that has any and can be reached. KindUnavailable:
 // there is none.
@@ -46,14 +51,11 @@ func (s *state) readLedgers(ctx context.Context, e *cluster.Entry) error {
 	wg.Wait()
 	var failed error
 	for i, id := range nodes {
-		switch {
-		case errs[i] == nil:
-			s.read = s.read.Union(cluster.ReplicaSet{id})
-		case cluster.IsKind(errs[i], cluster.KindCorrupt):
-			return cluster.Errorf(cluster.KindUnavailable, op, "node %s: %w", id, errs[i])
-		default:
+		if errs[i] != nil { // away, or what it has is damaged: another one has it
 			failed = errs[i]
+			continue
 		}
+		s.read = s.read.Union(cluster.ReplicaSet{id})
 	}
 	if len(s.read) == 0 {
 		return cluster.Errorf(cluster.KindUnavailable, op, "no ledger replica can be reached: %w", errors.Join(failed, errNoReplica))
@@ -78,6 +80,7 @@ var errNoReplica = errors.New("start one of the nodes that hold the user's profi
 const (
 	kindHead  = 'h'
 	kindChunk = 'c'
+	kindGrant = 'g'
 )
 
 // readLedgersAt reads all ledger objects of the user at one node. What a head says of the chunks is true of later
@@ -132,31 +135,75 @@ func (s *state) readLedgersAt(ctx context.Context, node cluster.NodeID) (ledgers
 // takeCopy puts one object where it belongs, if it is the user's and no former user's of that name.
 func (s *state) takeCopy(all ledgers, node cluster.NodeID, o *cluster.Object, contents []byte) {
 	f, kind, n, err := uidledger.ParseID(o.ID.ID)
-	if err != nil || o.Timestamp.Compare(s.floor) <= 0 || kind != kindHead && kind != kindChunk {
+	if err != nil || o.Timestamp.Compare(s.floor) <= 0 {
 		return
 	}
-	snap := all[f]
-	if snap == nil {
-		snap = &uidledger.Snapshot{Node: node, Full: true, Chunks: make(map[uint32][]byte)}
-		all[f] = snap
+	l := all[f]
+	if l == nil {
+		l = &nodeLedger{Snapshot: uidledger.Snapshot{Node: node, Full: true, Chunks: make(map[uint32][]byte)}}
+		all[f] = l
 	}
-	if kind == kindHead {
-		snap.Head = contents
-		return
+	switch kind {
+	case kindHead:
+		l.Head = contents
+	case kindChunk:
+		l.Chunks[uint32(n)] = contents
+	case kindGrant:
+		l.grant = contents
 	}
-	snap.Chunks[uint32(n)] = contents
+}
+
+// firstSet gives the ledger replicas that a folder began with, as far as anybody knows: what a head says, else what
+// a replica has granted under. Only of a folder that nobody knows it is the replicas of the profile: these move.
+func (s *state) firstSet(id mail.FolderID, found []ledgers) (first uidledger.Set, known bool, err error) {
+	var granted uidledger.Set
+	for i := range found {
+		l := found[i][id]
+		if l == nil {
+			continue
+		}
+		if l.Head != nil {
+			head, err := uidledger.ParseHead(l.Head)
+			if err != nil {
+				return first, false, err
+			}
+			if head.Set.Version > first.Version {
+				first = head.Set
+			}
+		}
+		if l.grant != nil {
+			grant, err := uidledger.ParseGrant(l.grant)
+			if err != nil {
+				return first, false, err
+			}
+			if grant.Set.Version > granted.Version {
+				granted = grant.Set
+			}
+		}
+	}
+	if first.Version == 0 {
+		first = granted
+	}
+	return first, first.Version > 0, nil
 }
 
 // openFolder makes the ledger of a folder from what the nodes have of it.
 func (s *state) openFolder(id mail.FolderID, nodes cluster.ReplicaSet, found []ledgers) error {
 	f := s.newFolder(id)
+	first, known, err := s.firstSet(id, found)
+	if err != nil {
+		return cluster.Errorf(cluster.KindCorrupt, "read the ledger of folder "+id.String(), "%w", err)
+	}
+	if known {
+		f.ledger = uidledger.New(uidledger.Config{Self: s.x.cluster.ID(), Folder: id, First: first})
+	}
 	for i, node := range nodes {
 		if !s.read.Contains(node) {
 			continue
 		}
 		snap := uidledger.Snapshot{Node: node, Full: true}
 		if have := found[i][id]; have != nil {
-			snap = *have
+			snap = have.Snapshot
 		}
 		if err := f.ledger.Read(snap); err != nil {
 			return cluster.Errorf(cluster.KindOf(err), "read the ledger of folder "+id.String()+" at node "+node.String(), "%w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"porcupine/internal/cluster"
-	"porcupine/internal/mail"
 	"porcupine/internal/mail/index/talk"
 )
 
@@ -137,13 +136,4 @@ func (s *state) answer(ctx context.Context, q *talk.Question) (*talk.Answer, err
 		return s.answerSetMetadata(ctx, q)
 	}
 	return nil, errUnknown(q.Op)
-}
-
-// homeOf is for tests and logs: the folder that a message is in.
-func (s *state) homeOf(id mail.MessageID) (mail.FolderID, bool) {
-	m, ok := s.messages[id]
-	if !ok {
-		return mail.FolderID{}, false
-	}
-	return m.home.folder, true
 }

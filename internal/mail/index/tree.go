@@ -135,9 +135,24 @@ func (s *state) renewAll(ctx context.Context) error {
 			known = renewed
 		}
 		f.renew(s.validity(&known))
-		if set := f.ledger.Set(); !set.Nodes().Equal(firstNodes(s.profile.Replicas)) {
-			f.ledger.Propose(firstNodes(s.profile.Replicas)) // L9: when a majority of the old ones can be reached
+		if err := s.follow(f); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// follow has the ledger replicas be those of the profile (L9), if a majority of the present ones can be reached, which
+// decides it, and all new ones. Else the next index that is built does it: the folder must not wait for it.
+func (s *state) follow(f *folder) error {
+	known := f.ledger.Set()
+	present, wanted := known.Nodes(), firstNodes(s.profile.Replicas)
+	reached := len(present) - len(present.Without(s.read))
+	if present.Equal(wanted) || 2*reached <= len(present) || !s.read.ContainsAll(wanted) {
+		return nil
+	}
+	if err := f.ledger.Propose(wanted); err != nil {
+		return cluster.Errorf(cluster.KindOf(err), "change the ledger replicas of "+string(s.user), "%w", err)
 	}
 	return nil
 }
