@@ -31,8 +31,8 @@ func (s *session) notice(f *folder) func() {
 	}
 }
 
-// tell is what a worker does for a session inside IDLE. If the reader has the turn, it looks for news
-// itself before it waits again.
+// tell is what a worker does for a session inside IDLE. Whoever has the turn instead of it, the reader or another
+// worker, looks for news AFTER giving it back: so nothing that was noticed meanwhile is forgotten.
 func (s *session) tell() {
 	s.idle.queued.Store(false) // BEFORE looking: who notices something later comes again
 	select {
@@ -40,25 +40,38 @@ func (s *session) tell() {
 	default:
 		return
 	}
-	defer func() { <-s.turn }()
+	f := s.speak()
+	<-s.turn
+	s.again(f)
+}
+
+// again sends a worker if a folder has news by now. The turn was given back BEFORE.
+func (s *session) again(f *folder) {
+	if f != nil && f.news.Load() && s.idle.on.Load() && s.idle.queued.CompareAndSwap(false, true) {
+		s.srv.workers.add(s)
+	}
+}
+
+// speak tells the client all that there is, as who has the turn. It gives the folder to look at again; nil: none.
+func (s *session) speak() *folder {
 	defer func() {
 		if r := recover(); r != nil {
 			s.panicked(r)
 		}
 	}()
 	if !s.idle.on.Load() || s.folder == nil || s.ended != "" {
-		return
+		return nil
 	}
 	s.tellWaiting()
-	if s.folder != nil {
-		s.folder.view.Rest()
-	}
+	s.folder.view.Rest()
 	if s.out.flush() != nil {
 		s.end(EndedGone)
 	}
 	if s.ended != "" {
 		s.conn.Interrupt() // the reader finds out why
+		return nil
 	}
+	return s.folder
 }
 
 // panicked ends the session, and no other, after a worker panicked on it (attack 40).
@@ -143,11 +156,9 @@ func (s *session) wait(deadline time.Time) {
 		s.interrupted(err)
 		return
 	}
+	f := s.folder
 	<-s.turn // a worker may speak now
-	// News that were noticed before, and whose worker found the turn taken, are here: one comes again.
-	if f := s.folder; f != nil && f.news.Load() && s.idle.queued.CompareAndSwap(false, true) {
-		s.srv.workers.add(s)
-	}
+	s.again(f)
 	n, err := s.receive()
 	s.turn <- struct{}{}
 	s.conn.Busy()

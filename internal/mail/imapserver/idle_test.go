@@ -270,3 +270,17 @@ func TestClientGoneInIDLE(t *testing.T) {
 		}
 	})
 }
+
+// TestIDLE_NothingIsLostBetweenTwoWorkers changes the folder again and again, at once after each answer: while a worker
+// still has the turn, another one that comes finds it taken.
+func TestIDLE_NothingIsLostBetweenTwoWorkers(t *testing.T) {
+	m := standard()
+	c := newRig(t, m, options{}).play(selectInbox + "C: 1 IDLE\nS: + idling")
+	for i := range 2000 {
+		flag := mail.Flag("f" + itoa(i%2))
+		m.SetFlags(alice, "INBOX", 1, flag)
+		if l, want := readLine(t, c), "* 1 FETCH (UID 1 FLAGS ("+string(flag)+"))"; l != want {
+			t.Fatalf("change %d: server says %q, want %q", i, l, want)
+		}
+	}
+}
