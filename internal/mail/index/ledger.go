@@ -334,13 +334,6 @@ func (s *state) write(ctx context.Context, f *folder, objects []uidledger.Object
 
 func (s *state) writeOne(ctx context.Context, o *uidledger.Object, replicas cluster.ReplicaSet) cluster.ReplicaSet {
 	id := cluster.ObjectID{Type: mail.TypeLedger, Owner: string(s.user), ID: o.ID}
-	if o.Deleted {
-		errs := s.x.cluster.UpdateAll(ctx, []cluster.Update{{Object: cluster.Object{ID: id, Deleted: true}, Previous: replicas}})
-		if mail.Holds(errs[0]) || cluster.IsKind(errs[0], cluster.KindNotFound) {
-			return replicas
-		}
-		return nil
-	}
 	u := cluster.Update{Object: cluster.Object{ID: id, Replicas: replicas, Copies: len(replicas),
 		Size: int64(len(o.Contents)), Sum: sha256.Sum256(o.Contents)}}
 	err := s.x.cluster.Update(ctx, u, bytes.NewReader(o.Contents))

@@ -113,7 +113,7 @@ func (p *parser) names(n *names) []uint16 {
 
 func (p *parser) slots(c *chunk) {
 	count := int(p.u8())
-	if count > ChunkSlots || count == 0 && c.void == 0 {
+	if count > ChunkSlots {
 		p.fail("%d slots", count)
 		return
 	}

@@ -28,7 +28,7 @@ type Manager struct {
 	cells  map[uint32]*cell
 	order  []*cell // ascending by number
 	ids    index
-	stale  map[uint32]bool // chunks of an older UIDVALIDITY, to be removed unless they are written anew
+	stale  map[uint32]bool // chunks of an older UIDVALIDITY that somebody has
 
 	nodes     [nodesMax]cluster.NodeID // each has a bit
 	reach     uint16                   // those that were read, and did not fail since (L6)
@@ -88,7 +88,6 @@ const (
 	askingVotes
 	writingChunks
 	writingHead
-	removing
 )
 
 // New makes a manager that knows nothing yet.

@@ -96,14 +96,12 @@ func (b *bench) write(step Step) cluster.ReplicaSet {
 				old = b.chunks[n][uint32(number)]
 			}
 			contents := o.Contents
-			if len(old) > 0 && !o.Deleted {
+			if len(old) > 0 {
 				if contents, err = Merge(old, contents); err != nil {
 					b.t.Fatal(err)
 				}
 			}
 			switch {
-			case o.Deleted:
-				delete(b.chunks[n], uint32(number))
 			case kind == 'c':
 				b.chunks[n][uint32(number)] = contents
 			default:

@@ -84,9 +84,6 @@ func drawChunk(t *rapid.T) []byte {
 			}
 		}
 	}
-	if len(c.slots) == 0 && c.void == 0 {
-		c.slots = append(c.slots, slot{})
-	}
 	return c.marshal(n)
 }
 

@@ -270,10 +270,6 @@ func (s *simManager) write(step Step) {
 				s.w.fail("L4", "%v", err)
 			}
 			s.call(node, func(n *simNode) {
-				if o.Deleted {
-					delete(n.chunks, uint32(number))
-					return
-				}
 				s.w.write(n, kind, uint32(number), o.Contents)
 			}, func() {
 				if call.done {

@@ -12,6 +12,7 @@ var (
 	uidSeed    = flag.Uint64("uid.seed", 0, "TestReplay plays this seed with every event of note")
 	uidReveals = flag.Int("uid.reveals", 0, "TestMany plays seeds until so many messages were revealed")
 	uidFirst   = flag.Uint64("uid.first", 1, "the first seed of TestMany")
+	uidSeeds   = flag.Int("uid.seeds", 0, "TestMany ends after so many seeds")
 	uidNaive   = flag.Bool("uid.naive", false, "numbers are max+1 on every side, to see that the checks see")
 )
 
@@ -76,7 +77,7 @@ func TestMany(t *testing.T) {
 	}
 	var total simTotals
 	start, said := time.Now(), time.Now()
-	for seed := *uidFirst; total.reveals < *uidReveals; seed++ {
+	for seed := *uidFirst; total.reveals < *uidReveals && (*uidSeeds == 0 || total.seeds < *uidSeeds); seed++ {
 		w, bad := play(seed, *uidNaive)
 		if bad != nil {
 			report(t, seed, bad, *uidNaive)

@@ -23,7 +23,6 @@ type Ask struct {
 type Object struct {
 	ID       string
 	Contents []byte
-	Deleted  bool // it is to be removed
 }
 
 // Answer is what came of an Ask.
@@ -73,9 +72,6 @@ func (m *Manager) next() (Step, bool) {
 			return step, true
 		}
 		m.show()
-		if step, ok := m.remove(); ok {
-			return step, true
-		}
 		if m.waiting != nil {
 			return Step{}, false
 		}
@@ -144,6 +140,7 @@ func (m *Manager) stage() (Step, bool) {
 // writeChunks gives the chunks that a node lacks, old ones too: BEFORE anything new is shown, every node that is
 // reached has all that was shown before (L6).
 func (m *Manager) writeChunks() (Step, bool) {
+	m.replaceStale()
 	m.writing = m.writing[:0]
 	step := Step{On: m.Reached()}
 	for _, c := range m.order {
@@ -160,6 +157,18 @@ func (m *Manager) writeChunks() (Step, bool) {
 	return step, true
 }
 
+// replaceStale puts empty chunks in the place of those of an older UIDVALIDITY. They are not removed: another manager may
+// have written them anew already, and a chunk joins with an empty one to what it was.
+func (m *Manager) replaceStale() {
+	for number := range m.stale { // the order is no matter: the cells are in one of their own
+		if c := m.cell(number); c.work == nil {
+			c.work = &chunk{uidValidity: m.set.UIDValidity, number: number}
+			m.markDirty(c)
+		}
+	}
+	clear(m.stale)
+}
+
 // writeHead gives the head: AFTER all chunks are durable, BEFORE anything is shown (L4).
 func (m *Manager) writeHead() (Step, bool) {
 	m.publish()
@@ -170,41 +179,11 @@ func (m *Manager) writeHead() (Step, bool) {
 	return Step{On: m.Reached(), Write: []Object{{ID: HeadID(m.config.Folder), Contents: m.head.Marshal()}}}, true
 }
 
-// remove gives the chunks of an older UIDVALIDITY that are not written anew: AFTER the head that says so.
-func (m *Manager) remove() (Step, bool) {
-	step := Step{On: m.Reached()}
-	for number := uint32(0); len(m.stale) > 0; {
-		number = m.nextStale()
-		delete(m.stale, number)
-		if m.cells[number] == nil {
-			step.Write = append(step.Write, Object{ID: ChunkID(m.config.Folder, number), Deleted: true})
-		}
-	}
-	if len(step.Write) == 0 {
-		return Step{}, false
-	}
-	m.flight = removing
-	return step, true
-}
-
-func (m *Manager) nextStale() (least uint32) {
-	first := true
-	for n := range m.stale {
-		if first || n < least {
-			least, first = n, false
-		}
-	}
-	return least
-}
-
 // Written says on which nodes all objects of the last step are durable. Nodes of On that are missing count as lost:
 // perhaps they have some of it.
 func (m *Manager) Written(durable cluster.ReplicaSet) {
 	was := m.flight
 	m.flight = idle
-	if was == removing {
-		return // what stays is of no use, and does no harm
-	}
 	for _, node := range m.Reached() {
 		if !durable.Contains(node) {
 			m.Lost(node)
