@@ -56,9 +56,7 @@ func newModel(r *rapid.T, t *testing.T) *model {
 	for i := range nodesOfModel {
 		m.members = append(m.members, cluster.NodeID(i+1))
 	}
-	for _, name := range folderNames() { // the first ledger replicas must be known before the profile moves on two sides
-		m.w.pick(t, 1, name)
-	}
+	m.w.open(t, 1) // the first ledger replicas are written down before the profile moves on two sides
 	return m
 }
 

@@ -194,8 +194,8 @@ func (s *state) openFolder(id mail.FolderID, nodes cluster.ReplicaSet, found []l
 	if err != nil {
 		return cluster.Errorf(cluster.KindCorrupt, "read the ledger of folder "+id.String(), "%w", err)
 	}
-	if known {
-		f.ledger = uidledger.New(uidledger.Config{Self: s.x.cluster.ID(), Folder: id, First: first})
+	if s.began[id] = known; known {
+		f = s.newLedger(id, first)
 	}
 	for i, node := range nodes {
 		if !s.read.Contains(node) {
@@ -218,8 +218,11 @@ func (s *state) newFolder(id mail.FolderID) *folder {
 	if known, ok := s.tree.Folder(id); ok {
 		validity = s.validity(&known)
 	}
-	return &folder{id: id, ledger: uidledger.New(uidledger.Config{Self: s.x.cluster.ID(), Folder: id,
-		First: uidledger.FirstSet(s.profile.Replicas, validity)})}
+	return s.newLedger(id, uidledger.FirstSet(s.profile.Replicas, validity))
+}
+
+func (s *state) newLedger(id mail.FolderID, first uidledger.Set) *folder {
+	return &folder{id: id, ledger: uidledger.New(uidledger.Config{Self: s.x.cluster.ID(), Folder: id, First: first})}
 }
 
 // validity is a folder's UIDVALIDITY: that of the tree, but for a name that was somebody else's before, as large as
@@ -231,18 +234,26 @@ func (s *state) validity(f *folders.Folder) uint32 {
 
 // folder gives a folder's ledger. No node that was read has any of it, if it is not there yet.
 func (s *state) folder(id mail.FolderID) *folder {
-	f := s.folders[id]
-	if f == nil {
-		f = s.newFolder(id)
-		for _, node := range s.read {
-			// There is nothing in it that could be damaged.
-			if err := f.ledger.Read(uidledger.Snapshot{Node: node, Full: true}); err != nil {
-				s.x.cfg.Logger.Error("an empty ledger cannot be read", "user", s.user, "folder", id, "err", err)
-				s.broken = true
-			}
-		}
-		s.folders[id] = f
+	if f := s.folders[id]; f != nil {
+		return f
 	}
+	return s.begin(s.newFolder(id))
+}
+
+// beginFolder gives the ledger of a folder that is not in the tree yet.
+func (s *state) beginFolder(id mail.FolderID, validity uint32) *folder {
+	return s.begin(s.newLedger(id, uidledger.FirstSet(s.profile.Replicas, validity)))
+}
+
+func (s *state) begin(f *folder) *folder {
+	for _, node := range s.read {
+		// There is nothing in it that could be damaged.
+		if err := f.ledger.Read(uidledger.Snapshot{Node: node, Full: true}); err != nil {
+			s.x.cfg.Logger.Error("an empty ledger cannot be read", "user", s.user, "folder", f.id, "err", err)
+			s.broken = true
+		}
+	}
+	s.folders[f.id] = f
 	return f
 }
 

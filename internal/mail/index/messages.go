@@ -145,7 +145,8 @@ func (s *state) put(id mail.MessageID, o *cluster.Object, holders []cluster.Node
 // arrive tells the ledgers of the messages that were put, the oldest first: so they get their UIDs.
 func (s *state) arrive() {
 	slices.SortFunc(s.arriving, func(a, b mail.MessageID) int {
-		return cmp.Or(s.messages[a].home.stay.Compare(s.messages[b].home.stay), compareIDs(a, b))
+		m, n := s.messages[a], s.messages[b]
+		return cmp.Or(cmp.Compare(m.received, n.received), m.home.stay.Compare(n.home.stay), compareIDs(a, b))
 	})
 	arrivals := make(map[mail.FolderID][]uidledger.Arrival)
 	for _, id := range s.arriving {

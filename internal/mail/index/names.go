@@ -36,8 +36,7 @@ func drawn(request [16]byte) func() mail.FolderID {
 	}
 }
 
-// answerCreate makes a folder, and the ledger's head, so that all who see the folder know its ledger
-// replicas.
+// answerCreate makes a folder.
 func (s *state) answerCreate(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
 	at, err := s.stamp(ctx, s.treeAt.Timestamp)
 	if err != nil {
@@ -50,14 +49,18 @@ func (s *state) answerCreate(ctx context.Context, q *talk.Question) (*talk.Answe
 	return s.made(ctx, tree, made)
 }
 
+// made writes a tree with a new folder, AFTER the new folder's ledger was begun: whoever finds the folder in the tree finds out
+// which ledger replicas it has.
 func (s *state) made(ctx context.Context, tree *folders.Tree, made folders.Folder) (*talk.Answer, error) {
-	if err := s.writeTree(ctx, tree); err != nil {
-		return nil, err
-	}
-	if made.Exists {
-		if _, err := s.shown(ctx, made.ID); err != nil {
+	if made.Exists && s.folders[made.ID] == nil {
+		f := s.beginFolder(made.ID, s.validity(&made))
+		if err := s.reveal(ctx, f); err != nil {
+			s.broken = true
 			return nil, err
 		}
+	}
+	if err := s.writeTree(ctx, tree); err != nil {
+		return nil, err
 	}
 	s.b.notify()
 	return &talk.Answer{Folder: made.ID}, nil

@@ -29,7 +29,8 @@ type state struct {
 	absent   map[mail.MessageID]home     // in a ledger, and in no listing
 	dead     map[mail.MessageID]struct{} // deleted since the index was built: what is told of them late does not count
 	folders  map[mail.FolderID]*folder
-	read     cluster.ReplicaSet // nodes whose ledgers were read whole
+	read     cluster.ReplicaSet     // nodes whose ledgers were read whole
+	began    map[mail.FolderID]bool // folders whose first ledger replicas are written down
 	recent   []repeat
 	broken   bool // something was written in part: what is on the disks counts
 }
@@ -98,7 +99,7 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 			err = cluster.Errorf(cluster.KindUnavailable, op, "this node is still hearing from the others: try again in a moment")
 		default:
 			s := &state{x: x, b: b, user: b.user, term: t, messages: make(map[mail.MessageID]*message), places: make(map[string]*place),
-				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder)}
+				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder), began: make(map[mail.FolderID]bool)}
 			if err = s.build(ctx, &e); err == nil {
 				x.figures.loads.Add(1)
 				return s, nil
@@ -150,7 +151,28 @@ func (s *state) build(ctx context.Context, e *cluster.Entry) error {
 	if err := s.settleAbsent(ctx, e, sure); err != nil {
 		return err
 	}
-	return s.settleTree(ctx)
+	if err := s.settleTree(ctx); err != nil {
+		return err
+	}
+	return s.openAll(ctx)
+}
+
+// openAll begins the ledgers of folders that have none yet: those that every user has. With it their first ledger
+// replicas are written down, while all of them can be reached: a profile may move, on two sides of a partition to two
+// places, and two first sets would give numbers without knowing of each other.
+func (s *state) openAll(ctx context.Context) error {
+	if !s.read.ContainsAll(s.profile.Replicas) {
+		return nil
+	}
+	for _, f := range s.tree.List() {
+		if !f.Exists || s.began[f.ID] {
+			continue
+		}
+		if _, err := s.shown(ctx, f.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refresh brings the index up to date: the entry, what the feed told, or a new listing.
