@@ -76,9 +76,10 @@ func (s *selected) Since(_ context.Context, since mail.ModSeq, known mail.UIDSet
 // some gives the messages of the view among those asked for.
 func (s *selected) some(method string, uids mail.UIDSet) (found []*message, err error) {
 	err = s.do(method, func() (*folder, error) {
-		for _, m := range s.f.messages {
-			if uids.Contains(m.uid) && s.uids.Contains(m.uid) {
-				found = append(found, m)
+		for _, r := range uids.Intersect(s.uids) {
+			i, _ := s.f.find(r.First)
+			for ; i < len(s.f.messages) && s.f.messages[i].uid <= r.Last; i++ {
+				found = append(found, s.f.messages[i])
 			}
 		}
 		return nil, nil
