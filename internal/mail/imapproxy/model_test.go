@@ -306,6 +306,7 @@ func (m *model) Part(*rapid.T) {
 	}
 	m.members = side
 	m.w.SetMembers(side...)
+	m.w.SetKnowledge(cluster.Complete)
 }
 
 func (m *model) Heal(*rapid.T) {
@@ -315,6 +316,7 @@ func (m *model) Heal(*rapid.T) {
 		m.w.SetFaults(cluster.NodeID(i+1), clustertest.Faults{})
 	}
 	m.w.SetMembers(m.members...)
+	m.w.SetKnowledge(cluster.Conclusive)
 	m.w.Propagate()
 }
 

@@ -167,6 +167,7 @@ func (s *state) firstSet(id mail.FolderID, found []ledgers) (first uidledger.Set
 			if err != nil {
 				return first, false, err
 			}
+			s.headed[id] = true
 			if head.Set.Version > first.Version {
 				first = head.Set
 			}
@@ -194,7 +195,7 @@ func (s *state) openFolder(id mail.FolderID, nodes cluster.ReplicaSet, found []l
 	if err != nil {
 		return cluster.Errorf(cluster.KindCorrupt, "read the ledger of folder "+id.String(), "%w", err)
 	}
-	if s.began[id] = known; known {
+	if known {
 		f = s.newLedger(id, first)
 	}
 	for i, node := range nodes {

@@ -30,7 +30,7 @@ type state struct {
 	dead     map[mail.MessageID]struct{} // deleted since the index was built: what is told of them late does not count
 	folders  map[mail.FolderID]*folder
 	read     cluster.ReplicaSet     // nodes whose ledgers were read whole
-	began    map[mail.FolderID]bool // folders whose first ledger replicas are written down
+	headed   map[mail.FolderID]bool // folders of which a ledger's head was read
 	recent   []repeat
 	broken   bool // something was written in part: what is on the disks counts
 }
@@ -99,7 +99,7 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 			err = cluster.Errorf(cluster.KindUnavailable, op, "this node is still hearing from the others: try again in a moment")
 		default:
 			s := &state{x: x, b: b, user: b.user, term: t, messages: make(map[mail.MessageID]*message), places: make(map[string]*place),
-				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder), began: make(map[mail.FolderID]bool)}
+				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder), headed: make(map[mail.FolderID]bool)}
 			if err = s.build(ctx, &e); err == nil {
 				x.figures.loads.Add(1)
 				return s, nil
@@ -151,28 +151,48 @@ func (s *state) build(ctx context.Context, e *cluster.Entry) error {
 	if err := s.settleAbsent(ctx, e, sure); err != nil {
 		return err
 	}
-	if err := s.settleTree(ctx); err != nil {
+	if err := s.openAll(ctx, e); err != nil {
 		return err
 	}
-	return s.openAll(ctx)
+	return s.settleTree(ctx)
 }
 
-// openAll begins the ledgers of folders that have none yet: those that every user has. With it their first ledger
-// replicas are written down, while all of them can be reached: a profile may move, on two sides of a partition to two
-// places, and two first sets would give numbers without knowing of each other.
-func (s *state) openAll(ctx context.Context) error {
-	if !s.read.ContainsAll(s.profile.Replicas) {
-		return nil
-	}
+// openAll sees to it that all folders have their ledgers. A fresh user's are begun, with the replicas of the profile: with
+// that these are written down, and when the profile moves, on two sides of a partition to two places, nobody begins
+// other ones. Of another user, a ledger that is not found is away. It is lost, and begun anew under a greater UIDVALIDITY
+// (L12), only if no node is away that could have it.
+func (s *state) openAll(ctx context.Context, e *cluster.Entry) error {
 	for _, f := range s.tree.List() {
-		if !f.Exists || s.began[f.ID] {
+		if !f.Exists || s.headed[f.ID] {
 			continue
+		}
+		if !s.isFresh() {
+			if !s.hasAllLedgers(e) {
+				return cluster.Errorf(cluster.KindUnavailable, "open folder "+f.ID.String()+" of "+string(s.user), "its ledger lies on nodes that are away")
+			}
+			s.x.cfg.Logger.Error("a ledger is lost: the folder gets another UIDVALIDITY", "user", s.user, "folder", f.ID)
+			if _, err := s.bump(ctx, f.ID, f.UIDValidity); err != nil {
+				return err
+			}
 		}
 		if _, err := s.shown(ctx, f.ID); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hasAllLedgers reports that all nodes there are were read, as far as ledgers may lie on them.
+func (s *state) hasAllLedgers(e *cluster.Entry) bool {
+	if e.Knowledge == cluster.Partial || s.x.cluster.KnownNodes() > len(s.x.cluster.View().Members) || len(s.x.survey.Newcomers()) > 0 {
+		return false
+	}
+	for i := range e.Fragments {
+		if f := &e.Fragments[i]; f.Type == mail.TypeLedger && (len(f.Holders) == 0 || !s.read.ContainsAll(cluster.NewReplicaSet(f.Holders...))) {
+			return false
+		}
+	}
+	return s.read.ContainsAll(s.profile.Replicas)
 }
 
 // refresh brings the index up to date: the entry, what the feed told, or a new listing.

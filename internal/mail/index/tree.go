@@ -17,25 +17,35 @@ func (s *state) treeID() cluster.ObjectID {
 	return cluster.ObjectID{Type: mail.TypeFolders, Owner: string(s.user)}
 }
 
-// readTree takes the tree of folders out of the entry.
+// readTree takes the tree of folders out of the entry. That a user has none is believed only if that is proven: a
+// profile that is known proves nothing about it (V1, V2).
 func (s *state) readTree(e *cluster.Entry) error {
+	op := "read the folders of " + string(s.user)
 	var contents []byte
 	s.treeAt = cluster.Object{}
-	if o, ok := e.Find(mail.TypeFolders, ""); ok && o.Object.Timestamp.Compare(s.floor) > 0 {
+	o, ok := e.Find(mail.TypeFolders, "")
+	switch {
+	case ok && o.Object.Timestamp.Compare(s.floor) > 0:
 		contents, s.treeAt = o.Contents, o.Object
+	case e.Knowledge != cluster.Conclusive:
+		return cluster.Errorf(cluster.KindUnavailable, op, "they may lie on a node that is away")
 	}
 	tree, err := folders.Parse(contents)
 	if err != nil {
-		return cluster.Errorf(cluster.KindCorrupt, "read the folders of "+string(s.user), "%w", err)
+		return cluster.Errorf(cluster.KindCorrupt, op, "%w", err)
 	}
 	s.tree = tree
 	return nil
 }
 
+// isFresh reports that the user has no tree yet. It is written AFTER the ledgers of all folders in it were begun. So a
+// tree that is there says that the ledgers are, too, somewhere.
+func (s *state) isFresh() bool { return s.treeAt.Timestamp.IsZero() }
+
 // writeTree makes a tree durable, and takes it BEFORE anybody is told of it.
 func (s *state) writeTree(ctx context.Context, tree *folders.Tree) error {
 	op := "write the folders of " + string(s.user)
-	if tree == s.tree {
+	if tree == s.tree && !s.isFresh() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.x.cfg.LedgerWait)
