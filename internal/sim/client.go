@@ -60,6 +60,7 @@ type user struct {
 	exists  bool              // a create succeeded, and no delete has been tried that could beat it
 	doubt   cluster.Timestamp // the newest delete tried
 	writes  map[cluster.Timestamp]string
+	kept    map[cluster.ObjectID]*sent // accepted, and no deletion was tried
 }
 
 func (u *user) profile() cluster.ObjectID {
@@ -327,6 +328,7 @@ func (c *clients) remove(n *node, u *user, list []listed) {
 			continue // of a clock that is far ahead: the deletion would lose to it
 		}
 		c.removed[m.object.ID] = true // from now on it may be gone, acknowledged already or not
+		delete(u.kept, m.object.ID)
 		c.ledger.Removing(m.object.ID.ID)
 		us = append(us, deletion(m.object.ID, m.object.Replicas.Union(cluster.NewReplicaSet(m.on...))))
 	}

@@ -152,6 +152,13 @@ func (d *delivery) accept() {
 	}
 	w.oracle.promised("D2", d.n, d.id, d.first, d.durable)
 	w.stats.Acked++
-	d.c.messages[d.id] = &sent{id: d.id, user: d.user, contents: d.contents, acked: w.now}
+	accepted := &sent{id: d.id, user: d.user, contents: d.contents, acked: w.now}
+	d.c.messages[d.id] = accepted
+	if !d.c.removed[d.id] {
+		if d.user.kept == nil {
+			d.user.kept = make(map[cluster.ObjectID]*sent)
+		}
+		d.user.kept[d.id] = accepted
+	}
 	d.end(true, true)
 }

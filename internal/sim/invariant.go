@@ -337,8 +337,8 @@ func (c *check) shown(n *node, u *user, v *cluster.View, list []listed, begun in
 		}
 	}
 	var missed []cluster.ObjectID
-	for id, m := range c.w.client.messages {
-		if m.user == u && m.acked < begun && !there[id] && !c.w.client.removed[id] && !c.w.oracle.lost[id] && c.visible(id, v, begun) {
+	for id, m := range u.kept {
+		if m.acked < begun && !there[id] && !c.w.oracle.lost[id] && c.visible(id, v, begun) {
 			missed = append(missed, id)
 		}
 	}
