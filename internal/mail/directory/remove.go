@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
@@ -52,7 +53,13 @@ func (d *Directory) RemoveUser(ctx context.Context, u mail.User) (deleted int, e
 	return deleted, nil
 }
 
-// purge deletes the messages of a user who has no profile any more.
+// leftTypes are the types of what a user leaves behind, in the order in which it is deleted: messages, then what IMAP
+// knew of them. What stayed of that would be joined with what a later account of the same name writes.
+func leftTypes() []cluster.ObjectType {
+	return []cluster.ObjectType{mail.TypeMessage, mail.TypeLedger, mail.TypeFolders}
+}
+
+// purge deletes all objects of a user who has no profile any more, and gives how many messages those were.
 func (d *Directory) purge(ctx context.Context, u mail.User) (deleted int, err error) {
 	p := patience{wait: d.cfg.ResolveWait}
 	e, err := d.entry(ctx, &p, string(u))
@@ -65,26 +72,36 @@ func (d *Directory) purge(ctx context.Context, u mail.User) (deleted int, err er
 	if e.Knowledge == cluster.Partial {
 		return 0, unproven("list mail of "+string(u), &e)
 	}
-	for _, holder := range holders(&e) {
-		objects, err := d.cluster.List(ctx, holder, string(u), mail.TypeMessage)
-		if err != nil {
-			return deleted, err
-		}
-		n, err := d.deleteAll(ctx, objects, holder)
-		deleted += n
-		if err != nil {
-			return deleted, err
+	for _, t := range leftTypes() {
+		for _, holder := range d.holders(&e, t) {
+			objects, err := d.cluster.List(ctx, holder, string(u), t)
+			if err != nil {
+				return deleted, err
+			}
+			n, err := d.deleteAll(ctx, objects, holder)
+			if t == mail.TypeMessage {
+				deleted += n
+			}
+			if err != nil {
+				return deleted, err
+			}
 		}
 	}
 	return deleted, nil
 }
 
-// holders lists the members that hold mail of the owner.
-func holders(e *cluster.Entry) cluster.ReplicaSet {
+// holders lists the members that hold objects of the owner, of that type.
+func (d *Directory) holders(e *cluster.Entry, t cluster.ObjectType) cluster.ReplicaSet {
 	var ids []cluster.NodeID
-	for _, f := range e.Fragments {
-		if f.Type == mail.TypeMessage {
-			ids = append(ids, f.Holders...)
+	for i := range e.Fragments {
+		if e.Fragments[i].Type == t {
+			ids = append(ids, e.Fragments[i].Holders...)
+		}
+	}
+	view := d.cluster.View()
+	for i := range e.Cached {
+		if o := &e.Cached[i].Object; o.ID.Type == t && !o.Deleted {
+			ids = append(ids, slices.DeleteFunc(slices.Clone(o.Replicas), func(id cluster.NodeID) bool { return !view.Contains(id) })...)
 		}
 	}
 	return cluster.NewReplicaSet(ids...)

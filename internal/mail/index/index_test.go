@@ -233,6 +233,54 @@ func TestA1_FormerUser(t *testing.T) {
 	}
 }
 
+// forget deletes all ledgers of a user, behind everybody's back.
+func (w *world) forget(t *testing.T, u mail.User) {
+	t.Helper()
+	for _, id := range w.Objects(string(u), mail.TypeLedger) {
+		if on := w.Copies(id); len(on) > 0 {
+			if err := w.Node(1).UpdateAll(t.Context(), []cluster.Update{{Object: cluster.Object{ID: id, Deleted: true}, Previous: on}})[0]; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// L12: when the ledgers are lost, everything goes on under a greater UIDVALIDITY, and no session does.
+func TestL12_LedgerLost(t *testing.T) {
+	w := newWorld(t, Config{}, 2)
+	u := w.user("a", 3)
+	before := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	w.forget(t, u)
+	w.MoveBucket(string(u), 2)
+	if a, _, err := w.ask(talk.Question{Op: talk.OpSync, User: u, Mark: before.Mark}); !cluster.IsKind(err, cluster.KindUnavailable) {
+		t.Errorf("a session goes on without its ledger: %+v, %v", a, err)
+	}
+	after := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	if after.Status.Messages != 3 || after.Status.UIDValidity <= before.Status.UIDValidity {
+		t.Errorf("Status = %+v, before %+v", after.Status, before.Status)
+	}
+}
+
+// V1, V2: a ledger or a tree that may be on a node that is away is waited for, and not begun anew.
+func TestV2_LedgersThatAreAway(t *testing.T) {
+	w := newWorld(t, Config{}, 3)
+	u := w.user("a", 3)
+	before := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	profile := cluster.Object{ID: cluster.ObjectID{Type: mail.TypeUser, Owner: string(u)}, Replicas: cluster.ReplicaSet{3}, Copies: 1}
+	w.Put(3, profile, []byte("profile")) // it has moved to a node that has nothing else
+	w.SetMembers(3)
+	w.SetKnowledge(cluster.Complete)
+	if _, err := w.Node(3).Ask(t.Context(), string(u), talk.Method, (&talk.Question{Op: talk.OpFolders, User: u}).Marshal()); !cluster.IsKind(err, cluster.KindUnavailable) {
+		t.Errorf("folders that cannot be reached = %v", err)
+	}
+	w.SetMembers(1, 2, 3)
+	w.SetKnowledge(cluster.Conclusive)
+	after := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	if after.Status.UIDValidity != before.Status.UIDValidity || after.Status.UIDNext != before.Status.UIDNext {
+		t.Errorf("Status = %+v, before %+v", after.Status, before.Status)
+	}
+}
+
 func TestNew(t *testing.T) {
 	for name, cfg := range map[string]Config{"no cluster": {Floor: func(*cluster.Entry) (cluster.Timestamp, error) { return cluster.Timestamp{}, nil }}, "no floor": {ClusterID: clustertest.ID}} {
 		if _, err := New(clustertest.New(1, nil).Node(1), cfg); err == nil {
