@@ -158,7 +158,6 @@ func TestLargeFolder(t *testing.T) {
 	if changed != messages || len(m.View().UIDs()) != 1 {
 		t.Errorf("%d have a flag, in %d ranges", changed, len(m.View().UIDs()))
 	}
-	flaggings, m = nil, nil
 	size := func() uint64 {
 		var s runtime.MemStats
 		runtime.GC()
@@ -166,7 +165,8 @@ func TestLargeFolder(t *testing.T) {
 		runtime.ReadMemStats(&s)
 		return s.HeapAlloc
 	}
-	before := size()
+	runtime.KeepAlive(m)
+	before := size() // with nothing alive of the first
 	m = b.open()
 	used := size() - before
 	t.Logf("%d messages with a flag each: %.1f MB", m.View().Len(), float64(used)/1e6)

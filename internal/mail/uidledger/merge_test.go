@@ -175,7 +175,7 @@ func TestRanges(t *testing.T) {
 				in[x] |= 1 << (i % 2)
 			}
 		}
-		u, missing := r.union(s), Ranges(r.gaps(1, 50))
+		u, missing := r.union(s), r.gaps(1, 50)
 		for x := uint64(1); x <= 50; x++ {
 			if got := u.Contains(x); got != (in[x] != 0) {
 				t.Fatalf("%v and %v: %d is in the union: %t", r, s, x, got)

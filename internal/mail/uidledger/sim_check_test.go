@@ -29,7 +29,10 @@ type simFlag struct {
 }
 
 // simPromise is a write that was acknowledged, and the message's stay at that time.
-type simPromise struct{ stamp, stay cluster.Timestamp }
+type simPromise struct {
+	stamp, stay cluster.Timestamp
+	validity    uint32 // when UIDVALIDITY grows, what the deciding manager did not know of is lost
+}
 
 type simGrant struct {
 	validity uint32
@@ -156,7 +159,7 @@ func (c *simCheck) acknowledge(s *simManager, x simWant) bool {
 			if c.flags[key].stamp.Compare(x.reg.Stamp) < 0 {
 				c.w.note("acknowledged by manager %d: %v of %x UID %d", s.i, x.reg, x.id[:8], x.uid)
 				e, _ := v.Get(x.uid)
-				c.flags[key] = simPromise{x.reg.Stamp, e.Stay}
+				c.flags[key] = simPromise{x.reg.Stamp, e.Stay, v.UIDValidity()}
 			}
 			return true
 		}
@@ -214,7 +217,7 @@ func (c *simCheck) conserved(v *View) {
 	}
 	for key, promise := range c.flags {
 		u, there := have[key.id]
-		if !there {
+		if !there || promise.validity != v.UIDValidity() {
 			continue
 		}
 		if e, _ := v.Get(u); e.Stay != promise.stay && w.forgetful {

@@ -38,7 +38,6 @@ type world struct {
 	burst      int  // messages that come at once, at most
 
 	check simCheck
-	last  []string // the last events
 }
 
 const simNodes = 14 // nodes that one run can have, lost ones included

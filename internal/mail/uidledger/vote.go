@@ -42,7 +42,8 @@ func (m *Manager) Propose(nodes cluster.ReplicaSet) error {
 }
 
 // Renew wants a greater UIDVALIDITY, under which all messages get UIDs anew (L12): when a UID was found torn, when none
-// are left, or when the ledger was lost or put back from a backup. It is decided like another set.
+// are left, or when the ledger was lost or put back from a backup. It is decided like another set. Flags that were
+// written under the old one, and that the deciding manager had not read, are lost: read all that can be reached before.
 func (m *Manager) Renew(uidValidity uint32) {
 	m.want.uidValidity = max(m.want.uidValidity, uidValidity)
 }
