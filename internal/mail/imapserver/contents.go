@@ -56,7 +56,7 @@ func (x *fetching) contents(e *imap.Encoder, it imap.FetchItem, sum *mail.Summar
 	lent := x.s.srv.copies.Get().(*[]byte)
 	defer x.s.srv.copies.Put(lent)
 	buf := *lent
-	n, err := src.read(body, buf[:min(int64(len(buf)), count)])
+	n, err := src.read(body, buf, count)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (x *fetching) contents(e *imap.Encoder, it imap.FetchItem, sum *mail.Summar
 		if count -= int64(n); count == 0 {
 			return nil
 		}
-		if n, err = src.read(body, buf[:min(int64(len(buf)), count)]); err != nil {
+		if n, err = src.read(body, buf, count); err != nil {
 			return err
 		}
 	}
@@ -214,9 +214,17 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// read fills the buffer.
-func (src *source) read(r io.Reader, buf []byte) (int, error) {
-	n, err := io.ReadFull(src.watched(r), buf)
+// read fills the buffer, or gives what is left. The last piece is given only when the contents have ended well: that
+// is when they are found to be damaged (D5).
+func (src *source) read(r io.Reader, buf []byte, left int64) (int, error) {
+	r = src.watched(r)
+	n, err := io.ReadFull(r, buf[:min(int64(len(buf)), left)])
+	if err == nil && int64(n) == left {
+		var end [1]byte
+		if _, err = r.Read(end[:]); err == io.EOF { // by identity: a fault may wrap the EOF of something else
+			err = nil
+		}
+	}
 	src.watch.timer.Stop() // the client's time does not count
 	if err != nil && errors.Is(src.watch.ctx.Err(), context.Canceled) {
 		return n, cluster.Errorf(cluster.KindUnavailable, "read message", "nothing came for %v: %w", src.watch.timeout, err)

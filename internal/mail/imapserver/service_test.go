@@ -21,30 +21,31 @@ import (
 	"porcupine/internal/mail/imapserver/imaptest"
 )
 
-// torn is mail whose messages end too early, after so many octets.
+// torn is mail whose messages end after so many octets, with an error.
 type torn struct {
 	*imaptest.Mail
-	after int64
+	after int64 // negative: they stand still instead
+	end   error
 }
 
 func (s torn) Open(ctx context.Context, u mail.User, c mail.Client) (imapserver.Mailbox, error) {
 	b, err := s.Mail.Open(ctx, u, c)
-	return tornBox{b, s.after}, err
+	return tornBox{b, s}, err
 }
 
 type tornBox struct {
 	imapserver.Mailbox
-	after int64
+	torn
 }
 
 func (s tornBox) Select(ctx context.Context, name string, readOnly bool) (imapserver.Selected, error) {
 	f, err := s.Mailbox.Select(ctx, name, readOnly)
-	return tornFolder{f, s.after}, err
+	return tornFolder{f, s.torn}, err
 }
 
 type tornFolder struct {
 	imapserver.Selected
-	after int64 // negative: they stand still instead
+	torn
 }
 
 func (s tornFolder) Open(ctx context.Context, uid mail.UID, offset, length int64) (io.ReadCloser, error) {
@@ -58,8 +59,13 @@ func (s tornFolder) Open(ctx context.Context, uid mail.UID, offset, length int64
 	return struct {
 		io.Reader
 		io.Closer
-	}{io.LimitReader(r, max(0, s.after-offset)), r}, nil
+	}{io.MultiReader(io.LimitReader(r, max(0, s.after-offset)), failing{s.end}), r}, nil
 }
+
+// failing is the end of contents.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 type hanging struct{ ctx context.Context }
 
@@ -70,20 +76,24 @@ func (h hanging) Read([]byte) (int, error) {
 
 func TestD5_TornMessageIsNeverTakenForTheWhole(t *testing.T) {
 	long := "Subject: long\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 10_000)
+	damaged := cluster.Errorf(cluster.KindCorrupt, "read", "checksum")
 	for _, tt := range []struct {
 		after int64
+		end   error
 		want  string // a piece, and the end
 	}{
-		{100, "S: 1 NO [UNAVAILABLE] not possible now; try again later"}, // nothing of it was sent
-		{100_000, "S: * 1 FETCH (FLAGS (\\Seen) BODY[] {180017}\nS: Subject: long"},
+		{100, io.EOF, "S: 1 NO [UNAVAILABLE] not possible now; try again later"}, // nothing of it was sent
+		{100, damaged, "S: 1 NO [CORRUPTION] message is damaged; ask your administrator"},
+		{int64(len(long)), damaged, "S: * 1 FETCH (FLAGS (\\Seen) BODY[] {180017}\nS: Subject: long"},
+		{100_000, io.EOF, "S: * 1 FETCH (FLAGS (\\Seen) BODY[] {180017}\nS: Subject: long"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			m := newMail()
 			m.Deliver(alice, "INBOX", long, clock)
-			c := newRig(t, m, options{mailboxes: torn{m, tt.after}}).play(login + "C: S SELECT INBOX\n" + strings.Repeat("S: ...\n", 10) + "C: 1 FETCH 1 BODY[]\n" + tt.want)
+			c := newRig(t, m, options{mailboxes: torn{m, tt.after, tt.end}}).play(login + "C: S SELECT INBOX\n" + strings.Repeat("S: ...\n", 10) + "C: 1 FETCH 1 BODY[]\n" + tt.want)
 			if tt.after > 1000 {
 				rest, _ := io.ReadAll(c)
-				if strings.Contains(string(rest), ")\r\n") || len(rest) > 100_000 {
+				if strings.Contains(string(rest), ")\r\n") || len(rest) > 170_000 {
 					t.Errorf("after the piece come %d octets, with an end", len(rest))
 				}
 			}
@@ -95,7 +105,7 @@ func TestReadThatStandsStillIsCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := standard()
 		began := time.Now()
-		newRig(t, m, options{mailboxes: torn{m, -1}}).play(selectInbox + `
+		newRig(t, m, options{mailboxes: torn{m, -1, nil}}).play(selectInbox + `
 			C: 1 FETCH 1 BODY.PEEK[]
 			S: 1 NO [UNAVAILABLE] not possible now; try again later
 			C: 2 NOOP
