@@ -33,6 +33,7 @@ type Manager struct {
 	nodes     [nodesMax]cluster.NodeID // each has a bit
 	reach     uint16                   // those that were read, and did not fail since (L6)
 	headLevel uint16                   // those that have the head as it is
+	announced uint16                   // those that have a head of this UIDVALIDITY
 
 	// Of each counter: numbers that may be given; those given since claim; the largest known; and claim: all below
 	// it that are not skipped are in the work, or were replaced there.
@@ -102,6 +103,7 @@ func New(c Config) *Manager {
 func (m *Manager) begin() {
 	m.cells, m.order, m.ids = map[uint32]*cell{}, nil, index{latest: map[mail.MessageID]uint32{}, all: map[mail.MessageID][]uint32{}}
 	m.spans, m.given, m.top, m.claim = [counters]Ranges{}, [counters]Ranges{}, [counters]uint64{}, [counters]uint64{}
+	m.announced = 0
 	m.fixes, m.dirty, m.torn, m.forget, m.low, m.rebased = nil, nil, false, 0, 0, 0
 	m.view.reset(m)
 }
@@ -148,6 +150,7 @@ func (m *Manager) Lost(node cluster.NodeID) {
 	}
 	m.reach &^= b
 	m.headLevel &^= b
+	m.announced &^= b
 	for _, c := range m.order {
 		c.level &^= b
 	}

@@ -80,6 +80,9 @@ func (m *Manager) readHead(s Snapshot, head *Head) {
 		m.unsettled, m.mixed = true, true
 	}
 	m.headLevel &^= b
+	if head.UIDValidity == m.set.UIDValidity {
+		m.announced |= b
+	}
 	if head.equal(m.head) {
 		m.headLevel |= b
 	}

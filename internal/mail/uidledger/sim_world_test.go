@@ -320,6 +320,11 @@ func (w *world) lose() {
 // newest is the newest set that any node was told of.
 func (w *world) newest() Set {
 	newest := w.first
+	for _, m := range w.managers {
+		if m.m != nil && m.m.set.Version > newest.Version {
+			newest = m.m.set
+		}
+	}
 	for _, x := range w.nodes {
 		if h, err := ParseHead(x.head); err == nil && h.Set.Version > newest.Version {
 			newest = h.Set

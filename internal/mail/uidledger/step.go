@@ -62,6 +62,10 @@ func (m *Manager) next() (Step, bool) {
 		if step, ok := m.stage(); ok {
 			return step, true
 		}
+		if m.set.UIDValidity != m.config.First.UIDValidity && m.announced&m.reach != m.reach {
+			// Nobody could read chunks of a UIDVALIDITY that no head has: the head comes BEFORE them.
+			return m.giveHead(), true
+		}
 		if step, ok := m.writeChunks(); ok {
 			return step, true
 		}
@@ -175,8 +179,12 @@ func (m *Manager) writeHead() (Step, bool) {
 	if m.headLevel&m.reach == m.reach {
 		return Step{}, false
 	}
+	return m.giveHead(), true
+}
+
+func (m *Manager) giveHead() Step {
 	m.flight = writingHead
-	return Step{On: m.Reached(), Write: []Object{{ID: HeadID(m.config.Folder), Contents: m.head.Marshal()}}}, true
+	return Step{On: m.Reached(), Write: []Object{{ID: HeadID(m.config.Folder), Contents: m.head.Marshal()}}}
 }
 
 // Written says on which nodes all objects of the last step are durable. Nodes of On that are missing count as lost:
@@ -196,6 +204,7 @@ func (m *Manager) Written(durable cluster.ReplicaSet) {
 		}
 	case writingHead:
 		m.headLevel |= m.reach
+		m.announced |= m.reach
 	}
 	if m.reach == 0 {
 		m.wait(cluster.KindUnavailable, "no ledger replica can be reached any more")
