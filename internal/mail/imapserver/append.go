@@ -38,7 +38,7 @@ func (s *session) replace(c imap.Command) imap.Reply {
 	}
 	a.Replaces = old[0].First
 	r = s.storeMessages(args.Folder, []Append{a}, imap.VerbReplace)
-	if r.Kind == imap.OK && !r.Code.IsZero() { // BEFORE the expunge (RFC 8508 §3.4)
+	if r.Kind == imap.OK && !r.Code.IsZero() { // BEFORE the expunge (RFC 8508 §3)
 		s.note(r.Code, "message is stored")
 		r.Code = imap.Code{}
 	}

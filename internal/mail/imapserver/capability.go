@@ -27,13 +27,14 @@ func (s *session) capabilities() []string {
 	return names
 }
 
-// loggedInCapabilities adds what only a user can use.
+// loggedInCapabilities adds what only a user can use. QUOTA=RES-STORAGE is not among it: it would promise
+// DELETED-STORAGE (RFC 9208), which nobody counts.
 func (s *session) loggedInCapabilities(names []string) []string {
 	names = append(names,
 		"IDLE", "NAMESPACE", "UNSELECT", "UIDPLUS", "CONDSTORE", "QRESYNC", "MOVE", "CHILDREN", "LIST-EXTENDED", "LIST-STATUS",
 		"SPECIAL-USE", "CREATE-SPECIAL-USE", "STATUS=SIZE", "BINARY", "MULTIAPPEND", "REPLACE", "OBJECTID", "SAVEDATE", "PREVIEW",
 		"ESEARCH", "SEARCHRES", "WITHIN", "SORT", "SORT=DISPLAY", "THREAD=ORDEREDSUBJECT", "THREAD=REFERENCES", "I18NLEVEL=1",
-		"UTF8=ACCEPT", "UNAUTHENTICATE", "METADATA", "QUOTA", "QUOTA=RES-STORAGE", "QUOTA=RES-MESSAGE",
+		"UTF8=ACCEPT", "UNAUTHENTICATE", "METADATA", "QUOTA", "QUOTA=RES-MESSAGE",
 		"APPENDLIMIT="+strconv.FormatInt(s.srv.cfg.AppendLimit, 10))
 	if s.srv.cfg.Compress && s.read == nil {
 		names = append(names, "COMPRESS=DEFLATE")

@@ -5,7 +5,7 @@ import (
 	"porcupine/internal/mail/imap"
 )
 
-// copy carries out COPY, MOVE and their UID forms (RFC 9051 §6.4.7, §6.4.8).
+// copy carries out COPY, MOVE and their UID forms (RFC 9051 §6.4.7 to §6.4.9).
 func (s *session) copy(c imap.Command) imap.Reply {
 	args := c.Args.(imap.Copy)
 	f := s.folder

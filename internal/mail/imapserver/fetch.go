@@ -31,7 +31,7 @@ type fetching struct {
 	failure error                     // of the first message that could not be read
 }
 
-// fetch carries out FETCH and UID FETCH (RFC 9051 §6.4.5, §6.4.8).
+// fetch carries out FETCH and UID FETCH (RFC 9051 §6.4.5, §6.4.9).
 func (s *session) fetch(c imap.Command) imap.Reply {
 	args := c.Args.(imap.Fetch)
 	f := s.folder

@@ -1,6 +1,8 @@
 package imapserver
 
 import (
+	"slices"
+
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
@@ -74,6 +76,9 @@ func (s *session) subscribe(verb imap.Verb, name string) imap.Reply {
 
 // status carries out STATUS (RFC 9051 §6.3.11).
 func (s *session) status(c imap.Status) imap.Reply {
+	if slices.Contains(c.Items, imap.StatusDeletedStorage) {
+		return no(imap.CodeCannot, "DELETED-STORAGE is not kept")
+	}
 	ctx, cancel := s.service()
 	defer cancel()
 	st, err := s.mailbox.Status(ctx, c.Folder)

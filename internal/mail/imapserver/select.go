@@ -147,7 +147,7 @@ func (s *session) sayEarlier(f *folder, vanished mail.UIDSet) {
 	s.sayVanished(true, vanished.Without(f.view.UIDs()))
 }
 
-// closeCommand carries out CLOSE (RFC 9051 §6.4.2): it expunges without a word.
+// closeCommand carries out CLOSE (RFC 9051 §6.4.1): it expunges without a word.
 func (s *session) closeCommand() imap.Reply {
 	if !s.folder.readOnly {
 		ctx, cancel := s.service()
