@@ -237,6 +237,9 @@ func (w *world) heal() {
 		s.propose()
 		w.settle(s)
 	}
+	if w.stuck() { // what was decided now was proposed before a loss
+		return
+	}
 	w.check.quiet(s)
 	w.spread()
 	t := w.managers[w.rng.IntN(len(w.managers))]
