@@ -242,10 +242,13 @@ func (m *model) Expunge(*rapid.T) {
 	if c == nil || !m.sync(c) {
 		return
 	}
-	set := m.some(c)
-	for _, text := range m.texts(c, set) {
-		delete(m.present, text)
-		m.doubtful[text] = true // what nobody could reach is still there
+	var set mail.UIDSet
+	for u := range m.some(c).All() {
+		for _, text := range m.texts(c, mail.NewUIDSet(u)) { // none: nobody can say now which one it is
+			set.Append(u)
+			delete(m.present, text)
+			m.doubtful[text] = true // what nobody could reach is still there
+		}
 	}
 	if _, _, err := c.s.Store(m.ctx(), set, backend.FlagChange{Op: backend.FlagsAdd, Flags: []mail.Flag{mail.FlagDeleted}}, 0); err != nil {
 		m.bye(c, "Store", err)
@@ -264,6 +267,9 @@ func (m *model) Pop(*rapid.T) {
 	}
 	for u := range m.some(c).All() {
 		texts := m.texts(c, mail.NewUIDSet(u))
+		if len(texts) == 0 {
+			continue
+		}
 		err := c.s.Summaries(m.ctx(), mail.NewUIDSet(u), func(s *mail.Summary) error {
 			id := s.ID.Object(user)
 			node := m.w.Node(m.members[0])

@@ -10,7 +10,8 @@ import (
 )
 
 // follow subscribes at the holders given, and ends the subscriptions at all others. AFTER it has returned, a listing
-// misses nothing that is not told. It reports whether it began a subscription: then a listing is due.
+// misses nothing that is not told. It reports whether it began a subscription: then a listing is due, and who does not
+// list says so (missed).
 func (b *box) follow(ctx context.Context, holders cluster.ReplicaSet) (began bool, err error) {
 	if b.x.cfg.Follow == nil {
 		return false, nil
@@ -42,7 +43,6 @@ func (b *box) follow(ctx context.Context, holders cluster.ReplicaSet) (began boo
 		b.mu.Lock()
 		before := b.stops[id]
 		b.stops[id] = stop
-		b.stale = true // until it has been listed
 		b.mu.Unlock()
 		if before != nil {
 			before()
@@ -101,7 +101,7 @@ func (b *box) takeChanges() (changes []cluster.Change, stale bool) {
 	return changes, stale
 }
 
-// missed says that a listing has failed: the next question lists.
+// missed says that something may not have been told: the next question lists.
 func (b *box) missed() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -161,6 +161,9 @@ func (x *Indexes) look(ctx context.Context) {
 		began, err := b.follow(ctx, holdersOf(&e))
 		if err != nil {
 			x.cfg.Logger.Debug("not followed at all holders, trying again", "user", b.user, "err", err)
+		}
+		if began || err != nil {
+			b.missed()
 		}
 		if began {
 			b.notify()

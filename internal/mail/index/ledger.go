@@ -182,6 +182,8 @@ func (s *state) firstSet(id mail.FolderID, found []ledgers) (first uidledger.Set
 			}
 		}
 	}
+	// A set that was decided and that no head says yet is taken over first, before another one is proposed.
+	s.deciding[id] = granted.Version > first.Version && first.Version > 0
 	if first.Version == 0 {
 		first = granted
 	}

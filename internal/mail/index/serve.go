@@ -89,8 +89,12 @@ func (x *Indexes) serveWatch(ctx context.Context, b *box, from cluster.NodeID, o
 		return (&talk.Answer{}).Marshal(), nil
 	}
 	if e, ok := x.cluster.LocalEntry(ctx, string(b.user)); ok && e.Knowledge != cluster.Partial {
-		if _, err := b.follow(ctx, holdersOf(&e)); err != nil {
+		began, err := b.follow(ctx, holdersOf(&e))
+		if err != nil {
 			x.cfg.Logger.Debug("not followed at all holders, trying again", "user", b.user, "err", err)
+		}
+		if began || err != nil {
+			b.missed()
 		}
 	}
 	return (&talk.Answer{TTL: x.cfg.WatchFor}).Marshal(), nil

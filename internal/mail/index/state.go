@@ -32,7 +32,8 @@ type state struct {
 	read     cluster.ReplicaSet     // nodes whose ledgers were read whole
 	headed   map[mail.FolderID]bool // folders of which a ledger's head was read
 	recent   []repeat
-	broken   bool // something was written in part: what is on the disks counts
+	deciding map[mail.FolderID]bool // folders of which a replica knows newer ledger replicas than any head
+	broken   bool                   // something was written in part: what is on the disks counts
 }
 
 // message is what is known of one message beside what its folder's ledger says.
@@ -99,7 +100,7 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 			err = cluster.Errorf(cluster.KindUnavailable, op, "this node is still hearing from the others: try again in a moment")
 		default:
 			s := &state{x: x, b: b, user: b.user, term: t, messages: make(map[mail.MessageID]*message), places: make(map[string]*place),
-				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder), headed: make(map[mail.FolderID]bool)}
+				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder), headed: make(map[mail.FolderID]bool), deciding: make(map[mail.FolderID]bool)}
 			if err = s.build(ctx, &e); err == nil {
 				x.figures.loads.Add(1)
 				return s, nil

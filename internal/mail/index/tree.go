@@ -158,7 +158,7 @@ func (s *state) follow(f *folder) error {
 	known := f.ledger.Set()
 	present, wanted := known.Nodes(), firstNodes(s.profile.Replicas)
 	reached := len(present) - len(present.Without(s.read))
-	if present.Equal(wanted) || 2*reached <= len(present) || !s.read.ContainsAll(wanted) {
+	if present.Equal(wanted) || s.deciding[f.id] || 2*reached <= len(present) || !s.read.ContainsAll(wanted) {
 		return nil
 	}
 	if err := f.ledger.Propose(wanted); err != nil {
