@@ -289,7 +289,7 @@ func (s *state) adopt(id mail.MessageID, o *cluster.Object, h home) {
 	m := s.messages[id]
 	if m == nil {
 		m = s.newMessage(id, o)
-		m.version, m.place = o.Timestamp, s.placeOf(o.Replicas, o.Replicas)
+		m.version, m.place = o.Timestamp, s.placeOf(nil, o.Replicas)
 		s.messages[id] = m
 		delete(s.absent, id)
 	}

@@ -24,9 +24,10 @@
 //
 // # What is believed to be gone
 //
-// A message that is in no listing is gone only if a node of its replica set was asked and has it no
-// more, while no fragment came meanwhile; one that a ledger knows and no listing shows, only if no node is away at all. Otherwise
-// it stays what it was: it may be on a node that cannot be asked now.
+// A message that is in no listing is gone only if all nodes that hold mail of the user have been asked, twice, and none has it, while
+// no fragment came meanwhile; and if among them are all nodes that may have it, or one that had it. A message that only a
+// ledger knows is gone if besides no node at all is away. Otherwise it stays what it was: what is marked as expunged never
+// comes back.
 //
 // # Grants
 //

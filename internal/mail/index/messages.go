@@ -63,28 +63,80 @@ func (s *state) relist(ctx context.Context, e *cluster.Entry) error {
 	}
 	listed := s.take(&l)
 	s.listed = e.Fragments
-	gone := s.missing(listed, &l)
-	if !sure || len(gone) == 0 {
+	var missing []mail.MessageID
+	for id := range s.messages {
+		if _, ok := listed[id]; !ok {
+			missing = append(missing, id)
+		}
+	}
+	if !sure || len(missing) == 0 {
 		return nil
 	}
-	// A message that moved from one fragment to another while they were listed may be in neither listing:
-	// it is gone only if a second listing, begun after the first, has not got it either.
-	l, sure, err = s.list(ctx, e)
+	gone, err := s.gone(ctx, e, missing, func(id mail.MessageID, answered cluster.ReplicaSet) bool {
+		p := s.messages[id].place
+		return answered.ContainsAll(p.nodes) || slices.ContainsFunc(p.said, answered.Contains)
+	})
 	if err != nil {
 		return err
 	}
-	listed = s.take(&l)
-	s.listed = e.Fragments
-	still := s.missing(listed, &l)
-	if !sure {
-		return nil
-	}
-	for _, id := range gone {
-		if _, ok := slices.BinarySearchFunc(still, id, compareIDs); ok {
-			s.bury(id)
+	s.bury(gone...)
+	return nil
+}
+
+// gone gives those of the messages that are proven to be no more. A listing asks one holder of each fragment, which may
+// lack what another one has; so all holders are asked, and twice, since a message may move from one to another while
+// they are. proves says whether the nodes that answered are enough for one message. Ascending.
+func (s *state) gone(ctx context.Context, e *cluster.Entry, ids []mail.MessageID, proves func(mail.MessageID, cluster.ReplicaSet) bool) ([]mail.MessageID, error) {
+	for range 2 {
+		nodes := holdersOf(e)
+		for _, id := range ids {
+			if m := s.messages[id]; m != nil {
+				nodes = nodes.Union(m.place.nodes)
+			}
+		}
+		found, answered, err := s.ids(ctx, nodes)
+		if err != nil {
+			return nil, err
+		}
+		after, ok := s.x.cluster.LocalEntry(ctx, string(s.user))
+		if !ok || !covers(e.Fragments, after.Fragments) {
+			return nil, nil // a fragment came meanwhile: the next listing finds it
+		}
+		ids = slices.DeleteFunc(ids, func(id mail.MessageID) bool {
+			_, ok := found[id]
+			return ok || !proves(id, answered)
+		})
+		if len(ids) == 0 {
+			return nil, nil
 		}
 	}
-	return nil
+	slices.SortFunc(ids, compareIDs)
+	return ids, nil
+}
+
+// ids asks nodes for the messages that they have. answered are those that did and have been members for a while: a node that
+// has just come back may lack what came while it was away.
+func (s *state) ids(ctx context.Context, nodes cluster.ReplicaSet) (found map[mail.MessageID]struct{}, answered cluster.ReplicaSet, err error) {
+	found = make(map[mail.MessageID]struct{})
+	view, newcomers := s.x.cluster.View(), s.x.survey.Newcomers()
+	for _, node := range nodes {
+		if !view.Contains(node) {
+			continue
+		}
+		objects, err := s.x.cluster.List(ctx, node, string(s.user), mail.TypeMessage)
+		if err != nil {
+			return nil, nil, cluster.Errorf(cluster.KindUnavailable, "look for the mail of "+string(s.user), "%w", err)
+		}
+		for i := range objects {
+			if id, err := mail.ParseMessageID(objects[i].ID.ID); err == nil {
+				found[id] = struct{}{}
+			}
+		}
+		if !newcomers.Contains(node) {
+			answered = answered.Union(cluster.ReplicaSet{node})
+		}
+	}
+	return found, answered, nil
 }
 
 // take takes in a listing, and gives the ids in it.
@@ -97,26 +149,15 @@ func (s *state) take(l *survey.Listing) map[mail.MessageID]struct{} {
 			continue // no message of ours
 		}
 		listed[id] = struct{}{}
-		s.put(id, &m.Object, m.Holders, m.Nodes)
+		s.put(id, &m.Object, cluster.NewReplicaSet(m.Holders...), m.Nodes)
 	}
 	s.arrive()
 	return listed
 }
 
-// missing gives the messages that a listing should have had: a node that has them by what was known was asked. In
-// ascending order.
-func (s *state) missing(listed map[mail.MessageID]struct{}, l *survey.Listing) (ids []mail.MessageID) {
-	for id, m := range s.messages {
-		if _, ok := listed[id]; !ok && slices.ContainsFunc(m.place.nodes, l.Asked.Contains) {
-			ids = append(ids, id)
-		}
-	}
-	slices.SortFunc(ids, compareIDs)
-	return ids
-}
-
-// put takes in a message as a node has it; it is new, or known. AFTER the last one comes arrive.
-func (s *state) put(id mail.MessageID, o *cluster.Object, holders []cluster.NodeID, nodes cluster.ReplicaSet) {
+// put takes in a message as a node has it; it is new, or known. said are the nodes that have listed it themselves. AFTER
+// the last one comes arrive.
+func (s *state) put(id mail.MessageID, o *cluster.Object, said, nodes cluster.ReplicaSet) {
 	if _, dead := s.dead[id]; dead || o.Timestamp.Compare(s.floor) <= 0 {
 		return
 	}
@@ -126,8 +167,10 @@ func (s *state) put(id mail.MessageID, o *cluster.Object, holders []cluster.Node
 		m = s.newMessage(id, o)
 	case o.Timestamp.Compare(m.version) < 0:
 		return
+	case o.Timestamp == m.version:
+		said, nodes = m.place.said.Union(said), m.place.nodes.Union(nodes)
 	}
-	m.version, m.place = o.Timestamp, s.placeOf(holders, nodes)
+	m.version, m.place = o.Timestamp, s.placeOf(said, nodes)
 	if known {
 		return
 	}
@@ -175,12 +218,12 @@ func (s *state) newMessage(id mail.MessageID, o *cluster.Object) *message {
 }
 
 // placeOf gives a place that all messages of the same nodes share.
-func (s *state) placeOf(holders []cluster.NodeID, nodes cluster.ReplicaSet) *place {
-	nodes = nodes.Union(cluster.NewReplicaSet(holders...))
-	key := cluster.ReplicaSet(holders).Key() + "/" + nodes.Key()
+func (s *state) placeOf(said, nodes cluster.ReplicaSet) *place {
+	nodes = nodes.Union(said)
+	key := said.Key() + "/" + nodes.Key()
 	p := s.places[key]
 	if p == nil {
-		p = &place{holders: slices.Clone(holders), nodes: nodes}
+		p = &place{said: said, nodes: nodes}
 		s.places[key] = p
 	}
 	return p
@@ -216,11 +259,10 @@ func (s *state) apply(changes []cluster.Change) bool {
 			}
 			continue
 		}
-		holders := []cluster.NodeID(c.Object.Replicas)
 		if known && c.Object.Timestamp == m.version {
 			continue
 		}
-		s.put(id, &c.Object, holders, c.Object.Replicas)
+		s.put(id, &c.Object, nil, c.Object.Replicas)
 	}
 	return true
 }
@@ -260,19 +302,14 @@ func (s *state) settleAbsent(ctx context.Context, e *cluster.Entry, sure bool) e
 	if len(s.absent) == 0 || !sure || !s.isWhole(e) {
 		return nil
 	}
-	l, sure, err := s.list(ctx, e)
-	if err != nil {
+	absent := make([]mail.MessageID, 0, len(s.absent))
+	for id := range s.absent {
+		absent = append(absent, id)
+	}
+	gone, err := s.gone(ctx, e, absent, func(mail.MessageID, cluster.ReplicaSet) bool { return true })
+	if err != nil || !s.isWhole(e) {
 		return err
 	}
-	s.take(&l)
-	if !sure || !s.isWhole(e) {
-		return nil
-	}
-	gone := make([]mail.MessageID, 0, len(s.absent))
-	for id := range s.absent {
-		gone = append(gone, id)
-	}
-	slices.SortFunc(gone, compareIDs)
 	for _, id := range gone {
 		s.folder(s.absent[id].folder).ledger.Depart(uidledger.Departure{ID: id, Deleted: true})
 		s.dead[id] = struct{}{}

@@ -346,7 +346,7 @@ func (s *state) answerWhere(ctx context.Context, q *talk.Question) (*talk.Answer
 		if m == nil {
 			return true
 		}
-		nodes := slices.Clone(m.place.holders)
+		nodes := []cluster.NodeID(slices.Clone(m.place.said))
 		for _, id := range m.place.nodes {
 			if !slices.Contains(nodes, id) {
 				nodes = append(nodes, id)

@@ -33,6 +33,7 @@ type state struct {
 	headed   map[mail.FolderID]bool // folders of which a ledger's head was read
 	recent   []repeat
 	deciding map[mail.FolderID]bool // folders of which a replica knows newer ledger replicas than any head
+	again    bool                   // building it has failed before: no ledger replicas are proposed
 	broken   bool                   // something was written in part: what is on the disks counts
 }
 
@@ -55,8 +56,8 @@ type home struct {
 
 // place is where messages lie; many share one.
 type place struct {
-	holders []cluster.NodeID   // that said so: those to ask first
-	nodes   cluster.ReplicaSet // all that must hear of a deletion
+	said  cluster.ReplicaSet // that have listed it: one of them that has it no more proves that it is gone
+	nodes cluster.ReplicaSet // all that may have it, and must hear of a deletion
 }
 
 // folder is one folder's ledger.
@@ -87,6 +88,7 @@ const (
 func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 	op := "build the index of " + string(b.user)
 	deadline := time.Now().Add(x.cfg.CompleteWait)
+	tries := 0
 	for pause := pauseFirst; ; pause = min(2*pause, pauseMax) {
 		t, err := x.termOf(b.user)
 		if err != nil {
@@ -101,6 +103,8 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 		default:
 			s := &state{x: x, b: b, user: b.user, term: t, messages: make(map[mail.MessageID]*message), places: make(map[string]*place),
 				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder), headed: make(map[mail.FolderID]bool), deciding: make(map[mail.FolderID]bool)}
+			s.again = tries > 0
+			tries++
 			if err = s.build(ctx, &e); err == nil {
 				x.figures.loads.Add(1)
 				return s, nil

@@ -145,7 +145,7 @@ func (s *state) renewAll(ctx context.Context) error {
 			known = renewed
 		}
 		f.renew(s.validity(&known))
-		if err := s.follow(f); err != nil {
+		if err := s.follow(ctx, f); err != nil {
 			return err
 		}
 	}
@@ -153,16 +153,19 @@ func (s *state) renewAll(ctx context.Context) error {
 }
 
 // follow has the ledger replicas be those of the profile (L9), if a majority of the present ones can be reached, which
-// decides it, and all new ones. Else the next index that is built does it: the folder must not wait for it.
-func (s *state) follow(f *folder) error {
+// decides it, and all new ones. Else, and if it fails, a later index that is built does it: the folder must not wait for it.
+func (s *state) follow(ctx context.Context, f *folder) error {
 	known := f.ledger.Set()
 	present, wanted := known.Nodes(), firstNodes(s.profile.Replicas)
 	reached := len(present) - len(present.Without(s.read))
-	if present.Equal(wanted) || s.deciding[f.id] || 2*reached <= len(present) || !s.read.ContainsAll(wanted) {
+	if s.again || present.Equal(wanted) || s.deciding[f.id] || 2*reached <= len(present) || !s.read.ContainsAll(wanted) {
 		return nil
 	}
 	if err := f.ledger.Propose(wanted); err != nil {
 		return cluster.Errorf(cluster.KindOf(err), "change the ledger replicas of "+string(s.user), "%w", err)
+	}
+	if err := s.reveal(ctx, f); err != nil {
+		return cluster.Errorf(cluster.KindUnavailable, "change the ledger replicas of "+string(s.user), "%w", err)
 	}
 	return nil
 }
