@@ -219,6 +219,7 @@ func (m *machine) at(port int) string { return net.JoinHostPort(m.addr, strconv.
 const (
 	labSMTP    = 25
 	labPOP3    = 110
+	labIMAP    = 143
 	labHTTP    = 7180
 	labCluster = 7190
 )
@@ -239,6 +240,9 @@ submissions_listen = "off"
 [pop3]
 listen = %q
 tls_listen = "off"
+[imap]
+listen = %q
+tls_listen = "off"
 [http]
 listen = %q
 [auth]
@@ -247,7 +251,7 @@ allow_plaintext = true
 min_free = "64MiB"
 [limits]
 connections_per_ip = 5000
-`, m.data(), m.n, m.n, dev.Domain, m.at(labCluster), m.lab.settings, m.at(labSMTP), m.at(labPOP3), m.at(labHTTP))
+`, m.data(), m.n, m.n, dev.Domain, m.at(labCluster), m.lab.settings, m.at(labSMTP), m.at(labPOP3), m.at(labIMAP), m.at(labHTTP))
 	if err := errors.Join(os.MkdirAll(filepath.Dir(m.data()), 0o700), os.WriteFile(m.conf(), []byte(text), 0o600)); err != nil {
 		m.lab.t.Fatal(err)
 	}

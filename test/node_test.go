@@ -60,11 +60,14 @@ submissions_listen = %q
 [pop3]
 listen = %q
 tls_listen = %q
+[imap]
+listen = %q
+tls_listen = %q
 [http]
 listen = %q
 [store]
 min_free = "64MiB"
-%s`, at(p.Cluster), at(p.SMTP), at(p.LMTP), at(p.Submission), at(p.Submissions), at(p.POP3), at(p.POP3S), at(p.HTTP), extra)
+%s`, at(p.Cluster), at(p.SMTP), at(p.LMTP), at(p.Submission), at(p.Submissions), at(p.POP3), at(p.POP3S), at(p.IMAP), at(p.IMAPS), at(p.HTTP), extra)
 	if err := os.WriteFile(n.conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,7 @@ func loopback(t *testing.T) config.Config {
 	c.Cluster.Listen, c.HTTP.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	c.SMTP.Listen, c.SMTP.LMTPListen, c.SMTP.SubmissionListen, c.SMTP.SubmissionsListen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	c.POP3.Listen, c.POP3.TLSListen = "127.0.0.1:0", "127.0.0.1:0"
+	c.IMAP.Listen, c.IMAP.TLSListen = "127.0.0.1:0", "127.0.0.1:0"
 	c.Auth.SCRAMIterations = -1 // quick passwords
 	c.Store.MinFree = 16 << 20
 	return c

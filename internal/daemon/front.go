@@ -25,6 +25,7 @@ type frontEnds struct {
 	gate  *listener.Gate
 	auth  *sasl.Authenticator
 	open  []running
+	imap  *imapserver.Server // nil: not opened yet
 }
 
 // running is one listener that serves.
@@ -75,6 +76,9 @@ func (f *frontEnds) stop(ctx context.Context) error {
 		})
 	}
 	wg.Wait()
+	if f.imap != nil {
+		f.imap.Close() // AFTER the last session
+	}
 	return errors.Join(errs...)
 }
 
@@ -179,6 +183,7 @@ func (f *frontEnds) openIMAP() error {
 	if err != nil {
 		return fmt.Errorf("imap: %w", err)
 	}
+	f.imap = server
 	lc := listener.Config{Service: imapService, ALPN: imapserver.ALPN, Handler: server.Serve, Refusal: imapserver.Refusal}
 	if err := f.listen("imap.listen", c.Listen, lc); err != nil {
 		return err
