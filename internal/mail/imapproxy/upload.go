@@ -31,7 +31,8 @@ func (m *mailbox) find(ctx context.Context, name string) (mail.FolderID, error) 
 	return a.Folder, err
 }
 
-// Append stores the messages, and AFTER that asks for their numbers. If either fails, all of them are removed.
+// Append stores the messages, and AFTER that asks for their numbers. If either fails, all of them are removed. AFTER that
+// it has what they replace expunged.
 func (m *mailbox) Append(ctx context.Context, name string, messages []backend.Append) (backend.Placed, error) {
 	ctx, done := m.begin(ctx)
 	defer done()
@@ -57,16 +58,25 @@ func (m *mailbox) Append(ctx context.Context, name string, messages []backend.Ap
 			replaced = append(replaced, a.Replaces)
 		}
 	}
-	q := &talk.Question{Op: talk.OpPlaced, Folder: folder, Items: items}
-	if len(replaced) > 0 && m.selected != nil {
-		q.UIDs, q.From, q.Mark = mail.NewUIDSet(replaced...), m.selected.status.ID, m.selected.mark
-	}
-	a, err := m.change(ctx, q)
+	a, err := m.change(ctx, &talk.Question{Op: talk.OpPlaced, Folder: folder, Items: items})
 	if err != nil {
 		m.discard(ctx, items)
 		return backend.Placed{}, err
 	}
+	if err := m.replace(ctx, folder, replaced); err != nil {
+		return backend.Placed{}, err
+	}
 	return placed(a.Placed, nil, len(items)), nil
+}
+
+// replace has messages of the selected folder expunged (RFC 8508). It is a question of its own: when it fails nobody knows
+// whether they are gone, so what takes their place stays (D4). The client may find both.
+func (m *mailbox) replace(ctx context.Context, folder mail.FolderID, uids []mail.UID) error {
+	if len(uids) == 0 || m.selected == nil {
+		return nil
+	}
+	_, err := m.change(ctx, &talk.Question{Op: talk.OpPlaced, Folder: folder, UIDs: mail.NewUIDSet(uids...), From: m.selected.status.ID, Mark: m.selected.mark})
+	return err
 }
 
 // placed leaves the numbers out unless there is one for each message.
