@@ -119,7 +119,7 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 		case <-ctx.Done():
 		}
 		timer.Stop()
-		if ctx.Err() != nil || !time.Now().Before(deadline) {
+		if ctx.Err() != nil || tries != 1 && !time.Now().Before(deadline) { // once more without proposals, in any case
 			return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
 		}
 	}
