@@ -223,8 +223,9 @@ func (s *selected) Watch(notify func()) {
 	s.m.proxy.watches.end(s.watcher)
 	s.watcher = nil
 	if notify != nil {
+		id := s.status.ID // the watcher is called from other goroutines
 		s.watcher = s.m.proxy.watches.begin(s.m.user, func(folders []mail.FolderID) {
-			if len(folders) == 0 || slices.Contains(folders, s.status.ID) {
+			if len(folders) == 0 || slices.Contains(folders, id) {
 				notify()
 			}
 		})
