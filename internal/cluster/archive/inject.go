@@ -57,7 +57,9 @@ type Injector struct {
 	Live   Live
 	Cached func(t cluster.ObjectType) bool // whether a type is cached
 	// Wants selects owners; nil: all. An owner that is not wanted is not looked up.
-	Wants   func(owner string) bool
+	Wants func(owner string) bool
+	// Stays selects objects that are not injected whatever lacks, as if the store had none of them; nil: none.
+	Stays   func(id cluster.ObjectID) bool
 	Deleted bool // bring back what was deleted by an update later than the store's
 	DryRun  bool // change nothing
 	// Rate bounds the contents sent, in bytes a second, objects themselves counted a little; 0:
@@ -226,7 +228,7 @@ func newPlan(in *Injector, have []cluster.Object, has *Has) (p plan) {
 		profile = profile || k.Cached && !k.Deleted
 	}
 	for _, o := range have {
-		if o.Deleted {
+		if o.Deleted || in.Stays != nil && in.Stays(o.ID) {
 			continue
 		}
 		p.objects++

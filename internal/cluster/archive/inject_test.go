@@ -143,6 +143,22 @@ func TestInjectOnlyWhatLacks(t *testing.T) {
 	}
 }
 
+// What must not come back from a backup is left there, and counted nowhere.
+func TestInjectLeavesWhatStays(t *testing.T) {
+	l := newLive()
+	in := injector(t, source(t), l)
+	in.Stays = func(id cluster.ObjectID) bool { return !isCached(id.Type) }
+	n := inject(t, in)
+	for id := range l.objects {
+		if !isCached(id.Type) {
+			t.Errorf("%v was injected", id)
+		}
+	}
+	if n.Put == 0 || n.Objects != n.Put {
+		t.Errorf("Injected = %+v", n)
+	}
+}
+
 // A1: mail of the former owner of a name does not go to the new one.
 func TestA1_InjectLeavesAFormerOwnersMail(t *testing.T) {
 	l := newLive()

@@ -25,6 +25,17 @@ func Types() []cluster.TypeSpec {
 	return append(types, folders.Type(), cluster.TypeSpec{Name: mail.TypeLedger, Inline: true, Merge: uidledger.Merge})
 }
 
+// Outdated reports an object that says nothing true any more once it was put back from a backup: which numbers of a
+// folder were given, and which were shown. Since the backup more were. Whoever finds a folder's ledger without them gives
+// it another UIDVALIDITY (L12); the rest of the ledger, which has the flags and who lies where, is good.
+func Outdated(id cluster.ObjectID) bool {
+	if id.Type != mail.TypeLedger {
+		return false
+	}
+	_, kind, _, err := uidledger.ParseID(id.ID)
+	return err == nil && kind != 'c'
+}
+
 // index is what every replica keeps beside a message: where its parts are.
 func index(contents io.ReaderAt, size int64) ([]byte, error) {
 	x, err := message.Build(contents, size)

@@ -8,6 +8,7 @@ import (
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/folders"
 	"porcupine/internal/mail/message"
+	"porcupine/internal/mail/uidledger"
 )
 
 // TestTypes: what is changed on two sides merges, what merges lies in its record, and nothing is there twice.
@@ -49,5 +50,18 @@ func TestIndexOfAMessage(t *testing.T) {
 		if err != nil || len(b) == 0 || len(b) > cluster.DerivedSizeMax || s.DeriveVersion != message.Version {
 			t.Errorf("derived %d bytes of version %d, %v", len(b), s.DeriveVersion, err)
 		}
+	}
+}
+
+// TestL12_Outdated: of a ledger in a backup only the chunks are good.
+func TestL12_Outdated(t *testing.T) {
+	var f mail.FolderID
+	for id, want := range map[string]bool{uidledger.HeadID(f): true, uidledger.GrantID(f, 7): true, uidledger.ChunkID(f, 3): false, "else": false} {
+		if got := Outdated(cluster.ObjectID{Type: mail.TypeLedger, Owner: "u", ID: id}); got != want {
+			t.Errorf("Outdated(%s) = %v", id, got)
+		}
+	}
+	if Outdated(cluster.ObjectID{Type: mail.TypeMessage, ID: uidledger.HeadID(f)}) {
+		t.Error("a message is taken for a ledger")
 	}
 }
