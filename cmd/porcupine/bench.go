@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -40,6 +41,16 @@ func password(variable string) string {
 	return dev.Password
 }
 
+// writeReport writes a report for people, or for machines.
+func (e *env) writeReport(r interface{ WriteText(io.Writer) error }, asJSON bool) error {
+	if !asJSON {
+		return r.WriteText(e.out)
+	}
+	enc := json.NewEncoder(e.out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(r)
+}
+
 func (c *benchCmd) Run(e *env) error {
 	cfg := bench.DefaultConfig()
 	cfg.SMTP, cfg.POP3, cfg.UserPattern, cfg.Users = c.SMTP, c.POP3, c.Pattern, c.Users
@@ -51,13 +62,7 @@ func (c *benchCmd) Run(e *env) error {
 		fmt.Fprintln(e.errOut, "porcupine: bench:", err)
 		return exitCode(bench.ExitUsage)
 	}
-	if c.JSON {
-		enc := json.NewEncoder(e.out)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(report)
-	} else {
-		err = report.WriteText(e.out)
-	}
+	err = e.writeReport(report, c.JSON)
 	if err == nil && !report.OK() {
 		return exitCode(report.ExitStatus())
 	}
@@ -91,13 +96,7 @@ func (c *benchIMAPCmd) Run(e *env) error {
 		fmt.Fprintln(e.errOut, "porcupine: bench:", err)
 		return exitCode(bench.ExitUsage)
 	}
-	if c.JSON {
-		enc := json.NewEncoder(e.out)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(report)
-	} else {
-		err = report.WriteText(e.out)
-	}
+	err = e.writeReport(report, c.JSON)
 	if err == nil && (report.Failed > 0 || report.Done == 0) {
 		return exitCode(1)
 	}
