@@ -64,5 +64,9 @@ type Summary struct {
 	ModSeq   ModSeq
 	Received time.Time // INTERNALDATE
 	Saved    time.Time // SAVEDATE (RFC 8514): when it came into this folder
-	Size     int64     // RFC822.SIZE
+	Size     int64     // RFC822.SIZE; below 0: see IsAway
 }
+
+// IsAway reports that the message lies on nodes that cannot be reached now: of it only the UID, the flags, ModSeq and
+// Saved are known. It is there, and is told as far as it is known: a client that misses it takes it for deleted (V2).
+func (s *Summary) IsAway() bool { return s.Size < 0 }

@@ -136,6 +136,9 @@ func (s *selected) Structures(ctx context.Context, uids mail.UIDSet, yield func(
 			found := s.derive(ctx, batch)
 			for i := range batch {
 				x := found[i]
+				if x == nil && len(batch[i].Nodes) == 0 {
+					continue // its summary says that it is away
+				}
 				if x == nil {
 					var err error
 					if x, err = s.build(ctx, &batch[i]); cluster.IsKind(err, cluster.KindNotFound) {

@@ -145,7 +145,7 @@ func (x *fetching) setSeen(uids mail.UIDSet) {
 	defer cancel()
 	var unseen mail.UIDSet
 	err := x.f.selected.Summaries(ctx, uids, func(sum *mail.Summary) error {
-		if !slices.Contains(sum.Flags, mail.FlagSeen) {
+		if !sum.IsAway() && !slices.Contains(sum.Flags, mail.FlagSeen) {
 			unseen.Append(sum.UID)
 		}
 		return nil
@@ -194,6 +194,13 @@ func (x *fetching) run(uids mail.UIDSet) error {
 		})
 		if err != nil {
 			return err
+		}
+		for i := range sums {
+			if sums[i].IsAway() { // it has no structure: x.failure says so
+				if err := x.one(&sums[i], nil); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil

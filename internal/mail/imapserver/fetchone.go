@@ -1,6 +1,8 @@
 package imapserver
 
 import (
+	"slices"
+
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
@@ -19,6 +21,15 @@ func needsStructure(it imap.FetchItem) bool {
 	return false
 }
 
+// needsMessage reports whether an item is not known of a message that is away.
+func needsMessage(it imap.FetchItem) bool {
+	switch it.Kind {
+	case imap.FetchFlags, imap.FetchUID, imap.FetchModSeq, imap.FetchSaveDate:
+		return false
+	}
+	return true
+}
+
 // one tells of one message. The error ends the whole FETCH; of a message that cannot be read nothing is
 // told, and x.failure says why.
 func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
@@ -28,6 +39,12 @@ func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
 	}
 	if newer, ok := x.seen[sum.UID]; ok {
 		sum.Flags, sum.ModSeq = newer.Flags, newer.ModSeq
+	}
+	if sum.IsAway() && slices.ContainsFunc(x.items, needsMessage) {
+		if x.failure == nil || cluster.IsKind(x.failure, cluster.KindNotFound) {
+			x.failure = cluster.Errorf(cluster.KindUnavailable, "fetch", "UID %d lies on nodes that are away", sum.UID)
+		}
+		return nil
 	}
 	e := x.s.srv.encoders.Get().(*imap.Encoder)
 	defer func() {

@@ -61,6 +61,9 @@ func (x *finding) run(uids mail.UIDSet) error {
 	if x.program.Stage() == search.StageSummary && !x.structures {
 		return x.selected.Summaries(x.watch.ctx, uids, func(sum *mail.Summary) error {
 			x.watch.progress()
+			if err := x.mayJudge(sum); err != nil {
+				return err
+			}
 			if x.program.BySummary(sum) == search.Yes {
 				x.hit(sum, nil)
 			}
@@ -75,12 +78,24 @@ func (x *finding) run(uids mail.UIDSet) error {
 	return nil
 }
 
+// mayJudge says whether a message can be judged by its summary. One that is away can if only what is known of it is
+// asked; else the search fails: it might have been found (V2).
+func (x *finding) mayJudge(sum *mail.Summary) error {
+	if sum.IsAway() && (x.structures || x.program.NeedsMessage()) {
+		return cluster.Errorf(cluster.KindUnavailable, "search", "UID %d lies on nodes that are away", sum.UID)
+	}
+	return nil
+}
+
 // page looks at one page of messages, in the three passes of package search.
 func (x *finding) page(uids mail.UIDSet) error {
 	list := make([]candidate, 0, fetchPage)
 	var wanted mail.UIDSet
 	err := x.selected.Summaries(x.watch.ctx, uids, func(sum *mail.Summary) error {
 		x.watch.progress()
+		if err := x.mayJudge(sum); err != nil {
+			return err
+		}
 		v := x.program.BySummary(sum)
 		if v == search.No {
 			return nil

@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
 	"porcupine/internal/mail/message"
@@ -35,10 +36,15 @@ func (s *session) sort(c imap.Command) imap.Reply {
 		s.useCondStore()
 	}
 	highest := mail.ModSeq(0)
+	away := false
 	err = s.find(p, sorter.Stage() == search.StageStructure, func(sum *mail.Summary, index *message.Index) {
 		highest = max(highest, sum.ModSeq)
 		sorter.Add(sum, index)
+		away = away || sum.IsAway()
 	})
+	if err == nil && away {
+		err = cluster.Errorf(cluster.KindUnavailable, "sort", "some messages lie on nodes that are away")
+	}
 	switch {
 	case s.ended != "":
 		return imap.Reply{}

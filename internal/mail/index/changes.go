@@ -50,9 +50,7 @@ func (s *state) answerStore(ctx context.Context, q *talk.Question) (*talk.Answer
 		return nil, err
 	}
 	each(f.ledger.View(), wanted, func(e *uidledger.Entry) bool {
-		if sum, ok := s.summary(e); ok {
-			a.Summaries = append(a.Summaries, sum)
-		}
+		a.Summaries = append(a.Summaries, s.summary(e))
 		return true
 	})
 	return a, nil
@@ -117,17 +115,23 @@ func (s *state) answerMove(ctx context.Context, q *talk.Question) (*talk.Answer,
 	a := &talk.Answer{}
 	var ids []mail.MessageID
 	var uids []mail.UID
+	away := 0
 	each(from.ledger.View(), below(q.UIDs, q.Mark.Next), func(e *uidledger.Entry) bool {
 		if len(ids) == talk.PageMax {
 			a.More = true
 			return false
 		}
 		a.Next = e.UID
-		if s.messages[e.ID] != nil {
-			ids, uids = append(ids, e.ID), append(uids, e.UID)
+		if s.messages[e.ID] == nil {
+			away++
+			return true
 		}
+		ids, uids = append(ids, e.ID), append(uids, e.UID)
 		return true
 	})
+	if away > 0 { // all or none of a page, and never less than the client is told
+		return nil, cluster.Errorf(cluster.KindUnavailable, "move mail of "+string(s.user), "%d messages lie on nodes that are away", away)
+	}
 	if len(ids) == 0 || to.ID == from.id {
 		return a, nil
 	}

@@ -133,14 +133,15 @@ func (s *state) statusOf(f *folder) backend.Status {
 	return st
 }
 
-// summary gives what is known of a message. false: it lies where nobody can be asked now.
-func (s *state) summary(e *uidledger.Entry) (mail.Summary, bool) {
+// summary gives what is known of a message. Of one that lies where nobody can be asked now that is what the ledger says
+// (mail.Summary.IsAway).
+func (s *state) summary(e *uidledger.Entry) mail.Summary {
 	m := s.messages[e.ID]
 	if m == nil {
-		return mail.Summary{}, false
+		return mail.Summary{UID: e.UID, ID: e.ID, Flags: e.Flags, ModSeq: e.ModSeq, Saved: time.Unix(0, e.Stay.Time).UTC(), Size: -1}
 	}
 	return mail.Summary{UID: e.UID, ID: e.ID, Email: m.email, Flags: e.Flags, ModSeq: e.ModSeq,
-		Received: time.Unix(0, m.received).UTC(), Saved: time.Unix(0, e.Stay.Time).UTC(), Size: m.size}, true
+		Received: time.Unix(0, m.received).UTC(), Saved: time.Unix(0, e.Stay.Time).UTC(), Size: m.size}
 }
 
 // summaryBytes is what a summary takes in an answer, about, beside its flags.
@@ -250,9 +251,7 @@ func (s *state) answerSync(ctx context.Context, q *talk.Question) (*talk.Answer,
 			a.More, a.Mark = true, talkMark(v.MarkAt(v.UIDNext(), changed[i-1].ModSeq))
 			break
 		}
-		if sum, ok := s.summary(e); ok {
-			a.Summaries = append(a.Summaries, sum)
-		}
+		a.Summaries = append(a.Summaries, s.summary(e))
 	}
 	slices.SortFunc(a.Summaries, func(x, y mail.Summary) int { return compareUIDs(x.UID, y.UID) })
 	return a, nil
@@ -297,9 +296,7 @@ func (s *state) answerSince(ctx context.Context, q *talk.Question) (*talk.Answer
 			return false
 		}
 		a.Next = e.UID
-		if sum, ok := s.summary(e); ok {
-			a.Summaries = append(a.Summaries, sum)
-		}
+		a.Summaries = append(a.Summaries, s.summary(e))
 		return true
 	})
 	return a, nil
@@ -318,9 +315,7 @@ func (s *state) answerSummaries(ctx context.Context, q *talk.Question) (*talk.An
 			return false
 		}
 		a.Next = e.UID
-		if sum, ok := s.summary(e); ok {
-			a.Summaries = append(a.Summaries, sum)
-		}
+		a.Summaries = append(a.Summaries, s.summary(e))
 		return true
 	})
 	return a, nil
@@ -343,7 +338,8 @@ func (s *state) answerWhere(ctx context.Context, q *talk.Question) (*talk.Answer
 		}
 		a.Next = e.UID
 		m := s.messages[e.ID]
-		if m == nil {
+		if m == nil { // it is there, and no node is known that could be asked
+			a.Lies = append(a.Lies, talk.Lie{UID: e.UID, ID: e.ID, Flags: e.Flags})
 			return true
 		}
 		nodes := []cluster.NodeID(slices.Clone(m.place.said))

@@ -34,6 +34,7 @@ type Program struct {
 	root   *node
 	stage  Stage
 	modSeq bool
+	needs  bool // some key asks for more than UID, flags, ModSeq and Saved
 	now    time.Time
 	// needles are the texts that are looked for in the contents, none twice; leaves name them by index.
 	needles []needle
@@ -80,6 +81,11 @@ func (p *Program) compile(k Key, known map[needleKey]int) *node {
 		return n
 	case OpModSeq:
 		p.modSeq = true
+	case OpAll, OpUIDs, OpFlag, OpSavedBefore, OpSavedOn, OpSavedSince:
+	default:
+		p.needs = true
+	}
+	switch k.Op {
 	case OpEmailID, OpThreadID:
 		n.key.Text = strings.ToLower(k.Text)
 	case OpHeader:
@@ -120,6 +126,9 @@ func (p *Program) Stage() Stage { return p.stage }
 
 // UsesModSeq reports whether a key is MODSEQ: the answer then tells the highest one found (RFC 7162 §3.1.5).
 func (p *Program) UsesModSeq() bool { return p.modSeq }
+
+// NeedsMessage reports whether messages that are away (mail.Summary.IsAway) cannot be judged.
+func (p *Program) NeedsMessage() bool { return p.needs }
 
 // Bound gives the UIDs of a view that can match at all, judged by the UIDs that the keys name: no others need be looked at.
 func (p *Program) Bound(view mail.UIDSet) mail.UIDSet { return p.root.bound(view) }

@@ -157,12 +157,12 @@ func (w *writer) summary(s *mail.Summary) {
 	w.uint(uint64(s.ModSeq))
 	w.time(s.Received)
 	w.time(s.Saved)
-	w.uint(uint64(s.Size))
+	w.uint(uint64(max(s.Size, -1) + 1)) // 0: it is away
 }
 
 func (r *reader) summary(s *mail.Summary) {
 	*s = mail.Summary{UID: r.uid(), ID: r.id(), Email: r.id(), Flags: r.flags(FlagsMax),
-		ModSeq: mail.ModSeq(r.uint(math.MaxInt64)), Received: r.time(), Saved: r.time(), Size: int64(r.uint(cluster.ObjectSizeMax))}
+		ModSeq: mail.ModSeq(r.uint(math.MaxInt64)), Received: r.time(), Saved: r.time(), Size: int64(r.uint(cluster.ObjectSizeMax+1)) - 1}
 }
 
 func (w *writer) lie(l *Lie) {

@@ -32,7 +32,7 @@ func answers() []Answer {
 			FirstUnseen: 8, Keywords: []mail.Flag{"a", "b"}}, Mark: Mark{Validity: 5}, More: true, Next: 3, TTL: time.Minute},
 		{Folder: mail.FolderID{1}, Folders: []backend.Folder{{Name: "INBOX", Exists: true}, {Name: "a/b", ID: mail.FolderID{4}, Subscribed: true, Use: `\Junk`}},
 			UIDs: mail.NewUIDSet(5), Vanished: mail.NewUIDSet(1, 3), Arrived: mail.NewUIDSet(9), Modified: mail.NewUIDSet(2),
-			Summaries: []mail.Summary{{UID: 1, ID: mail.MessageID{1}, Email: mail.MessageID{2}, Flags: []mail.Flag{"k"}, ModSeq: 3, Received: at, Saved: at, Size: 9}, {}},
+			Summaries: []mail.Summary{{UID: 1, ID: mail.MessageID{1}, Email: mail.MessageID{2}, Flags: []mail.Flag{"k"}, ModSeq: 3, Received: at, Saved: at, Size: 9}, {}, {UID: 2, Size: -1}},
 			Lies:      []Lie{{UID: 1, ID: mail.MessageID{1}, Received: at, Size: 4, Flags: []mail.Flag{"z"}, Nodes: []cluster.NodeID{3, 1}}},
 			Placed:    backend.Placed{UIDValidity: 1, From: []mail.UID{3, 2}, To: []mail.UID{4, 5}}, Values: []Value{{"a", "b"}}},
 	}

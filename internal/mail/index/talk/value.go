@@ -103,7 +103,7 @@ type Lie struct {
 	Received time.Time
 	Size     int64
 	Flags    []mail.Flag
-	Nodes    []cluster.NodeID // that hold it, those to ask first at the beginning
+	Nodes    []cluster.NodeID // that hold it, those to ask first at the beginning; none: all are away, and only UID, ID and Flags are known
 }
 
 // Value is one annotation.
