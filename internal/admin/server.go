@@ -25,6 +25,7 @@ type Server struct {
 	Keeper    Keeper
 	Archive   Archive
 	Vault     Vault
+	Transfer  Transfer
 	Logger    *slog.Logger
 	// Timeout bounds one command other than verify and dump.
 	Timeout time.Duration
@@ -80,6 +81,7 @@ func (s *Server) Handler() http.Handler {
 		mux.HandleFunc("POST "+path, s.answer(s.change(path, f)))
 	}
 	s.keep(mux)
+	s.transfer(mux)
 	mux.HandleFunc("GET /store/verify", s.verify)
 	mux.HandleFunc("GET /store/dump", s.dump)
 	mux.HandleFunc("GET /store/checkpoint", s.checkpoint)

@@ -47,7 +47,7 @@ func (m *mailbox) Append(ctx context.Context, name string, messages []backend.Ap
 	var replaced []mail.UID
 	for i := range messages {
 		a := &messages[i]
-		attr := mail.MessageAttr{Received: now(a.Received), Folder: folder}
+		attr := mail.MessageAttr{Received: now(a.Received), Folder: folder, Email: a.Email}
 		o, err := m.proxy.store.Put(ctx, m.user, mail.NewMessageID(), attr, sized{a.Body, a.Size})
 		if err != nil {
 			m.discard(ctx, items)

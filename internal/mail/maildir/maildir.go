@@ -123,7 +123,7 @@ func DirName(folder string) (string, error) {
 
 // Files lists the messages of a folder, oldest first.
 func Files(fsys fs.FS, f Folder) ([]File, error) {
-	keywords, err := keywords(fsys, f.Dir)
+	keywords, err := ReadKeywords(fsys, f.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -188,25 +188,37 @@ func FileName(unique string, flags []mail.Flag, keywords []mail.Flag) string {
 		}
 	}
 	for i, k := range keywords[:min(len(keywords), keywordsMax)] {
-		if slices.Contains(flags, k) {
+		if k != "" && slices.Contains(flags, k) {
 			info = append(info, byte('a'+i))
 		}
 	}
 	return string(info)
 }
 
-// Keywords is the file dovecot-keywords of a folder with these keywords, of which those beyond 26 have no
-// letter.
+// HasLetter reports whether a flag has a letter in all Maildirs.
+func HasLetter(f mail.Flag) bool {
+	for _, l := range letters {
+		if l.flag == f {
+			return true
+		}
+	}
+	return false
+}
+
+// Keywords is the file dovecot-keywords of a folder with these keywords, by their letter's place; "" is a free one.
+// Those beyond 26 have no letter.
 func Keywords(keywords []mail.Flag) []byte {
 	var b bytes.Buffer
 	for i, k := range keywords[:min(len(keywords), keywordsMax)] {
-		fmt.Fprintf(&b, "%d %s\n", i, k)
+		if k != "" {
+			fmt.Fprintf(&b, "%d %s\n", i, k)
+		}
 	}
 	return b.Bytes()
 }
 
-// keywords reads dovecot-keywords; a folder without the file has none.
-func keywords(fsys fs.FS, dir string) ([]mail.Flag, error) {
+// ReadKeywords reads dovecot-keywords of the folder that lies in dir: 26 keywords by their letter's place, "" where there is none.
+func ReadKeywords(fsys fs.FS, dir string) ([]mail.Flag, error) {
 	data, err := small(fsys, path.Join(dir, "dovecot-keywords"))
 	if err != nil {
 		return nil, err

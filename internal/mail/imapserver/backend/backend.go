@@ -82,7 +82,9 @@ type Append struct {
 	Size     int64
 	Flags    []mail.Flag
 	Received time.Time // zero: now
-	Replaces mail.UID  // of the selected folder, to be expunged in the same step (REPLACE, RFC 8508); 0: none
+	// Email is its EMAILID (RFC 8474); zero: a new one. An import gives a message the same one each time.
+	Email    mail.MessageID
+	Replaces mail.UID // of the selected folder, to be expunged in the same step (REPLACE, RFC 8508); 0: none
 }
 
 // Placed says where messages went: for [APPENDUID] and [COPYUID] (RFC 4315). UIDs are in the order of
@@ -111,7 +113,7 @@ type Selected interface {
 	// set may be the whole folder. A message that is gone meanwhile is left out. yield may take its time, and
 	// call the other methods; so may that of Structures.
 	Summaries(ctx context.Context, uids mail.UIDSet, yield func(*mail.Summary) error) error
-	// Structures yields the index of each message, by UID, ascending.
+	// Structures yields the index of each message, by UID, ascending. Messages that are away (mail.Summary.IsAway) are left out.
 	Structures(ctx context.Context, uids mail.UIDSet, yield func(mail.UID, *message.Index) error) error
 	// Open opens the contents of one message from an offset on. KindNotFound: it is gone.
 	Open(ctx context.Context, uid mail.UID, offset, length int64) (io.ReadCloser, error)

@@ -1,0 +1,120 @@
+package transfer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/mbox"
+)
+
+// Reader gives the messages of a folder on their way out, ascending by UID, above a UID.
+type Reader func(ctx context.Context, folder string, yield func(Outgoing) error) error
+
+// Outgoing is a message on its way out.
+type Outgoing struct {
+	UID      mail.UID
+	Email    mail.MessageID
+	Flags    []mail.Flag
+	Received time.Time
+	Size     int64
+	Contents io.Reader // valid until yield returns
+	Err      error     // the contents cannot be read: Contents is nil
+}
+
+// Exporter writes folders.
+type Exporter struct {
+	Read Reader
+	// Report tells of each message that is skipped.
+	Report func(place string, err error)
+	// Progress is told the counts after each message.
+	Progress func(Tally)
+
+	tally Tally
+}
+
+// skip counts a message that cannot be had.
+func (e *Exporter) skip(folder string, m *Outgoing) {
+	e.tally.Skipped++
+	e.Report(fmt.Sprintf("folder %s, UID %d", folder, m.UID), m.Err)
+}
+
+func (e *Exporter) stored(m *Outgoing) {
+	e.tally.Stored++
+	e.tally.Octets += m.Size
+	e.Progress(e.tally)
+}
+
+// partial is the end of the name of a file that is being written.
+const partial = ".partial"
+
+// Mbox writes folders to files, one each: to target itself if only is a folder's name, else to NAME.mbox in the directory
+// target, '/' in the name as %2F. A file has its name when it is complete; one that is there is left as it
+// is, and its folder passed over.
+func (e *Exporter) Mbox(ctx context.Context, folders []Folder, only, target string) (Tally, error) {
+	for _, f := range folders {
+		path := target
+		if only == "" {
+			if err := os.MkdirAll(target, 0o700); err != nil {
+				return e.tally, err
+			}
+			path = filepath.Join(target, escape(f.Name)+".mbox")
+		}
+		e.tally.Folders++
+		if _, err := os.Lstat(path); err == nil {
+			e.Report(path, errors.New("it is there already: remove it to have the folder written again"))
+			continue
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return e.tally, err
+		}
+		if err := e.mbox(ctx, f.Name, path); err != nil {
+			return e.tally, fmt.Errorf("folder %s to %s: %w", f.Name, path, err)
+		}
+	}
+	return e.tally, nil
+}
+
+// escape makes a file's name.
+func escape(folder string) string {
+	name := strings.NewReplacer("%", "%25", "/", "%2F", "\\", "%5C", ":", "%3A").Replace(folder)
+	if strings.HasPrefix(name, ".") {
+		name = "%2E" + name[1:]
+	}
+	return name
+}
+
+func (e *Exporter) mbox(ctx context.Context, folder, path string) (err error) {
+	f, err := os.OpenFile(path+partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	w := mbox.NewWriter(f)
+	err = e.Read(ctx, folder, func(m Outgoing) error {
+		if m.Err != nil {
+			e.skip(folder, &m)
+			return nil
+		}
+		if err := w.Write(m.Received, m.Flags, m.Contents); err != nil {
+			return err
+		}
+		e.stored(&m)
+		return nil
+	})
+	if err == nil {
+		err = w.Flush()
+	}
+	if err == nil {
+		err = f.Sync() // BEFORE it gets its name
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(path+partial, path)
+}
