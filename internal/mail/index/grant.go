@@ -84,12 +84,16 @@ func (g *grants) serve(ctx context.Context, _ cluster.NodeID, payload []byte) ([
 	}
 	id := cluster.ObjectID{Type: mail.TypeLedger, Owner: string(u), ID: uidledger.GrantID(f, g.cluster.ID())}
 	state, err := g.read(ctx, id)
+	var moved cluster.ReplicaSet
+	if err == nil && state == nil && isBegun(&r) {
+		state, moved, err = g.seek(ctx, id)
+	}
 	if err != nil {
 		return nil, cluster.Errorf(cluster.KindOf(err), op, "%w", err)
 	}
 	next, reply, err := uidledger.Decide(g.cluster.ID(), state, &r)
 	if err == nil && next != nil {
-		err = g.write(ctx, id, next) // BEFORE the reply goes out
+		err = g.write(ctx, id, next, moved) // BEFORE the reply goes out
 	}
 	if err != nil {
 		return nil, cluster.Errorf(cluster.KindOf(err), op, "%w", err)
@@ -107,6 +111,34 @@ func (g *grants) read(ctx context.Context, id cluster.ObjectID) ([]byte, error) 
 	return contents, err
 }
 
+// isBegun reports a request of somebody who knows of numbers that were given.
+func isBegun(r *uidledger.Request) bool {
+	return r.Kind != uidledger.AskDense && r.Kind != uidledger.AskLane || r.After > uint64(r.Counter) // the first sequence is 2
+}
+
+// seek looks for the node's own object on other nodes: a node that was drained has moved it there, and has nothing left when the
+// drain is taken back. To begin anew then would be to grant the same numbers again (U1). Nobody has any: the node is
+// new in the set. KindUnavailable: not all members could be asked.
+func (g *grants) seek(ctx context.Context, id cluster.ObjectID) (state []byte, on cluster.ReplicaSet, err error) {
+	for _, m := range g.cluster.View().Members {
+		if m.ID == g.cluster.ID() {
+			continue
+		}
+		_, contents, err := open(ctx, g.cluster, m.ID, id)
+		switch {
+		case cluster.IsKind(err, cluster.KindNotFound):
+			continue
+		case err == nil && state != nil:
+			contents, err = uidledger.Merge(state, contents)
+		}
+		if err != nil {
+			return nil, nil, cluster.Errorf(cluster.KindUnavailable, "look for what was granted here", "%w", err)
+		}
+		state, on = contents, append(on, m.ID)
+	}
+	return state, on, nil
+}
+
 // open reads a small object whole.
 func open(ctx context.Context, node reader, on cluster.NodeID, id cluster.ObjectID) (cluster.Object, []byte, error) {
 	o, body, err := node.Open(ctx, on, id)
@@ -120,7 +152,8 @@ func open(ctx context.Context, node reader, on cluster.NodeID, id cluster.Object
 	return o, contents, err
 }
 
-func (g *grants) write(ctx context.Context, id cluster.ObjectID, contents []byte) error {
-	return g.cluster.Update(ctx, cluster.Update{Object: cluster.Object{ID: id, Replicas: cluster.ReplicaSet{g.cluster.ID()}, Copies: 1,
+// write makes the node's own object durable here. previous are nodes that need it no more.
+func (g *grants) write(ctx context.Context, id cluster.ObjectID, contents []byte, previous cluster.ReplicaSet) error {
+	return g.cluster.Update(ctx, cluster.Update{Previous: previous, Object: cluster.Object{ID: id, Replicas: cluster.ReplicaSet{g.cluster.ID()}, Copies: 1,
 		Size: int64(len(contents)), Sum: sha256.Sum256(contents)}}, bytes.NewReader(contents))
 }

@@ -211,6 +211,10 @@ func (s *state) refresh(ctx context.Context) error {
 		s.broken = true
 		return cluster.Errorf(cluster.KindUnavailable, op, "the user's profile has changed: try again (%w)", err)
 	}
+	if p, ok := e.Find(mail.TypeUser, ""); ok && !p.Object.Replicas.Equal(s.profile.Replicas) {
+		s.broken = true // the tree and the ledgers go where the profile went, when the index is built: a drained node gets rid of them
+		return nil
+	}
 	changes, stale := s.b.takeChanges()
 	began, err := s.b.follow(ctx, holdersOf(&e))
 	if err != nil {
