@@ -35,6 +35,7 @@ func (s *state) list(ctx context.Context, e *cluster.Entry) (l survey.Listing, s
 			return l, true, nil
 		}
 	}
+	s.b.missed() // what came last was not listed
 	return l, false, nil
 }
 
@@ -80,6 +81,9 @@ func (s *state) relist(ctx context.Context, e *cluster.Entry) error {
 		return err
 	}
 	s.bury(gone...)
+	if len(gone) < len(missing) && len(s.x.survey.Newcomers()) > 0 {
+		s.b.missed() // in a moment what these say will count
+	}
 	return nil
 }
 
