@@ -1,6 +1,7 @@
 package imapproxy
 
 import (
+	"bytes"
 	"context"
 	"testing"
 
@@ -119,5 +120,40 @@ func TestSessionsTellEachOther(t *testing.T) {
 	<-told
 	if c := synced(t, watching); len(c.Changed) != 0 || len(c.Vanished) != 0 {
 		t.Errorf("Sync at another manager = %+v", c)
+	}
+}
+
+// C1: sessions at all nodes that have an empty folder of a new user go on when its first message comes, by APPEND or
+// delivery, at the same manager and at the next one.
+func TestC1_FirstMessageOfAnEmptyFolder(t *testing.T) {
+	for name, first := range map[string]func(*world, backend.Mailbox){
+		"append":   func(_ *world, m backend.Mailbox) {
+			body := []byte("Subject: first\r\n\r\ntext\r\n")
+			if _, err := m.Append(t.Context(), "INBOX", []backend.Append{{Body: bytes.NewReader(body), Size: int64(len(body))}}); err != nil {
+				t.Error(err)
+			}
+		},
+		"delivery": func(w *world, _ backend.Mailbox) { w.deliver(t, 1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 3)
+			w.MoveBucket(string(user), 1)
+			var sessions []backend.Selected
+			var m backend.Mailbox
+			for node := range cluster.NodeID(3) {
+				var s backend.Selected
+				m, s = w.pick(t, node+1, "INBOX")
+				sessions = append(sessions, s)
+			}
+			first(w, m)
+			for i, s := range sessions {
+				if i == 2 {
+					w.MoveBucket(string(user), 2)
+				}
+				if c := synced(t, s); c.Arrived.Len() != 1 {
+					t.Errorf("session %d is told of %v", i, c)
+				}
+			}
+		})
 	}
 }

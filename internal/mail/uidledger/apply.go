@@ -157,10 +157,9 @@ func (m *Manager) left(c Counter) uint64 {
 	return n
 }
 
-// lowest is the smallest number that may be given: nobody was told a larger next one (L5). The first modification
-// sequence is 2: a client of an empty folder is told 1.
+// lowest is the smallest number that may be given: nobody was told a larger next one (L5).
 func (m *Manager) lowest(c Counter) uint64 {
-	return max(m.head.Shown[c].Next, uint64(c)+1)
+	return max(m.head.Shown[c].Next, c.first())
 }
 
 // draw gives the next number; the caller has seen to it that there is one (left).

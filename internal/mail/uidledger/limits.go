@@ -53,6 +53,10 @@ func (c Counter) largest() uint64 {
 	return ModSeqMax
 }
 
+// first is the smallest number that is given. That of the modification sequences is 2: a client of an empty folder is
+// told 1, before there is anything. So nobody has missed what 1 would be, and it is never counted as skipped.
+func (c Counter) first() uint64 { return uint64(c) + 1 }
+
 func (c Counter) String() string {
 	if c == UIDs {
 		return "UIDs"

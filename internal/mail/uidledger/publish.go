@@ -12,9 +12,9 @@ func (m *Manager) publish() {
 		changed = m.publishCounter(Counter(c)) || changed
 	}
 	m.mixed = false
-	if m.rebased > 1 {
+	if first := ModSeqs.first(); m.rebased > first {
 		s := &m.head.Shown[ModSeqs]
-		s.Skipped = s.Skipped.union(Ranges{{1, m.rebased - 1}})
+		s.Skipped = s.Skipped.union(Ranges{{first, m.rebased - 1}})
 		m.rebased, changed = 0, true
 	}
 	changed = m.compact() || changed
@@ -47,7 +47,7 @@ func (m *Manager) publishCounter(c Counter) bool {
 		return false
 	}
 	next := max(shown.Next, m.top[c]+1)
-	missing := m.known(c).gaps(m.claim[c]+1, next-1)
+	missing := m.known(c).gaps(max(m.claim[c]+1, c.first()), next-1)
 	m.claim[c], m.given[c] = max(m.claim[c], next-1), nil
 	before := len(shown.Skipped)
 	was := shown.Skipped

@@ -37,7 +37,7 @@ func bugs() []bug {
 		{"shown before the chunks are durable", "step.go", "\t\tif step, ok := m.writeChunks(); ok {", "\t\tif !m.unsettled && len(m.fixes) == 0 {\n\t\t\tm.publish()\n\t\t\tm.show()\n\t\t}\n\t\tif step, ok := m.writeChunks(); ok {", 40, "L4 D4 U1 U3 U4 U5 U6 C1"},
 		{"a dense lease without all ceilings", "ask.go", "case kind == AskDense && yes == len(m.set.Members):", "case kind == AskDense && yes > 0:", 20, "U1"},
 		{"retired is not sticky", "chunk.go", "state: max(s.state, t.state)", "state: min(s.state, t.state)", 40, "R1 D4 U1 U2 U5 C1 L2 L4 panic"},
-		{"numbers not above what was published", "apply.go", "return max(m.head.Shown[c].Next, uint64(c)+1)", "return uint64(c) + 1", 40, "U3 U4 U5 U6 C1 D4"},
+		{"numbers not above what was published", "apply.go", "return max(m.head.Shown[c].Next, c.first())", "return c.first()", 40, "U3 U4 U5 U6 C1 D4"},
 		{"UIDNEXT is rewound", "publish.go", "next := max(shown.Next, m.top[c]+1)", "next := m.top[c] + 1", 40, "U4 U5 U6 R1 C1 L4 L2"},
 		{"a publication is pruned too early", "publish.go", "shown.Skipped = shown.Skipped.union(missing)", "shown.Skipped = missing", 40, "U3 U5 C1"},
 		{"the set is changed by a minority", "set.go", "return len(s.Members)/2 + 1 }", "return 1 }", 150, "U1 L2 D4"},
