@@ -15,7 +15,7 @@ import (
 )
 
 // Exit codes: 0 done, 1 it failed (or a 'verify' found faults), 2 the command line is wrong, or 'verify'
-// could not compare. Those of 'bench' are its own.
+// could not compare. Those of 'bench' are its own; exitSkipped is of 'import' and 'export'.
 const (
 	exitFailed  = 1
 	exitUsage   = 2
@@ -38,6 +38,8 @@ type cli struct {
 	Store   storeCmd   `cmd:"" help:"A node's disk."`
 	Backup  backupCmd  `cmd:"" help:"Backups. Replication is none: what is deleted by mistake is deleted everywhere."`
 	Restore restoreCmd `cmd:"" help:"Give the cluster what a backup has and the cluster lacks. Nothing that is there is overwritten. Mail that was deleted since the backup comes back: try --dry-run first."`
+	Import  importCmd  `cmd:"" help:"Bring mail from files or from another server into a mailbox. Run again after an interruption it goes on: nothing is stored twice. Exit status 3 if messages had to be skipped."`
+	Export  exportCmd  `cmd:"" help:"Write a mailbox into files. Run again after an interruption it goes on. Exit status 3 if messages had to be skipped."`
 	Config  configCmd  `cmd:"" help:"Print an example configuration file with every field explained."`
 	Bench   benchesCmd `cmd:"" help:"Load a cluster and measure it."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -43,7 +43,10 @@ func TestGrammar(t *testing.T) {
 		"alias add i@x.example a@x.example b@x.example", "alias list", "alias remove i@x.example",
 		"backup --to d", "backup --to d --keep 3 --config x.toml", "backup verify d",
 		"restore --from d", "restore --from d --user a@x.example --dry-run --before 2026-01-31T12:00:00Z --other-cluster --rate 1MiB --work w",
-		"store reinject d --dry-run", "store verify", "store dump", "config", "version", "bench --smtp 127.0.0.1:25 --pop3 127.0.0.1:110 -c 4 -d 1s",
+		"store reinject d --dry-run", "store verify", "store dump", "config", "version", "bench --smtp 127.0.0.1:25 --pop3 127.0.0.1:110 -c 4 -d 1s", "bench imap login --imap 127.0.0.1:143",
+		"import --user a@x.example in.mbox", "import --user a@x.example --format maildir --folder Work d", "import --user a@x.example --format mbox -",
+		"import --user a@x.example --format imap --remote-user a --password-env P --starttls --tls-insecure imaps://old.example",
+		"export --user a@x.example d", "export --user a@x.example --format maildir d", "export --user a@x.example --folder Work --format mbox work.mbox",
 	}
 	seen := map[string]bool{}
 	for _, line := range lines {
@@ -121,6 +124,11 @@ func TestExitCodes(t *testing.T) {
 		{"node drain 00000000000000aa --config " + conf, "", exitFailed, "porcupine serve"},
 		{"store verify --config " + conf, "", exitFailed, "holds no node"},
 		{"store dump --config " + conf, "", exitFailed, "holds no node"},
+		{"import --user a@x --config " + conf + " " + conf, "", exitFailed, "porcupine serve"},
+		{"import --user a@x --format imap --config " + conf + " imaps://old.example", "", exitFailed, "--remote-user"},
+		{"import --user a@x --format imap --config " + conf + " old.example", "", exitFailed, "imaps://HOST"},
+		{"export --user a@x --config " + conf + " " + dir, "", exitFailed, "porcupine serve"},
+		{"export --user a --config " + conf + " " + dir, "", exitFailed, "name@domain"},
 		{"serve --config " + conf, "", exitFailed, "porcupine init"},
 		{"serve --config " + filepath.Join(dir, "none"), "", exitFailed, "--config"},
 		{"join --config " + conf, "not a token\n", exitFailed, "porcupine token"},

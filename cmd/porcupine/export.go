@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"porcupine/internal/admin"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/imap"
+	"porcupine/internal/mail/transfer"
+)
+
+type exportCmd struct {
+	configFlag
+	User   string `required:"" placeholder:"ADDRESS" help:"Whose mail."`
+	Folder string `placeholder:"NAME" help:"Only this folder. Default: all."`
+	Format string `default:"mbox" enum:"mbox,maildir" help:"mbox or maildir."`
+	Target string `arg:"" type:"path" help:"The Maildir; or a directory that gets a file NAME.mbox for each folder; with --folder, that file itself."`
+}
+
+func (c *exportCmd) Run(e *env) error {
+	m, err := newMover(e, &c.configFlag, c.User)
+	if err != nil {
+		return err
+	}
+	folders, err := m.folders(e.ctx, imap.CanonicalName(c.Folder))
+	if err != nil {
+		return err
+	}
+	out := &transfer.Exporter{Read: m.read, Report: m.skipped, Progress: m.progress}
+	var tally transfer.Tally
+	if c.Format == "maildir" {
+		tally, err = out.Maildir(e.ctx, folders, c.Target)
+	} else {
+		tally, err = out.Mbox(e.ctx, folders, c.Folder, c.Target)
+	}
+	fmt.Fprintf(e.errOut, "%d folders: %d messages written (%s), %d there already, %d skipped\n", tally.Folders, tally.Stored, mebibytes(tally.Octets), tally.There, tally.Skipped)
+	return m.outcome(tally, err)
+}
+
+// folders lists the user's folders, or the one wanted.
+func (m *mover) folders(ctx context.Context, only string) (folders []transfer.Folder, err error) {
+	all, err := m.client.Folders(ctx, m.address)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range all {
+		if only == "" || only == f.Name {
+			folders = append(folders, transfer.Folder{Name: f.Name, Use: f.Use, Subscribed: f.Subscribed})
+		}
+	}
+	if len(folders) == 0 {
+		return nil, fmt.Errorf("%s has no folder %q", m.address, only)
+	}
+	return folders, nil
+}
+
+// read gives the messages of a folder. What the node could not open, and what was cut off, is not there: the caller hears it.
+func (m *mover) read(ctx context.Context, folder string, yield func(transfer.Outgoing) error) error {
+	return m.client.Export(ctx, m.address, folder, 0, func(h admin.MailHead, contents io.Reader) error {
+		id, err := mail.ParseMessageID(h.Email)
+		if err != nil {
+			return err
+		}
+		x := transfer.Outgoing{UID: mail.UID(h.UID), Email: id, Received: h.Received, Size: h.Size, Contents: contents}
+		for _, f := range h.Flags {
+			x.Flags = append(x.Flags, mail.Flag(f))
+		}
+		slices.Sort(x.Flags)
+		if h.Error != "" {
+			x.Err, x.Contents = errors.New(h.Error), nil
+		}
+		return yield(x)
+	})
+}
