@@ -143,12 +143,16 @@ func write(t *testing.T, path string, data []byte) {
 	}
 }
 
+// evidenceMemory is how much of it the runs of a batch may leave uncollected.
+const evidenceMemory = 4 << 30
+
 // batchTime is how long seeds of one batch begin.
 const batchTime = 2 * time.Minute
 
 // playBatch plays some seeds, all to their ends, for a while or until there is enough.
 func playBatch(t *testing.T, opt Options, first uint64, enough func(*Stats) bool) evidence {
-	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	defer debug.SetGCPercent(debug.SetGCPercent(1600)) // most of what a run allocates lives for an event
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(evidenceMemory))
 	begun, version := time.Now(), commit(t)
 	p := player{opt: opt, goOn: true}
 	p.until = func(_ int, s *Stats) bool { return time.Since(begun) > batchTime || enough(s) }
