@@ -9,6 +9,17 @@ type Derived struct {
 	Err error
 }
 
+// PieceSizeMax is the size in bytes of the longest piece.
+const PieceSizeMax = DerivedSizeMax
+
+// Piece is a short stretch of the contents of one of an owner's objects, to be read together with others. What is
+// read is a Derived: Data is the bytes, fewer where the contents end.
+type Piece struct {
+	ID     string
+	Offset int64
+	Length int64 // at most PieceSizeMax
+}
+
 // Copy is one node's copy of an object of an inline type (TypeSpec.Inline).
 type Copy struct {
 	Object   Object

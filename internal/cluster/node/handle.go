@@ -39,6 +39,8 @@ func (n *Node) Handle(ctx context.Context, from cluster.NodeID, r *transport.Inc
 		return n.handleRange(r)
 	case call.MethodDerived:
 		return n.handleDerived(ctx, r)
+	case call.MethodPieces:
+		return n.handlePieces(ctx, r)
 	case call.MethodContents:
 		return n.handleContents(r)
 	case call.MethodService:

@@ -13,6 +13,7 @@ import (
 // Limits of a page, small, so that tests see several.
 const (
 	DerivedPage  = 4 // items that Derived gives at once
+	PiecesPage   = 4 // items that Pieces gives at once
 	ContentsPage = 4 // objects that Contents gives at once
 )
 
@@ -34,6 +35,24 @@ func (n *Node) OpenRange(ctx context.Context, on cluster.NodeID, id cluster.Obje
 		contents = contents[:length]
 	}
 	return o, io.NopCloser(bytes.NewReader(contents)), nil
+}
+
+// Pieces reads stretches of the contents of the first of the objects named: some of them, in order.
+func (n *Node) Pieces(ctx context.Context, on cluster.NodeID, owner string, t cluster.ObjectType, pieces []cluster.Piece) ([]cluster.Derived, error) {
+	var page []cluster.Derived
+	for _, p := range pieces[:min(len(pieces), PiecesPage)] {
+		var d cluster.Derived
+		_, r, err := n.OpenRange(ctx, on, cluster.ObjectID{Type: t, Owner: owner, ID: p.ID}, p.Offset, p.Length)
+		switch {
+		case cluster.IsKind(err, cluster.KindUnavailable):
+			return nil, err
+		case err == nil:
+			d.Data, err = io.ReadAll(r)
+		}
+		d.Err = err
+		page = append(page, d)
+	}
+	return page, nil
 }
 
 // Derived computes what a node derives from the first of the objects named: some of them, in order.

@@ -24,6 +24,7 @@ const (
 	MethodOpen       = "open"       // OpenRequest; OpenAnswer with body
 	MethodRange      = "range"      // RangeRequest; OpenAnswer with body: the part that was asked for
 	MethodDerived    = "derived"    // DerivedRequest; DerivedAnswer
+	MethodPieces     = "pieces"     // PiecesRequest; PiecesAnswer
 	MethodContents   = "contents"   // ContentsRequest; ContentsAnswer
 	MethodService    = "service"    // ServiceRequest; the service's own answer
 	MethodOwners     = "owners"     // MarshalListQuery; MarshalListPage
@@ -37,6 +38,7 @@ const (
 	RetirementsMax   = 1024    // in one RetireRequest
 	ListMax          = 4096    // objects in one ListAnswer
 	DerivedMax       = 1024    // ids in one DerivedRequest, and items in one DerivedAnswer
+	PiecesMax        = 256     // pieces in one PiecesRequest, and items in one PiecesAnswer
 	ContentsMax      = 4096    // copies in one ContentsAnswer
 	ServiceMethodMax = 64      // bytes
 	ServiceSizeMax   = 1 << 20 // bytes of ServiceRequest.Payload
@@ -121,6 +123,18 @@ type DerivedRequest struct {
 // DerivedAnswer has an item for each of the first ids of the request, in their order.
 type DerivedAnswer struct {
 	Items []cluster.Derived // 1 to DerivedMax
+}
+
+// PiecesRequest asks a node for short stretches of the contents of objects of one owner and type.
+type PiecesRequest struct {
+	Owner  string
+	Type   cluster.ObjectType
+	Pieces []cluster.Piece // 1 to PiecesMax
+}
+
+// PiecesAnswer has an item for each of the first pieces of the request, in their order.
+type PiecesAnswer struct {
+	Items []cluster.Derived // 1 to PiecesMax: the bytes, or why there are none
 }
 
 // ContentsRequest asks a node for an owner's objects of an inline type, with contents, ascending by id,

@@ -156,6 +156,23 @@ func forms() []form {
 			[][]byte{nil, (&call.DerivedAnswer{Items: make([]cluster.Derived, call.DerivedMax+1)}).Marshal()},
 		},
 		{
+			"PiecesRequest", func() payload { return new(call.PiecesRequest) }, func() proto.Message { return new(wirepb.PiecesRequest) },
+			[]payload{&call.PiecesRequest{Owner: "u0", Type: "message", Pieces: []cluster.Piece{{ID: "a", Offset: 7, Length: cluster.PieceSizeMax}, {}, {ID: "\xff", Length: 1}}}},
+			[][]byte{
+				nil, (&call.PiecesRequest{Owner: "u0", Type: "message"}).Marshal(), (&call.PiecesRequest{Owner: "u0", Pieces: []cluster.Piece{{ID: "a"}}}).Marshal(),
+				(&call.PiecesRequest{Owner: "u0", Type: "t", Pieces: make([]cluster.Piece, call.PiecesMax+1)}).Marshal(),
+				(&call.PiecesRequest{Owner: "u0", Type: "t", Pieces: []cluster.Piece{{ID: "a", Length: cluster.PieceSizeMax + 1}}}).Marshal(),
+				(&call.PiecesRequest{Owner: "u0", Type: "t", Pieces: []cluster.Piece{{ID: long}}}).Marshal(),
+			},
+		},
+		{
+			"PiecesAnswer", func() payload { return new(call.PiecesAnswer) }, func() proto.Message { return new(wirepb.PiecesAnswer) },
+			[]payload{&call.PiecesAnswer{Items: []cluster.Derived{
+				{Data: []byte("octets")}, {}, {Err: &cluster.Error{Kind: cluster.KindCorrupt, Op: "read derived data", Err: &wire.Refusal{Text: "no"}}},
+			}}},
+			[][]byte{nil, (&call.PiecesAnswer{Items: make([]cluster.Derived, call.PiecesMax+1)}).Marshal()},
+		},
+		{
 			"ContentsRequest", func() payload { return new(call.ContentsRequest) }, func() proto.Message { return new(wirepb.ContentsRequest) },
 			[]payload{&call.ContentsRequest{Owner: "u0", Type: "set"}, &call.ContentsRequest{Owner: "u0", Type: "set", After: "\x00"}},
 			[][]byte{nil, (&call.ContentsRequest{Owner: "u0"}).Marshal(), (&call.ContentsRequest{Owner: "u0", Type: "t", After: long}).Marshal()},

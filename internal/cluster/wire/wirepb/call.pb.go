@@ -684,6 +684,171 @@ func (x *DerivedAnswer) GetItems() []*Derived {
 	return nil
 }
 
+// PiecesRequest asks for short stretches of the contents of many objects.
+type PiecesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
+	Type          string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Pieces        []*Piece               `protobuf:"bytes,3,rep,name=pieces,proto3" json:"pieces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PiecesRequest) Reset() {
+	*x = PiecesRequest{}
+	mi := &file_call_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PiecesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PiecesRequest) ProtoMessage() {}
+
+func (x *PiecesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PiecesRequest.ProtoReflect.Descriptor instead.
+func (*PiecesRequest) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *PiecesRequest) GetOwner() []byte {
+	if x != nil {
+		return x.Owner
+	}
+	return nil
+}
+
+func (x *PiecesRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *PiecesRequest) GetPieces() []*Piece {
+	if x != nil {
+		return x.Pieces
+	}
+	return nil
+}
+
+type Piece struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Offset        uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
+	Length        uint64                 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Piece) Reset() {
+	*x = Piece{}
+	mi := &file_call_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Piece) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Piece) ProtoMessage() {}
+
+func (x *Piece) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Piece.ProtoReflect.Descriptor instead.
+func (*Piece) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Piece) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Piece) GetOffset() uint64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *Piece) GetLength() uint64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+type PiecesAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Items         []*Derived             `protobuf:"bytes,1,rep,name=items,proto3" json:"items,omitempty"` // of the first of the request's pieces, in their order: its bytes, or why there are none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PiecesAnswer) Reset() {
+	*x = PiecesAnswer{}
+	mi := &file_call_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PiecesAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PiecesAnswer) ProtoMessage() {}
+
+func (x *PiecesAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_call_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PiecesAnswer.ProtoReflect.Descriptor instead.
+func (*PiecesAnswer) Descriptor() ([]byte, []int) {
+	return file_call_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PiecesAnswer) GetItems() []*Derived {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
 type ContentsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         []byte                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -695,7 +860,7 @@ type ContentsRequest struct {
 
 func (x *ContentsRequest) Reset() {
 	*x = ContentsRequest{}
-	mi := &file_call_proto_msgTypes[13]
+	mi := &file_call_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -707,7 +872,7 @@ func (x *ContentsRequest) String() string {
 func (*ContentsRequest) ProtoMessage() {}
 
 func (x *ContentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[13]
+	mi := &file_call_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -720,7 +885,7 @@ func (x *ContentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContentsRequest.ProtoReflect.Descriptor instead.
 func (*ContentsRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{13}
+	return file_call_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ContentsRequest) GetOwner() []byte {
@@ -754,7 +919,7 @@ type ContentsAnswer struct {
 
 func (x *ContentsAnswer) Reset() {
 	*x = ContentsAnswer{}
-	mi := &file_call_proto_msgTypes[14]
+	mi := &file_call_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +931,7 @@ func (x *ContentsAnswer) String() string {
 func (*ContentsAnswer) ProtoMessage() {}
 
 func (x *ContentsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[14]
+	mi := &file_call_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +944,7 @@ func (x *ContentsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ContentsAnswer.ProtoReflect.Descriptor instead.
 func (*ContentsAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{14}
+	return file_call_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ContentsAnswer) GetCopies() []*Copy {
@@ -807,7 +972,7 @@ type ServiceRequest struct {
 
 func (x *ServiceRequest) Reset() {
 	*x = ServiceRequest{}
-	mi := &file_call_proto_msgTypes[15]
+	mi := &file_call_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +984,7 @@ func (x *ServiceRequest) String() string {
 func (*ServiceRequest) ProtoMessage() {}
 
 func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[15]
+	mi := &file_call_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +997,7 @@ func (x *ServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRequest.ProtoReflect.Descriptor instead.
 func (*ServiceRequest) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{15}
+	return file_call_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ServiceRequest) GetOwner() []byte {
@@ -869,7 +1034,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_call_proto_msgTypes[16]
+	mi := &file_call_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +1046,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[16]
+	mi := &file_call_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +1059,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{16}
+	return file_call_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListQuery) GetType() string {
@@ -938,7 +1103,7 @@ type ListPage struct {
 
 func (x *ListPage) Reset() {
 	*x = ListPage{}
-	mi := &file_call_proto_msgTypes[17]
+	mi := &file_call_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1115,7 @@ func (x *ListPage) String() string {
 func (*ListPage) ProtoMessage() {}
 
 func (x *ListPage) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[17]
+	mi := &file_call_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1128,7 @@ func (x *ListPage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPage.ProtoReflect.Descriptor instead.
 func (*ListPage) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{17}
+	return file_call_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListPage) GetObjects() []*CachedObject {
@@ -1016,7 +1181,7 @@ type StatusAnswer struct {
 
 func (x *StatusAnswer) Reset() {
 	*x = StatusAnswer{}
-	mi := &file_call_proto_msgTypes[18]
+	mi := &file_call_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1193,7 @@ func (x *StatusAnswer) String() string {
 func (*StatusAnswer) ProtoMessage() {}
 
 func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_call_proto_msgTypes[18]
+	mi := &file_call_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1206,7 @@ func (x *StatusAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusAnswer.ProtoReflect.Descriptor instead.
 func (*StatusAnswer) Descriptor() ([]byte, []int) {
-	return file_call_proto_rawDescGZIP(), []int{18}
+	return file_call_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *StatusAnswer) GetVersion() string {
@@ -1137,6 +1302,16 @@ const file_call_proto_rawDesc = "" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x10\n" +
 	"\x03ids\x18\x03 \x03(\fR\x03ids\"D\n" +
 	"\rDerivedAnswer\x123\n" +
+	"\x05items\x18\x01 \x03(\v2\x1d.porcupine.cluster.v1.DerivedR\x05items\"n\n" +
+	"\rPiecesRequest\x12\x14\n" +
+	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x123\n" +
+	"\x06pieces\x18\x03 \x03(\v2\x1b.porcupine.cluster.v1.PieceR\x06pieces\"G\n" +
+	"\x05Piece\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
+	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x16\n" +
+	"\x06length\x18\x03 \x01(\x04R\x06length\"C\n" +
+	"\fPiecesAnswer\x123\n" +
 	"\x05items\x18\x01 \x03(\v2\x1d.porcupine.cluster.v1.DerivedR\x05items\"Q\n" +
 	"\x0fContentsRequest\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\fR\x05owner\x12\x12\n" +
@@ -1185,7 +1360,7 @@ func file_call_proto_rawDescGZIP() []byte {
 	return file_call_proto_rawDescData
 }
 
-var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_call_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_call_proto_goTypes = []any{
 	(*PushRequest)(nil),     // 0: porcupine.cluster.v1.PushRequest
 	(*LookupRequest)(nil),   // 1: porcupine.cluster.v1.LookupRequest
@@ -1200,46 +1375,51 @@ var file_call_proto_goTypes = []any{
 	(*RangeRequest)(nil),    // 10: porcupine.cluster.v1.RangeRequest
 	(*DerivedRequest)(nil),  // 11: porcupine.cluster.v1.DerivedRequest
 	(*DerivedAnswer)(nil),   // 12: porcupine.cluster.v1.DerivedAnswer
-	(*ContentsRequest)(nil), // 13: porcupine.cluster.v1.ContentsRequest
-	(*ContentsAnswer)(nil),  // 14: porcupine.cluster.v1.ContentsAnswer
-	(*ServiceRequest)(nil),  // 15: porcupine.cluster.v1.ServiceRequest
-	(*ListQuery)(nil),       // 16: porcupine.cluster.v1.ListQuery
-	(*ListPage)(nil),        // 17: porcupine.cluster.v1.ListPage
-	(*StatusAnswer)(nil),    // 18: porcupine.cluster.v1.StatusAnswer
-	(*Epoch)(nil),           // 19: porcupine.cluster.v1.Epoch
-	(*Holding)(nil),         // 20: porcupine.cluster.v1.Holding
-	(*Entry)(nil),           // 21: porcupine.cluster.v1.Entry
-	(*Update)(nil),          // 22: porcupine.cluster.v1.Update
-	(*Reply)(nil),           // 23: porcupine.cluster.v1.Reply
-	(*Retirement)(nil),      // 24: porcupine.cluster.v1.Retirement
-	(*Object)(nil),          // 25: porcupine.cluster.v1.Object
-	(*ObjectID)(nil),        // 26: porcupine.cluster.v1.ObjectID
-	(*Derived)(nil),         // 27: porcupine.cluster.v1.Derived
-	(*Copy)(nil),            // 28: porcupine.cluster.v1.Copy
-	(*CachedObject)(nil),    // 29: porcupine.cluster.v1.CachedObject
-	(*Load)(nil),            // 30: porcupine.cluster.v1.Load
+	(*PiecesRequest)(nil),   // 13: porcupine.cluster.v1.PiecesRequest
+	(*Piece)(nil),           // 14: porcupine.cluster.v1.Piece
+	(*PiecesAnswer)(nil),    // 15: porcupine.cluster.v1.PiecesAnswer
+	(*ContentsRequest)(nil), // 16: porcupine.cluster.v1.ContentsRequest
+	(*ContentsAnswer)(nil),  // 17: porcupine.cluster.v1.ContentsAnswer
+	(*ServiceRequest)(nil),  // 18: porcupine.cluster.v1.ServiceRequest
+	(*ListQuery)(nil),       // 19: porcupine.cluster.v1.ListQuery
+	(*ListPage)(nil),        // 20: porcupine.cluster.v1.ListPage
+	(*StatusAnswer)(nil),    // 21: porcupine.cluster.v1.StatusAnswer
+	(*Epoch)(nil),           // 22: porcupine.cluster.v1.Epoch
+	(*Holding)(nil),         // 23: porcupine.cluster.v1.Holding
+	(*Entry)(nil),           // 24: porcupine.cluster.v1.Entry
+	(*Update)(nil),          // 25: porcupine.cluster.v1.Update
+	(*Reply)(nil),           // 26: porcupine.cluster.v1.Reply
+	(*Retirement)(nil),      // 27: porcupine.cluster.v1.Retirement
+	(*Object)(nil),          // 28: porcupine.cluster.v1.Object
+	(*ObjectID)(nil),        // 29: porcupine.cluster.v1.ObjectID
+	(*Derived)(nil),         // 30: porcupine.cluster.v1.Derived
+	(*Copy)(nil),            // 31: porcupine.cluster.v1.Copy
+	(*CachedObject)(nil),    // 32: porcupine.cluster.v1.CachedObject
+	(*Load)(nil),            // 33: porcupine.cluster.v1.Load
 }
 var file_call_proto_depIdxs = []int32{
-	19, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
-	20, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
-	21, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
-	22, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
-	23, // 4: porcupine.cluster.v1.ApplyAnswer.replies:type_name -> porcupine.cluster.v1.Reply
-	24, // 5: porcupine.cluster.v1.RetireRequest.retirements:type_name -> porcupine.cluster.v1.Retirement
-	25, // 6: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
-	26, // 7: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
-	25, // 8: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
-	26, // 9: porcupine.cluster.v1.RangeRequest.id:type_name -> porcupine.cluster.v1.ObjectID
-	27, // 10: porcupine.cluster.v1.DerivedAnswer.items:type_name -> porcupine.cluster.v1.Derived
-	28, // 11: porcupine.cluster.v1.ContentsAnswer.copies:type_name -> porcupine.cluster.v1.Copy
-	29, // 12: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
-	19, // 13: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
-	30, // 14: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	22, // 0: porcupine.cluster.v1.PushRequest.epoch:type_name -> porcupine.cluster.v1.Epoch
+	23, // 1: porcupine.cluster.v1.PushRequest.holdings:type_name -> porcupine.cluster.v1.Holding
+	24, // 2: porcupine.cluster.v1.LookupAnswer.entry:type_name -> porcupine.cluster.v1.Entry
+	25, // 3: porcupine.cluster.v1.ApplyRequest.updates:type_name -> porcupine.cluster.v1.Update
+	26, // 4: porcupine.cluster.v1.ApplyAnswer.replies:type_name -> porcupine.cluster.v1.Reply
+	27, // 5: porcupine.cluster.v1.RetireRequest.retirements:type_name -> porcupine.cluster.v1.Retirement
+	28, // 6: porcupine.cluster.v1.ListAnswer.objects:type_name -> porcupine.cluster.v1.Object
+	29, // 7: porcupine.cluster.v1.OpenRequest.id:type_name -> porcupine.cluster.v1.ObjectID
+	28, // 8: porcupine.cluster.v1.OpenAnswer.object:type_name -> porcupine.cluster.v1.Object
+	29, // 9: porcupine.cluster.v1.RangeRequest.id:type_name -> porcupine.cluster.v1.ObjectID
+	30, // 10: porcupine.cluster.v1.DerivedAnswer.items:type_name -> porcupine.cluster.v1.Derived
+	14, // 11: porcupine.cluster.v1.PiecesRequest.pieces:type_name -> porcupine.cluster.v1.Piece
+	30, // 12: porcupine.cluster.v1.PiecesAnswer.items:type_name -> porcupine.cluster.v1.Derived
+	31, // 13: porcupine.cluster.v1.ContentsAnswer.copies:type_name -> porcupine.cluster.v1.Copy
+	32, // 14: porcupine.cluster.v1.ListPage.objects:type_name -> porcupine.cluster.v1.CachedObject
+	22, // 15: porcupine.cluster.v1.StatusAnswer.epoch:type_name -> porcupine.cluster.v1.Epoch
+	33, // 16: porcupine.cluster.v1.StatusAnswer.load:type_name -> porcupine.cluster.v1.Load
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_call_proto_init() }
@@ -1254,7 +1434,7 @@ func file_call_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_call_proto_rawDesc), len(file_call_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
