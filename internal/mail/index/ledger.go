@@ -168,7 +168,7 @@ func (s *state) firstSet(id mail.FolderID, found []ledgers) (first uidledger.Set
 				return first, false, err
 			}
 			s.headed[id] = true
-			if head.Set.Version > first.Version {
+			if head.Set.Newer(&first) {
 				first = head.Set
 			}
 		}
@@ -177,13 +177,13 @@ func (s *state) firstSet(id mail.FolderID, found []ledgers) (first uidledger.Set
 			if err != nil {
 				return first, false, err
 			}
-			if grant.Set.Version > granted.Version {
+			if grant.Set.Newer(&granted) {
 				granted = grant.Set
 			}
 		}
 	}
 	// A set that was decided and that no head says yet is taken over first, before another one is proposed.
-	s.deciding[id] = granted.Version > first.Version && first.Version > 0
+	s.deciding[id] = granted.Newer(&first) && first.Version > 0
 	if first.Version == 0 {
 		first = granted
 	}

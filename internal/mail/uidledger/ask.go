@@ -104,13 +104,13 @@ func (m *Manager) Answered(answers []Answer) {
 	was := m.flight
 	m.flight = idle
 	answered := answers[:0:0]
-	version := m.set.Version
+	before := m.set
 	for _, a := range answers {
 		if a.Err != nil {
 			m.Lost(a.Node)
 			continue
 		}
-		if a.Reply.State.Set.Version > m.set.Version {
+		if a.Reply.State.Set.Newer(&m.set) {
 			m.adopt(a.Reply.State.Set)
 		}
 		answered = append(answered, a)
@@ -121,7 +121,7 @@ func (m *Manager) Answered(answers []Answer) {
 			m.Lost(node)
 		}
 	}
-	if m.set.Version != version {
+	if !m.set.equal(&before) {
 		m.asking.kind, m.vote.phase = 0, 0
 		return // all is asked anew, under the newer set
 	}

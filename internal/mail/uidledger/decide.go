@@ -35,9 +35,9 @@ func (g *Grant) equal(h *Grant) bool {
 
 func (g *Grant) decide(self cluster.NodeID, r *Request) Reply {
 	switch {
-	case r.Set.Version < g.Set.Version:
+	case g.Set.Newer(&r.Set):
 		return Reply{Verdict: Newer}
-	case r.Set.Version > g.Set.Version:
+	case r.Set.Newer(&g.Set):
 		g.adopt(r.Set)
 	case !r.Set.equal(&g.Set):
 		return Reply{Verdict: Differs}

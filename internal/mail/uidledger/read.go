@@ -41,7 +41,7 @@ func (m *Manager) Read(s Snapshot) error {
 		chunks = append(chunks, c)
 	}
 	slices.SortFunc(chunks, func(a, b *chunk) int { return int(int64(a.number) - int64(b.number)) })
-	if head.Set.Version > m.set.Version {
+	if head.Set.Newer(&m.set) {
 		m.adopt(head.Set)
 	}
 	for _, c := range chunks {

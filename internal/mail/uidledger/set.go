@@ -105,7 +105,14 @@ func (s *Set) equal(t *Set) bool {
 	return s.Version == t.Version && s.UIDValidity == t.UIDValidity && s.Floor == t.Floor && s.Lease == t.Lease && slices.Equal(s.Members, t.Members)
 }
 
-// cmpSets orders sets by version. Two of one version do not exist; if they do, all choose the same.
+// Newer reports whether this set was decided after another one. Versions go on with a UIDVALIDITY that never falls; where
+// a ledger was begun anew, since the old one was lost or was a former user's of the same name, they begin anew under a
+// greater one. So that counts first: a replica that comes back from before must not bring its set back (L12).
+func (s *Set) Newer(t *Set) bool {
+	return cmp.Or(cmp.Compare(s.UIDValidity, t.UIDValidity), cmp.Compare(s.Version, t.Version)) > 0
+}
+
+// cmpSets orders sets as Newer does. Two of one version do not exist; if they do, all choose the same.
 func cmpSets(s, t *Set) int {
-	return cmp.Or(cmp.Compare(s.Version, t.Version), bytes.Compare(appendSet(nil, s), appendSet(nil, t)))
+	return cmp.Or(cmp.Compare(s.UIDValidity, t.UIDValidity), cmp.Compare(s.Version, t.Version), bytes.Compare(appendSet(nil, s), appendSet(nil, t)))
 }
