@@ -280,6 +280,9 @@ set delete=yes move=no confirmappend=no confirmcreate=no wait_key=no quit=yes he
 	}
 	a.run("sh", "-c", fmt.Sprintf("printf 'by %s\\n' | %s -F '%s' -s sent %s", mutt, mutt, rc, a.user))
 	own.requireFolder(t, "INBOX", "two", "sent")
+	if mutt != "mutt" {
+		return // neomutt keeps no copy of what it sends without a terminal
+	}
 	for _, s := range own.requireFolder(t, "Sent", "sent") {
 		if !strings.HasSuffix(s.text, "\r\n\r\nby "+mutt+"\r\n") || !slices.Contains(s.flags, `\Seen`) {
 			t.Errorf("what %s sent is in Sent as %q with %q", mutt, s.text, s.flags)
