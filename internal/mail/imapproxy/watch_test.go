@@ -127,7 +127,7 @@ func TestSessionsTellEachOther(t *testing.T) {
 // delivery, at the same manager and at the next one.
 func TestC1_FirstMessageOfAnEmptyFolder(t *testing.T) {
 	for name, first := range map[string]func(*world, backend.Mailbox){
-		"append":   func(_ *world, m backend.Mailbox) {
+		"append": func(_ *world, m backend.Mailbox) {
 			body := []byte("Subject: first\r\n\r\ntext\r\n")
 			if _, err := m.Append(t.Context(), "INBOX", []backend.Append{{Body: bytes.NewReader(body), Size: int64(len(body))}}); err != nil {
 				t.Error(err)

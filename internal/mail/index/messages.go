@@ -261,10 +261,13 @@ func (s *state) apply(changes []cluster.Change) bool {
 			if known {
 				return false // deleted, or it lies elsewhere
 			}
+			if c.State == cluster.ChangeRemoved && c.Object.Deleted {
+				s.dead[id] = struct{}{} // what is told or asked of it later comes too late
+			}
 			continue
 		}
-		if known && c.Object.Timestamp == m.version {
-			continue
+		if known && c.Object.Timestamp.Compare(m.version) <= 0 {
+			continue // as it is known, or older: of a holder that is behind
 		}
 		s.put(id, &c.Object, nil, c.Object.Replicas)
 	}
@@ -281,8 +284,10 @@ func (s *state) settleHomes(l *survey.Listing) {
 			switch {
 			case st.Expunged:
 				s.dead[st.ID] = struct{}{}
-			case !ok || h.stay.Compare(st.Since) < 0 || h.folder == id && st.Live:
+			case !ok || h.stay.Compare(st.Since) < 0:
 				homes[st.ID] = home{id, st.Since, st.Live}
+			case h.folder == id && st.Live:
+				homes[st.ID] = home{id, h.stay, true}
 			}
 		})
 	}
@@ -293,11 +298,20 @@ func (s *state) settleHomes(l *survey.Listing) {
 		var left []uidledger.Departure
 		s.folders[id].ledger.Stays(func(st uidledger.Stay) {
 			if known, ok := s.messages[st.ID]; ok && st.Live && known.home.folder != id {
-				left = append(left, uidledger.Departure{ID: st.ID})
+				left = append(left, uidledger.Departure{ID: st.ID, Stay: justAfter(known.home.stay)})
 			}
 		})
 		s.folders[id].ledger.Depart(left...)
 	}
+}
+
+// justAfter is the next stamp that there can be: a departure with it ends stays up to this one, and none that is later.
+// Of two folders that know a message since the same time (what its attributes say) one is its home.
+func justAfter(stay cluster.Timestamp) cluster.Timestamp {
+	if stay.Node++; stay.Node == cluster.NoNode {
+		stay.Time++
+	}
+	return stay
 }
 
 // settleAbsent has the messages depart that ledgers know and that are nowhere: proven only if all nodes there

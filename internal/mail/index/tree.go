@@ -216,7 +216,7 @@ func (s *state) move(ctx context.Context, ids []mail.MessageID, from, to *folder
 	}
 	for _, id := range ids {
 		arrivals = append(arrivals, uidledger.Arrival{ID: id, Stay: stay, Flags: from.ledger.RegistersOf(id)})
-		departures = append(departures, uidledger.Departure{ID: id})
+		departures = append(departures, uidledger.Departure{ID: id, Stay: stay}) // should it come back meanwhile, that is later
 	}
 	to.ledger.Arrive(arrivals...)
 	if err := s.reveal(ctx, to); err != nil {
