@@ -261,12 +261,18 @@ func (s *state) answerPlaced(ctx context.Context, q *talk.Question) (*talk.Answe
 		if err != nil {
 			return nil, err
 		}
+		if _, dead := s.dead[id]; dead {
+			return nil, cluster.Errorf(cluster.KindUnavailable, "store mail of "+string(s.user), "message %s was taken back", id)
+		}
 		a := uidledger.Arrival{ID: id, Stay: at}
+		if m := s.messages[id]; m != nil && m.home.folder == f.id {
+			a.Stay = m.home.stay // the feed was quicker, or the question comes again: it keeps the UID that it may have
+		}
 		for _, fl := range q.Items[i].Flags {
 			a.Flags = append(a.Flags, uidledger.Register{Flag: fl, On: true, Stamp: at})
 		}
 		ids, arrivals = append(ids, id), append(arrivals, a)
-		s.adopt(id, &o, home{folder: f.id, stay: at})
+		s.adopt(id, &o, home{folder: f.id, stay: a.Stay})
 	}
 	f.ledger.Arrive(arrivals...)
 	shown, err := s.shown(ctx, q.Folder)
