@@ -43,7 +43,7 @@ func TestD4_ReplaceBrokenOff(t *testing.T) {
 	}
 }
 
-func mustUIDs(t *testing.T, s backend.Selected) mail.UIDSet {
+func mustUIDs(t testing.TB, s backend.Selected) mail.UIDSet {
 	t.Helper()
 	uids, err := s.UIDs(t.Context())
 	if err != nil {
