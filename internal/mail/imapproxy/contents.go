@@ -37,16 +37,7 @@ func (s *selected) lie(ctx context.Context, uid mail.UID, again bool) (talk.Lie,
 	if !again {
 		wanted = wanted.Union(first(s.known.Without(mail.UIDSet{{First: 1, Last: uid}}), liesAhead))
 	}
-	if len(s.lies) >= liesMax {
-		clear(s.lies)
-	}
-	err := s.where(ctx, wanted, func(ls []talk.Lie) error {
-		for _, l := range ls {
-			s.lies[l.UID] = l
-		}
-		return nil
-	})
-	if err != nil {
+	if err := s.locate(ctx, wanted); err != nil {
 		return talk.Lie{}, err
 	}
 	l, ok := s.lies[uid]
@@ -72,6 +63,9 @@ func first(s mail.UIDSet, n int) (part mail.UIDSet) {
 func (s *selected) Open(ctx context.Context, uid mail.UID, offset, length int64) (io.ReadCloser, error) {
 	if !s.known.Contains(uid) {
 		return nil, cluster.Errorf(cluster.KindNotFound, "open message", "UID %d is not in the folder", uid)
+	}
+	if body := s.ahead(uid, offset, length); body != nil {
+		return body, nil
 	}
 	ctx, done := s.m.begin(ctx)
 	body, err := s.open(ctx, uid, offset, length)
@@ -101,7 +95,7 @@ func (s *selected) open(ctx context.Context, uid mail.UID, offset, length int64)
 		if err != nil {
 			return nil, err
 		}
-		body := r.Try(l.Nodes, func(node cluster.NodeID) (io.ReadCloser, error) {
+		body := r.Try(s.nearest(l.Nodes), func(node cluster.NodeID) (io.ReadCloser, error) {
 			_, body, err := s.m.proxy.cluster.OpenRange(ctx, node, l.ID.Object(s.m.user), offset, length)
 			return body, err
 		})
@@ -132,6 +126,7 @@ func (s *selected) Structures(ctx context.Context, uids mail.UIDSet, yield func(
 	ctx, done := s.m.begin(ctx)
 	defer done()
 	return s.where(ctx, uids, func(ls []talk.Lie) error {
+		s.remember(ls)
 		for batch := range slices.Chunk(ls, derivedBatch) {
 			found := s.derive(ctx, batch)
 			for i := range batch {

@@ -21,6 +21,7 @@ type substrate interface {
 	Ask(ctx context.Context, owner, method string, payload []byte) ([]byte, error)
 	Serve(method string, handler func(ctx context.Context, from cluster.NodeID, payload []byte) ([]byte, error))
 	OpenRange(ctx context.Context, on cluster.NodeID, id cluster.ObjectID, offset, length int64) (cluster.Object, io.ReadCloser, error)
+	Pieces(ctx context.Context, on cluster.NodeID, owner string, t cluster.ObjectType, pieces []cluster.Piece) ([]cluster.Derived, error)
 	Derived(ctx context.Context, on cluster.NodeID, owner string, t cluster.ObjectType, ids []string) ([]cluster.Derived, error)
 }
 

@@ -19,7 +19,8 @@ type selected struct {
 	mark     talk.Mark   // what the client has been shown
 	known    mail.UIDSet // the messages that it has been shown
 	lies     map[mail.UID]talk.Lie
-	watcher  *watcher // nil: none
+	held     map[mail.UID][]held // what was read ahead
+	watcher  *watcher            // nil: none
 }
 
 var _ backend.Selected = (*selected)(nil)

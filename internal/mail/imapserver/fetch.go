@@ -28,6 +28,7 @@ type fetching struct {
 	seen    map[mail.UID]mail.Summary // what a message became when \Seen was set
 	told    int                       // messages
 	octets  int64                     // of contents
+	ahead   *readahead                // nil: no contents are asked for
 	failure error                     // of the first message that could not be read
 }
 
@@ -170,10 +171,16 @@ func (x *fetching) setSeen(uids mail.UIDSet) {
 func (x *fetching) run(uids mail.UIDSet) error {
 	w := x.s.watch()
 	defer w.end()
+	x.readAhead()
+	defer x.forget()
 	if !slices.ContainsFunc(x.items, needsStructure) {
-		return x.f.selected.Summaries(w.ctx, uids, func(sum *mail.Summary) error {
-			return w.aside(func() error { return x.one(sum, nil) })
+		err := x.f.selected.Summaries(w.ctx, uids, func(sum *mail.Summary) error {
+			return w.aside(func() error { return x.next(sum, nil) })
 		})
+		if err != nil {
+			return err
+		}
+		return w.aside(x.flush)
 	}
 	for page := range pages(uids, fetchPage) {
 		sums := make([]mail.Summary, 0, fetchPage)
@@ -190,8 +197,11 @@ func (x *fetching) run(uids mail.UIDSet) error {
 			if !ok {
 				return nil
 			}
-			return w.aside(func() error { return x.one(&sums[i], index) })
+			return w.aside(func() error { return x.next(&sums[i], index) })
 		})
+		if err == nil {
+			err = w.aside(x.flush)
+		}
 		if err != nil {
 			return err
 		}

@@ -115,6 +115,10 @@ type Selected interface {
 	Summaries(ctx context.Context, uids mail.UIDSet, yield func(*mail.Summary) error) error
 	// Structures yields the index of each message, by UID, ascending. Messages that are away (mail.Summary.IsAway) are left out.
 	Structures(ctx context.Context, uids mail.UIDSet, yield func(mail.UID, *message.Index) error) error
+	// Ahead says which pieces will be opened next, so that they may be read together and held until the next Ahead; those
+	// before are forgotten. It is advice: it may take its time, and has no error, for Open says what became of a message.
+	// Pieces too many or too long (AheadPiecesMax, AheadBytesMax, PieceSizeMax) are passed over.
+	Ahead(ctx context.Context, pieces []Piece)
 	// Open opens the contents of one message from an offset on. KindNotFound: it is gone.
 	Open(ctx context.Context, uid mail.UID, offset, length int64) (io.ReadCloser, error)
 	// Store changes flags, where the message was not changed after unchangedSince (0: always). It gives the new
@@ -129,6 +133,19 @@ type Selected interface {
 	// to tell, or the session can no longer go on. nil ends it.
 	Watch(notify func())
 	Close() error
+}
+
+// Limits of what a session reads ahead and holds.
+const (
+	PieceSizeMax   = 64 << 10  // octets of one piece; what is longer is opened by itself
+	AheadBytesMax  = 256 << 10 // octets of all pieces together
+	AheadPiecesMax = 128       // pieces
+)
+
+// Piece is a stretch of the contents of a message.
+type Piece struct {
+	UID            mail.UID
+	Offset, Length int64
 }
 
 // Changes is what a client must be told to follow a folder.

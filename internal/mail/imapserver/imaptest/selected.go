@@ -120,6 +120,9 @@ func (s *selected) Structures(_ context.Context, uids mail.UIDSet, yield func(ma
 	return nil
 }
 
+// Ahead does nothing: all is at hand.
+func (s *selected) Ahead(context.Context, []backend.Piece) {}
+
 func (s *selected) Open(_ context.Context, uid mail.UID, offset, length int64) (io.ReadCloser, error) {
 	found, err := s.some("Open", mail.NewUIDSet(uid))
 	switch {
