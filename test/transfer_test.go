@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -208,4 +209,143 @@ func (c *clusterUnderTest) killedImport(dir string) {
 	slices.Sort(a)
 	slices.Sort(b)
 	same(c.t, "an import that was killed and run again", b, a)
+}
+
+// migrate runs an import from another server, whose user has that password.
+func (c *clusterUnderTest) migrate(user, remote, password, source string, more ...string) string {
+	c.t.Helper()
+	args := append([]string{"import", "--user", user, "--format", "imap", "--remote-user", remote, "--password-env", "REMOTE_PASSWORD", "--tls-insecure", "--config", c.node(1).Config}, more...)
+	cmd := exec.Command(program, append(args, source)...)
+	cmd.Env = append(os.Environ(), "REMOTE_PASSWORD="+password)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("import from %s: %v\n%s", source, err, out)
+	}
+	return string(out)
+}
+
+// A mailbox is copied from another IMAP server: here from another user of the cluster, as a client sees it.
+func TestMigration(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one cluster is enough with -short")
+	}
+	c := startCluster(t, 1, 2)
+	dir := t.TempDir()
+	tree, copied := filepath.Join(dir, "tree"), filepath.Join(dir, "copied")
+	writeMaildir(t, tree)
+	c.on(1, "import", "--user", "u0@example.test", "--format", "maildir", tree)
+	for _, step := range []struct{ source, want string }{
+		{"imaps://" + at(c.node(1).Ports.IMAPS), "40 messages stored"},
+		{"imaps://" + at(c.node(1).Ports.IMAPS), "40 there already"},
+	} {
+		if got := c.migrate("u1@example.test", "u0@example.test", dev.Password, step.source); !strings.Contains(got, step.want) {
+			t.Errorf("import from %s = %q, want %q in it", step.source, got, step.want)
+		}
+	}
+	c.on(1, "export", "--user", "u1@example.test", "--format", "maildir", copied)
+	same(t, "migrated", readMaildir(t, copied), readMaildir(t, tree))
+	wrong := exec.Command(program, "import", "--user", "u1@example.test", "--format", "imap", "--remote-user", "u0@example.test",
+		"--password-env", "REMOTE_PASSWORD", "--tls-insecure", "--config", c.node(1).Config, "imap://"+at(c.node(1).Ports.IMAP))
+	wrong.Env = append(os.Environ(), "REMOTE_PASSWORD=wrong")
+	if out, err := wrong.CombinedOutput(); err == nil || !strings.Contains(string(out), "AUTHENTICATE") {
+		t.Errorf("import with a wrong password, by STARTTLS = %v, %s", err, out)
+	}
+}
+
+// dovecot starts a server of its own, as root, with a user "old" whose mail is the Maildir, and gives its address.
+func dovecot(t *testing.T, dir, tree string) string {
+	t.Helper()
+	path := "/usr/sbin/dovecot"
+	if !exists(path) || os.Getuid() != 0 {
+		t.Skip("needs Dovecot, and root")
+	}
+	if version, err := exec.Command(path, "--version").Output(); err != nil || !strings.HasPrefix(string(version), "2.3.") {
+		t.Skipf("the configuration is for Dovecot 2.3, this is %s, %v", version, err)
+	}
+	port := freeBase(t) + 1
+	run := filepath.Join(dir, "run")
+	must(t, "openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-keyout", filepath.Join(dir, "key.pem"), "-out", filepath.Join(dir, "cert.pem"))
+	must(t, "chown", "-R", "mail:mail", tree)
+	for d := tree; d != filepath.Dir(os.TempDir()) && d != "/"; d = filepath.Dir(d) {
+		if d != os.TempDir() && strings.HasPrefix(d, os.TempDir()+"/") {
+			must(t, "chmod", "a+x", d)
+		}
+	}
+	conf := filepath.Join(dir, "dovecot.conf")
+	text := fmt.Sprintf(`protocols = imap
+listen = %s
+base_dir = %s
+state_dir = %s/state
+log_path = %s/log
+ssl = yes
+ssl_cert = <%s/cert.pem
+ssl_key = <%s/key.pem
+auth_mechanisms = plain
+first_valid_uid = 1
+mail_uid = mail
+mail_gid = mail
+mail_location = maildir:%s
+namespace inbox {
+  inbox = yes
+  separator = /
+}
+passdb {
+  driver = static
+  args = password=secret
+}
+userdb {
+  driver = static
+  args = uid=mail gid=mail home=%s
+}
+service imap-login {
+  inet_listener imap {
+    port = 0
+  }
+  inet_listener imaps {
+    port = %d
+  }
+}
+`, dev.Host, run, run, dir, dir, dir, tree, tree, port)
+	if err := errors.Join(os.MkdirAll(filepath.Join(run, "state"), 0o755), os.WriteFile(conf, []byte(text), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-F", "-c", conf)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	address := at(port)
+	for began := time.Now(); ; wait(t, 50*time.Millisecond) {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			conn.Close()
+			return address
+		}
+		if time.Since(began) > readyWithin {
+			t.Fatalf("Dovecot did not listen: %v", err)
+		}
+	}
+}
+
+// A mailbox is copied from Dovecot.
+func TestMigrationFromDovecot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one cluster is enough with -short")
+	}
+	dir := t.TempDir()
+	tree, copied := filepath.Join(dir, "tree"), filepath.Join(dir, "copied")
+	writeMaildir(t, tree)
+	want := readMaildir(t, tree) // Dovecot may rename its files
+	address := dovecot(t, dir, tree)
+	c := startCluster(t, 1, 1)
+	for _, expected := range []string{"40 messages stored", "40 there already"} {
+		if got := c.migrate("u0@example.test", "old", "secret", "imaps://"+address); !strings.Contains(got, expected) {
+			t.Errorf("import from Dovecot = %q, want %q in it", got, expected)
+		}
+	}
+	c.on(1, "export", "--user", "u0@example.test", "--format", "maildir", copied)
+	same(t, "migrated", readMaildir(t, copied), want)
 }

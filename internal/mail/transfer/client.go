@@ -25,6 +25,9 @@ const (
 	remoteFolderMax = 20_000
 )
 
+// logout is the command that BYE answers (RFC 9051 §6.1.3).
+const logout = "LOGOUT"
+
 // client speaks IMAP to another server. One command at a time; a response that does not parse is passed over, unless it ends
 // the command.
 type client struct {
@@ -154,6 +157,8 @@ func (c *client) run(text string, each func(imap.Response) error) error {
 			return &refusedError{name, reply}
 		case ok && reply.Tag != "":
 			return fmt.Errorf("%s: the server answers a command that was not given", name)
+		case ok && reply.Kind == imap.BYE && name == logout:
+			return nil
 		case ok && reply.Kind == imap.BYE:
 			return fmt.Errorf("%s: the server ends the session: %.200q", name, reply.Text)
 		case r != nil:

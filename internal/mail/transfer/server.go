@@ -98,7 +98,7 @@ func (s *Server) Run(ctx context.Context, to Sink) (err error) {
 	if !found {
 		return fmt.Errorf("there is no folder %q", s.Folder)
 	}
-	return c.command("LOGOUT", nil)
+	return c.command(logout, nil)
 }
 
 // folders lists the other server's folders that can be selected, by name.
