@@ -105,8 +105,7 @@ func (d *maildirFolder) learn() (err error) {
 }
 
 func (d *maildirFolder) message(m Outgoing) error {
-	if m.Err != nil {
-		d.e.skip(d.name, &m)
+	if d.e.skips(d.name, &m) {
 		return nil
 	}
 	unique := fmt.Sprintf("%d.U%d_%s.porcupine", m.Received.Unix(), m.UID, m.Email)

@@ -40,10 +40,14 @@ type Exporter struct {
 	tally Tally
 }
 
-// skip counts a message that cannot be had.
-func (e *Exporter) skip(folder string, m *Outgoing) {
+// skips reports whether a message cannot be had, and counts it then.
+func (e *Exporter) skips(folder string, m *Outgoing) bool {
+	if m.Err == nil {
+		return false
+	}
 	e.tally.Skipped++
 	e.Report(fmt.Sprintf("folder %s, UID %d", folder, m.UID), m.Err)
+	return true
 }
 
 func (e *Exporter) stored(m *Outgoing) {
@@ -97,8 +101,7 @@ func (e *Exporter) mbox(ctx context.Context, folder, path string) (err error) {
 	}
 	w := mbox.NewWriter(f)
 	err = e.Read(ctx, folder, func(m Outgoing) error {
-		if m.Err != nil {
-			e.skip(folder, &m)
+		if e.skips(folder, &m) {
 			return nil
 		}
 		if err := w.Write(m.Received, m.Flags, m.Contents); err != nil {
