@@ -196,19 +196,56 @@ func (c *imapTalk) messages() ([]shown, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []shown
-	for _, r := range replies {
-		if !strings.Contains(r, " FETCH (") || !strings.Contains(r, "BODY[]") {
+	return parseFetched(replies)
+}
+
+// reachable is messages, but for a part of a cluster: of messages that lie on nodes that are away the text is empty.
+func (c *imapTalk) reachable() ([]shown, error) {
+	replies, err := c.ask("UID FETCH 1:* (FLAGS EMAILID)")
+	if err != nil {
+		return nil, err
+	}
+	all, err := parseFetched(replies)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		replies, err := c.ask(fmt.Sprintf("UID FETCH %d (FLAGS EMAILID BODY.PEEK[])", all[i].uid))
+		var refusal *imapRefusal
+		if errors.As(err, &refusal) && strings.HasPrefix(refusal.reply, "NO [UNAVAILABLE]") {
 			continue
 		}
-		text := fetchedText.FindStringSubmatch(r)
-		rest := strings.Replace(r, text[0], "", 1)
-		size, sizeErr := strconv.Atoi(text[1])
-		if sizeErr != nil || size > len(text[2]) {
-			return nil, fmt.Errorf("imap: a message is cut short: %q", r)
+		if err != nil {
+			return nil, err
 		}
-		s := shown{text: text[2][:size]}
-		rest += text[2][size:]
+		one, err := parseFetched(replies)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range one {
+			if s.uid == all[i].uid && s.text != "" {
+				all[i] = s
+			}
+		}
+	}
+	return all, nil
+}
+
+// parseFetched reads FETCH responses with UID, FLAGS, EMAILID, and perhaps the text.
+func parseFetched(replies []string) (all []shown, err error) {
+	for _, r := range replies {
+		if !strings.Contains(r, " FETCH (") || !strings.Contains(r, "EMAILID") {
+			continue
+		}
+		rest, s := r, shown{}
+		if text := fetchedText.FindStringSubmatch(r); text != nil {
+			size, sizeErr := strconv.Atoi(text[1])
+			if sizeErr != nil || size > len(text[2]) {
+				return nil, fmt.Errorf("imap: a message is cut short: %q", r)
+			}
+			s.text = text[2][:size]
+			rest = strings.Replace(r, text[0], "", 1) + text[2][size:]
+		}
 		uid, id, flags := fetchedUID.FindStringSubmatch(rest), fetchedID.FindStringSubmatch(rest), fetchedFlags.FindStringSubmatch(rest)
 		if uid == nil || id == nil || flags == nil {
 			return nil, fmt.Errorf("imap: no UID, EMAILID or FLAGS: %q", rest)

@@ -11,6 +11,12 @@ import (
 	"porcupine/internal/admin"
 )
 
+// threeCopies has each machine hold what was there before a partition: a message of which all copies are on the other
+// side can be neither read nor expunged until the heal.
+const threeCopies = `message_copies = 3
+[upkeep]
+repair_after = "10s"`
+
 // follower is a client that stays with one machine and remembers all that it was ever shown, as a client that
 // keeps a copy does. It complains of each broken promise of UIDs.
 type follower struct {
@@ -59,9 +65,14 @@ func (f *follower) tryLook() (err error) {
 	if err != nil {
 		return err
 	}
-	all, err := f.c.messages()
+	all, err := f.c.reachable()
 	if err != nil {
 		return err
+	}
+	for i, s := range all {
+		if old, ok := f.shown[s.uid]; ok && s.text == "" && old.id == s.id {
+			all[i].text = old.text // it lies on the other side: its client has it
+		}
 	}
 	valid, next := number(replies, "UIDVALIDITY"), number(replies, "UIDNEXT")
 	if f.valid != 0 && valid != f.valid {
@@ -96,6 +107,16 @@ func (f *follower) uid(subject string) uint64 {
 	return 0
 }
 
+// sees waits until a message that was accepted is shown.
+func (f *follower) sees(subject string) {
+	f.t.Helper()
+	for began := time.Now(); !slices.Contains(subjects(f.look()), subject); wait(f.t, 50*time.Millisecond) {
+		if time.Since(began) > toldWithin {
+			f.t.Fatalf("machine %d does not show %s to %s within %v of its acceptance: %q", f.m.n, subject, f.user, toldWithin, subjects(f.now))
+		}
+	}
+}
+
 // do runs a command on a message, again if the session had to end: what it asks for is the same the second time.
 func (f *follower) do(format string, subject string) {
 	f.t.Helper()
@@ -122,7 +143,7 @@ func (f *follower) append(subject, flags string) {
 // flags, expunge and get mail. After the heal each follower's view is that of all: no UID was ever shown for two
 // messages, nothing is lost, flags of both sides are joined, what either side expunged is gone.
 func TestMachines_IMAPPartition(t *testing.T) {
-	l := newLab(t, 3, twoCopies)
+	l := newLab(t, 3, threeCopies)
 	l.start()
 	sides := [][]*machine{l.machines[:2], l.machines[2:]}
 	users := length2(8, 3)
@@ -168,17 +189,23 @@ func length2(long, short int) int {
 func (l *lab) partedRound(sides []*follower, round int) (want []string) {
 	for i, f := range sides {
 		name := fmt.Sprintf("%d-%d", i, round)
-		for range 3 { // just after the cut some nodes have not noticed it
+		taken := false
+		for range 10 { // just after the cut some nodes have not noticed it
 			err := deliverTo(l.t, f.m.at(labSMTP), f.user, imapMessage("in-"+name))
-			if err == nil {
+			if taken = err == nil; taken {
 				break
 			}
+			l.t.Logf("machine %d, in-%s: %v", f.m.n, name, err)
 			var refusal *smtpRefusal
 			if errors.As(err, &refusal) && strings.HasPrefix(refusal.reply, "5") {
 				l.t.Errorf("V1: %v", err)
 			}
 			wait(l.t, time.Second)
 		}
+		if !taken {
+			l.t.Fatalf("machine %d took no mail for %s", f.m.n, f.user)
+		}
+		f.sees("in-" + name)
 		f.append("up-"+name, `\Draft`)
 		f.look()
 		want = append(want, "in-"+name, "up-"+name)
@@ -244,7 +271,7 @@ func judgeParted(t *testing.T, sides []*follower, want []string) {
 // the client and all machines are alike.
 func TestMachines_IMAPSyncThroughAPartition(t *testing.T) {
 	needCommand(t, "mbsync")
-	l := newLab(t, 3, twoCopies)
+	l := newLab(t, 3, threeCopies)
 	l.start()
 	user := keeper(0)
 	near := l.machines[2]
