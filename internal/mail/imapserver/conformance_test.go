@@ -147,9 +147,7 @@ func playCase(t *testing.T, head string, m *imaptest.Mail) (answers []string) {
 		t.Fatalf("case %q: no state %q", head, fields[1])
 	}
 	r := newRig(t, m, options{cfg: imapserver.Config{BadCommandsMax: 1000}})
-	c := r.dial()
-	s := &client{t: t, c: c, r: bufio.NewReader(c), m: m}
-	s.line() // the greeting
+	s := dialClient(t, r, m)
 	for _, command := range before {
 		if got := s.command("p", command); !strings.HasPrefix(command, "!") && !strings.HasPrefix(got[len(got)-1], "p OK") {
 			t.Fatalf("%s: %s", command, got)
@@ -158,7 +156,7 @@ func playCase(t *testing.T, head string, m *imaptest.Mail) (answers []string) {
 	for i, command := range strings.Split(fields[2], " && ") {
 		answers = append(answers, s.command(strconv.Itoa(i+1), command)...)
 	}
-	c.Close()
+	s.c.Close()
 	for _, l := range answers { // A1: nothing of bob's is shown, whatever the command
 		if strings.Contains(l, "for bob alone") && fields[1] != "bob" {
 			t.Errorf("alice is shown %q", l)
@@ -173,6 +171,15 @@ type client struct {
 	c net.Conn
 	r *bufio.Reader
 	m *imaptest.Mail
+}
+
+// dialClient connects a client, and hears the greeting.
+func dialClient(t testing.TB, r *rig, m *imaptest.Mail) *client {
+	t.Helper()
+	c := r.dial()
+	s := &client{t: t, c: c, r: bufio.NewReader(c), m: m}
+	s.line()
+	return s
 }
 
 // command sends a command and gives all answers up to the tagged one.

@@ -183,37 +183,72 @@ func (x *fetching) run(uids mail.UIDSet) error {
 		return w.aside(x.flush)
 	}
 	for page := range pages(uids, fetchPage) {
-		sums := make([]mail.Summary, 0, fetchPage)
-		err := x.f.selected.Summaries(w.ctx, page, func(sum *mail.Summary) error {
-			w.progress()
-			sums = append(sums, *sum)
-			return nil
-		})
-		if err != nil {
+		if err := x.page(w, page); err != nil {
 			return err
-		}
-		err = x.f.selected.Structures(w.ctx, page, func(uid mail.UID, index *message.Index) error {
-			i, ok := slices.BinarySearchFunc(sums, uid, func(sum mail.Summary, u mail.UID) int { return int(int64(sum.UID) - int64(u)) })
-			if !ok {
-				return nil
-			}
-			return w.aside(func() error { return x.next(&sums[i], index) })
-		})
-		if err == nil {
-			err = w.aside(x.flush)
-		}
-		if err != nil {
-			return err
-		}
-		for i := range sums {
-			if sums[i].IsAway() { // it has no structure: x.failure says so
-				if err := x.one(&sums[i], nil); err != nil {
-					return err
-				}
-			}
 		}
 	}
 	return nil
+}
+
+// page tells of messages of which the structure is needed. Of one that is away there is none: one says so.
+func (x *fetching) page(w *watch, uids mail.UIDSet) error {
+	sums := make([]mail.Summary, 0, fetchPage)
+	err := x.f.selected.Summaries(w.ctx, uids, func(sum *mail.Summary) error {
+		w.progress()
+		sums = append(sums, *sum)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	had := make([]bool, len(sums))
+	err = x.f.selected.Structures(w.ctx, uids, func(uid mail.UID, index *message.Index) error {
+		i, ok := slices.BinarySearchFunc(sums, uid, func(sum mail.Summary, u mail.UID) int { return int(int64(sum.UID) - int64(u)) })
+		if !ok {
+			return nil
+		}
+		had[i] = true
+		return w.aside(func() error { return x.next(&sums[i], index) })
+	})
+	if err == nil {
+		err = w.aside(x.flush)
+	}
+	if err != nil {
+		return err
+	}
+	var missing mail.UIDSet
+	for i := range sums {
+		switch {
+		case had[i]:
+		case sums[i].IsAway():
+			if err := w.aside(func() error { return x.one(&sums[i], nil) }); err != nil {
+				return err
+			}
+		default:
+			missing.Append(sums[i].UID)
+		}
+	}
+	w.progress()
+	return x.gone(w.ctx, missing)
+}
+
+// gone makes sure that messages of which nothing was to be had are gone. Of one that is still in the folder, and only
+// cannot be reached, x.failure says so: who misses it would take it for deleted (V2).
+func (x *fetching) gone(ctx context.Context, uids mail.UIDSet) error {
+	if len(uids) == 0 {
+		return nil
+	}
+	return x.f.selected.Summaries(ctx, uids, func(sum *mail.Summary) error {
+		x.fail(cluster.Errorf(cluster.KindUnavailable, "fetch", "UID %d cannot be reached", sum.UID))
+		return nil
+	})
+}
+
+// fail notes why a message could not be told of: the first reason, and what is temporary before what is gone.
+func (x *fetching) fail(err error) {
+	if x.failure == nil || cluster.IsKind(x.failure, cluster.KindNotFound) {
+		x.failure = err
+	}
 }
 
 // pages cuts a set into pieces of so many UIDs.

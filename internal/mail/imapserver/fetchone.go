@@ -41,9 +41,7 @@ func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
 		sum.Flags, sum.ModSeq = newer.Flags, newer.ModSeq
 	}
 	if sum.IsAway() && slices.ContainsFunc(x.items, needsMessage) {
-		if x.failure == nil || cluster.IsKind(x.failure, cluster.KindNotFound) {
-			x.failure = cluster.Errorf(cluster.KindUnavailable, "fetch", "UID %d lies on nodes that are away", sum.UID)
-		}
+		x.fail(cluster.Errorf(cluster.KindUnavailable, "fetch", "UID %d lies on nodes that are away", sum.UID))
 		return nil
 	}
 	e := x.s.srv.encoders.Get().(*imap.Encoder)
@@ -68,8 +66,11 @@ func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
 		switch {
 		case err == nil:
 		case !began:
-			if x.failure == nil || cluster.IsKind(x.failure, cluster.KindNotFound) {
-				x.failure = err
+			x.fail(err)
+			if cluster.IsKind(err, cluster.KindNotFound) {
+				w := x.s.watch()
+				defer w.end()
+				return x.gone(w.ctx, mail.NewUIDSet(sum.UID))
 			}
 			return nil
 		default:

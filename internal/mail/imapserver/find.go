@@ -12,6 +12,7 @@ import (
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
+	"porcupine/internal/mail/imapserver/backend"
 	"porcupine/internal/mail/message"
 	"porcupine/internal/mail/search"
 )
@@ -162,18 +163,51 @@ func (x *finding) gone(ctx context.Context, uids mail.UIDSet) error {
 	})
 }
 
-// byContents is the third pass: a few goroutines, which it waits for, read what is still open.
+// byContents is the third pass: what is still open is read, as many messages together as may be read ahead.
 func (x *finding) byContents(list []candidate) error {
-	open := make(chan *candidate, len(list))
+	var pieces []backend.Piece
+	var some []*candidate
+	octets := int64(0)
+	defer x.selected.Ahead(x.watch.ctx, nil)
 	for i := range list {
-		if list[i].verdict == search.Open {
-			open <- &list[i]
+		c := &list[i]
+		if c.verdict != search.Open {
+			continue
+		}
+		r := x.program.Reads(c.index)
+		p := backend.Piece{UID: c.summary.UID, Offset: r.Start, Length: r.Len()}
+		if p.Length > backend.PieceSizeMax { // read by itself, as are those of length 0
+			p.Length = 0
+		}
+		if len(some) == backend.AheadPiecesMax || octets+p.Length > backend.AheadBytesMax {
+			if err := x.together(some, pieces); err != nil {
+				return err
+			}
+			some, pieces, octets = some[:0], pieces[:0], 0
+		}
+		some = append(some, c)
+		if p.Length > 0 {
+			pieces = append(pieces, p)
+			octets += p.Length
 		}
 	}
-	close(open)
-	if len(open) == 0 {
+	return x.together(some, pieces)
+}
+
+// together reads some messages: a few goroutines do, which it waits for.
+func (x *finding) together(some []*candidate, pieces []backend.Piece) error {
+	if len(some) == 0 {
 		return nil
 	}
+	if len(pieces) > 1 {
+		x.watch.progress()
+		x.selected.Ahead(x.watch.ctx, pieces)
+	}
+	open := make(chan *candidate, len(some))
+	for _, c := range some {
+		open <- c
+	}
+	close(open)
 	ctx, cancel := context.WithCancelCause(x.watch.ctx)
 	defer cancel(nil)
 	var group sync.WaitGroup

@@ -85,6 +85,18 @@ func (r *Reader) ByContents(ctx context.Context, s *mail.Summary, x *message.Ind
 	return v == Yes, nil
 }
 
+// Reads gives the stretch of a message that ByContents looks at first, and most often last: who can have it at hand
+// saves an opening. Of a large message it is only the header, if that is looked at.
+func (p *Program) Reads(x *message.Index) message.Range {
+	switch {
+	case p.bodies && x.Size <= wholeMax:
+		return message.Range{Start: 0, End: x.Size}
+	case p.fields || x.Cut:
+		return x.Root.Header
+	}
+	return message.Range{}
+}
+
 // search reads the parts of a message in their order until the verdict is clear.
 func (r *Reader) search(x *message.Index) (Verdict, error) {
 	p := r.program
@@ -92,7 +104,7 @@ func (r *Reader) search(x *message.Index) (Verdict, error) {
 	if !p.bodies || x.Size > wholeMax {
 		r.contents.end = x.Root.Header.End
 	}
-	if p.fields || isCut(x) {
+	if p.fields || x.Cut {
 		if err := r.fields(x.Root.Header, true); err != nil {
 			return Open, err
 		}

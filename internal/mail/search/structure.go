@@ -18,10 +18,6 @@ func inEnvelope(field string) bool {
 	return false
 }
 
-// fullHeaderMax is the size of a header up to which the structure has all of its envelope, whatever it says.
-// The structure of a larger one may leave something out (message.TextMax): then only a yes is believed.
-const fullHeaderMax = 32 << 10
-
 // byStructure evaluates a key of the second pass. Open: the structure may not have all.
 func (n *node) byStructure(a *asked) Verdict {
 	x := a.structure
@@ -39,16 +35,10 @@ func (n *node) byStructure(a *asked) Verdict {
 	switch {
 	case there && n.field.in(a.folded):
 		return Yes
-	case isCut(x):
+	case x.Cut: // the structure may have left out something of the envelope
 		return Open
 	}
 	return No
-}
-
-// isCut reports whether the structure may have left out something of the envelope.
-func isCut(x *message.Index) bool {
-	e := x.Root.Envelope
-	return x.Root.Header.Len() > fullHeaderMax || max(len(e.From), len(e.To), len(e.Cc), len(e.Bcc)) >= message.AddressesMax
 }
 
 // envelopeField gives the text of a field, decoded, with its runs of blanks as one.
