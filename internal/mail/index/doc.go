@@ -29,6 +29,13 @@
 // ledger knows is gone if besides no node at all is away. Otherwise it stays what it was: what is marked as expunged never
 // comes back.
 //
+// # How a ledger begins
+//
+// The first head of a folder says which nodes are its ledger replicas; only votes of these change them. Whoever makes a folder
+// writes its head BEFORE the tree has it. The default folders of a new user any manager may begin, and two
+// that do not know of each other, after the profile has moved, begin with different nodes. So these nodes go into the
+// UIDVALIDITY that they begin under: no UID means two messages, and when the two meet the greater one stands.
+//
 // # Grants
 //
 // Beside this, every node is a ledger replica for some users: it raises its durable ceilings when a manager asks

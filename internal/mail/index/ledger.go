@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
+	"hash/fnv"
 	"math"
 	"slices"
 	"sync"
@@ -192,13 +194,15 @@ func (s *state) firstSet(id mail.FolderID, found []ledgers) (first uidledger.Set
 
 // openFolder makes the ledger of a folder from what the nodes have of it.
 func (s *state) openFolder(id mail.FolderID, nodes cluster.ReplicaSet, found []ledgers) error {
-	f := s.newFolder(id)
 	first, known, err := s.firstSet(id, found)
 	if err != nil {
 		return cluster.Errorf(cluster.KindCorrupt, "read the ledger of folder "+id.String(), "%w", err)
 	}
+	var f *folder
 	if known {
 		f = s.newLedger(id, first)
+	} else {
+		f = s.newFolder(id, chunkValidity(id, found))
 	}
 	for i, node := range nodes {
 		if !s.read.Contains(node) {
@@ -216,12 +220,28 @@ func (s *state) openFolder(id mail.FolderID, nodes cluster.ReplicaSet, found []l
 	return nil
 }
 
-func (s *state) newFolder(id mail.FolderID) *folder {
+// chunkValidity is the greatest UIDVALIDITY of a folder's chunks: of one that has nothing else, since it comes from a
+// backup. What they say of flags is read under it.
+func chunkValidity(id mail.FolderID, found []ledgers) (validity uint32) {
+	for i := range found {
+		if l := found[i][id]; l != nil {
+			for _, c := range l.Chunks {
+				validity = max(validity, uidledger.ChunkValidity(c))
+			}
+		}
+	}
+	return validity
+}
+
+// newFolder gives the ledger of a folder of which no head is known. atLeast is the UIDVALIDITY of what there is of it; 0: nothing.
+func (s *state) newFolder(id mail.FolderID, atLeast uint32) *folder {
 	validity := uint32(1) // of a folder that is no more: nobody is shown it
 	if known, ok := s.tree.Folder(id); ok {
-		validity = s.validity(&known)
+		if validity = s.validity(&known); s.isFresh() {
+			validity += s.mark()
+		}
 	}
-	return s.newLedger(id, uidledger.FirstSet(s.profile.Replicas, validity))
+	return s.newLedger(id, uidledger.FirstSet(s.profile.Replicas, max(validity, atLeast)))
 }
 
 func (s *state) newLedger(id mail.FolderID, first uidledger.Set) *folder {
@@ -235,12 +255,47 @@ func (s *state) validity(f *folders.Folder) uint32 {
 	return max(f.UIDValidity, uint32(min(seconds, math.MaxUint32-1)))
 }
 
+// Marks of the first ledger replicas: below them in a new name, and in one that was somebody else's, where UIDVALIDITY
+// must not run ahead of the time.
+const (
+	marksNew    = 1 << 24
+	marksReused = 1 << 10
+	defaultsMax = 1 << 8 // what the tree gives default folders is below it
+)
+
+// mark is what the first ledger replicas of a user's default folders add to their UIDVALIDITY. Each manager that finds no
+// ledger begins with the replicas of the profile. The head that it writes, BEFORE anybody is shown anything, says
+// which these are, and the next manager takes them over. But a profile moves, and a manager that has been cut off and does not
+// know it yet may begin too, elsewhere: the same UID could mean two messages. With the mark they are of two
+// UIDVALIDITYs, so it does not (U1). When they meet the greater one stands, everywhere, as after L12. A folder
+// that somebody makes has an id that no other manager knows before its head is written, and needs no mark.
+func (s *state) mark() uint32 {
+	h := fnv.New64a()
+	for _, id := range firstNodes(s.profile.Replicas) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(id))) // never fails
+	}
+	sum := h.Sum64() ^ h.Sum64()>>32
+	return uint32(sum % uint64(s.marks()))
+}
+
+func (s *state) marks() uint32 {
+	if s.floor.IsZero() {
+		return marksNew
+	}
+	return marksReused
+}
+
+// markedMax is above all UIDVALIDITYs that a default folder may have begun with.
+func (s *state) markedMax() uint32 {
+	return s.validity(&folders.Folder{UIDValidity: defaultsMax}) + s.marks()
+}
+
 // folder gives a folder's ledger. No node that was read has any of it, if it is not there yet.
 func (s *state) folder(id mail.FolderID) *folder {
 	if f := s.folders[id]; f != nil {
 		return f
 	}
-	return s.begin(s.newFolder(id))
+	return s.begin(s.newFolder(id, 0))
 }
 
 // beginFolder gives the ledger of a folder that is not in the tree yet.

@@ -38,7 +38,7 @@ func (s *state) shown(ctx context.Context, id mail.FolderID) (*folder, error) {
 	err := s.reveal(ctx, f)
 	if cluster.IsKind(err, cluster.KindLimit) {
 		if known, err = s.bump(ctx, id, known.UIDValidity); err == nil {
-			f.renew(s.validity(&known))
+			f.renew(s.greater(f, &known))
 			err = s.reveal(ctx, f)
 		}
 	}

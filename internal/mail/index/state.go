@@ -176,9 +176,12 @@ func (s *state) openAll(ctx context.Context, e *cluster.Entry) error {
 				return cluster.Errorf(cluster.KindUnavailable, "open folder "+f.ID.String()+" of "+string(s.user), "its ledger lies on nodes that are away")
 			}
 			s.x.cfg.Logger.Error("a ledger is lost: the folder gets another UIDVALIDITY", "user", s.user, "folder", f.ID)
-			if _, err := s.bump(ctx, f.ID, f.UIDValidity); err != nil {
+			known, err := s.bump(ctx, f.ID, f.UIDValidity)
+			if err != nil {
 				return err
 			}
+			lost := s.folder(f.ID)
+			lost.renew(s.greater(lost, &known))
 		}
 		if _, err := s.shown(ctx, f.ID); err != nil {
 			return err
@@ -229,10 +232,7 @@ func (s *state) refresh(ctx context.Context) error {
 		}
 	}
 	if tree, ok := e.Find(mail.TypeFolders, ""); ok && tree.Object.Timestamp.Compare(s.treeAt.Timestamp) > 0 && tree.Object.Sum != s.treeAt.Sum {
-		if err := s.readTree(&e); err != nil {
-			return err
-		}
-		return s.settleTree(ctx)
+		s.broken = true // another manager's: the folders in it have ledgers that were not read here, and must not be begun anew
 	}
 	return nil
 }

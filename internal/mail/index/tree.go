@@ -142,6 +142,7 @@ func (s *state) renewAll(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			f.renew(s.greater(f, &renewed))
 			known = renewed
 		}
 		f.renew(s.validity(&known))
@@ -190,6 +191,12 @@ func (s *state) bump(ctx context.Context, id mail.FolderID, than uint32) (folder
 		return known, cluster.Errorf(cluster.KindOf(err), "give another UIDVALIDITY to folder "+id.String(), "%w", err)
 	}
 	return known, s.writeTree(ctx, tree)
+}
+
+// greater is a UIDVALIDITY that the folder has not had: that of the tree, which has just grown, or a greater one. The
+// ledger's may be ahead of the tree's, and so may that of one that is lost: see mark.
+func (s *state) greater(f *folder, known *folders.Folder) uint32 {
+	return max(s.validity(known), f.ledger.Set().UIDValidity+1, s.markedMax())
 }
 
 // renew wants the UIDVALIDITY of the tree, if it is greater.

@@ -194,3 +194,11 @@ func mergeChunks(a, b []byte) ([]byte, error) {
 	}
 	return joinChunks(c, d).marshal(n), nil
 }
+
+// ChunkValidity is the UIDVALIDITY that the contents of a chunk are of; 0 if they are none.
+func ChunkValidity(b []byte) uint32 {
+	if len(b) < 6 || b[0] != 'C' || b[1] != formVersion {
+		return 0
+	}
+	return binary.BigEndian.Uint32(b[2:])
+}

@@ -24,8 +24,9 @@ type Member struct {
 	Lane uint8
 }
 
-// FirstSet is the set that a folder begins with, version 1. It must be the same wherever the folder is opened: it is
-// decided when the folder is made, and kept with it. Of more than LanesMax nodes the first ones are taken.
+// FirstSet is the set that a folder begins with, version 1. Under one UIDVALIDITY it must be the same wherever the folder
+// is opened: the first head says it, and where two sides may begin at once with different nodes, these have different
+// UIDVALIDITYs. Of more than LanesMax nodes the first ones are taken.
 func FirstSet(nodes cluster.ReplicaSet, uidValidity uint32) Set {
 	s := Set{Version: 1, UIDValidity: uidValidity, Lease: [counters]uint32{UIDLease, ModSeqLease}}
 	for i, n := range nodes[:min(len(nodes), LanesMax)] {
