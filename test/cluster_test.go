@@ -101,7 +101,7 @@ func freeBase(t *testing.T) int {
 func allFree(base int) bool {
 	for n := 1; n <= 4; n++ {
 		p := dev.PortsOf(base, n)
-		for _, port := range []int{p.SMTP, p.LMTP, p.Submission, p.Submissions, p.POP3, p.POP3S, p.HTTP, p.Cluster} {
+		for _, port := range []int{p.SMTP, p.LMTP, p.Submission, p.Submissions, p.POP3, p.POP3S, p.IMAP, p.IMAPS, p.HTTP, p.Cluster} {
 			ln, err := net.Listen("tcp", net.JoinHostPort(dev.Host, strconv.Itoa(port)))
 			if err != nil {
 				return false
