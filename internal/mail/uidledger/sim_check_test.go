@@ -1,6 +1,9 @@
 package uidledger
 
 import (
+	"maps"
+	"slices"
+
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 )
@@ -141,6 +144,26 @@ func (c *simCheck) grants(s *simManager) {
 			}
 		}
 	}
+}
+
+// departures checks that no departure has ended a later stay (D4). When all is told again the message gets another UID,
+// so that nothing is seen of it when all is whole: it is looked at before.
+func (c *simCheck) departures(s *simManager) {
+	if s.m.Waiting() != nil || s.m.unsettled || len(s.m.wishes) > 0 {
+		return
+	}
+	ids := slices.SortedFunc(maps.Keys(s.later), func(a, b mail.MessageID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		uid := s.later[id]
+		cell, i, ok := s.m.find(uid)
+		if _, pending := s.m.pending.at[id]; !ok || pending || len(s.m.ids.all[id]) > 1 {
+			continue // it was given another UID
+		}
+		if x := &cell.work.slots[i]; x.state == retired {
+			c.w.fail("D4", "UID %d of message %x, there since %v, was ended by its departure at %v", uid, id[:8], x.stay, s.told[id].stay)
+		}
+	}
+	s.later = nil
 }
 
 // acknowledge reports whether a client was told that its change is done, and keeps the promise in mind (D4).

@@ -24,7 +24,8 @@ type simManager struct {
 	wants  []simWant
 	extra  cluster.ReplicaSet // that shall become members
 	opened int64
-	resend bool // something was read: all is told again
+	resend bool                      // something was read: all is told again
+	later  map[mail.MessageID]uint32 // UIDs of later stays than the departures that were told since something was read
 }
 
 // simWant is a change that a client waits for.
@@ -45,7 +46,7 @@ func (s *simManager) open() {
 	s.m = New(Config{Self: cluster.NodeID(100 + s.i), First: s.w.first})
 	s.m.rangesGood = s.w.rangesGood
 	s.busy, s.wants, s.again = false, nil, false
-	s.told = map[mail.MessageID]simMail{}
+	s.told, s.later = map[mail.MessageID]simMail{}, nil
 	s.shownN, s.shownH, s.valid = 0, 0, 0
 	s.extra, s.opened = nil, s.w.now
 	s.w.note("manager %d opens at node %d", s.i, s.node.i)
@@ -82,7 +83,7 @@ func (s *simManager) read(n *simNode) {
 		return
 	}
 	s.w.note("manager %d reads node %d, full %t", s.i, n.i, member)
-	s.resend = true
+	s.resend, s.later = true, nil
 	if err := s.m.Read(Snapshot{Node: n.id(), Full: member, Head: n.head, Chunks: n.chunks}); err != nil && !cluster.IsKind(err, cluster.KindUnavailable) {
 		s.w.fail("R1", "%v", err)
 	}
@@ -126,13 +127,29 @@ func (s *simManager) tell(id mail.MessageID, m simMail) {
 		m.deleted = m.deleted || old.deleted
 	}
 	s.told[id] = m
+	delete(s.later, id)
 	switch {
 	case m.deleted:
 		s.m.Depart(Departure{ID: id, Deleted: true})
 	case m.in:
 		s.m.Arrive(Arrival{ID: id, Stay: m.stay})
 	default:
+		s.expectLater(id, m.stay)
 		s.m.Depart(Departure{ID: id, Stay: m.stay})
+	}
+}
+
+// expectLater notes a UID of a message that came back after it had left, which the manager has read of in the ledger
+// and not heard of otherwise: the departure must not end it.
+func (s *simManager) expectLater(id mail.MessageID, left cluster.Timestamp) {
+	var buf [1]uint32
+	for _, uid := range s.m.ids.uids(id, &buf) {
+		if c, i, ok := s.m.find(uid); ok && c.work.slots[i].state == live && c.work.slots[i].stay.Compare(left) > 0 {
+			if s.later == nil {
+				s.later = map[mail.MessageID]uint32{}
+			}
+			s.later[id] = uid
+		}
 	}
 }
 
@@ -294,6 +311,7 @@ func (s *simManager) settled() {
 		return
 	}
 	s.w.check.shown(s)
+	s.w.check.departures(s)
 	rest := s.wants[:0]
 	for _, x := range s.wants {
 		if !s.w.check.acknowledge(s, x) {

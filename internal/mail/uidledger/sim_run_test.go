@@ -174,7 +174,7 @@ func (s *simManager) clientWrites() {
 	s.drive()
 }
 
-// store changes what is known of a message at the nodes that have it, first at one, then perhaps at others.
+// store changes what is known of a message at the nodes that have it: of a move some of them hear later.
 func (s *simManager) store(id mail.MessageID, change func(*simMail)) bool {
 	var x simMail
 	done := false
@@ -183,11 +183,14 @@ func (s *simManager) store(id mail.MessageID, change func(*simMail)) bool {
 		if !ok || !s.w.both(s.node.i, n.i) {
 			continue
 		}
-		if !done {
+		first := !done
+		if first {
 			x, done = m, true
 			change(&x)
 		}
-		n.put(id, x)
+		if first || x.deleted || s.w.chance(60) {
+			n.put(id, x)
+		}
 	}
 	if done {
 		s.w.note("manager %d: message %x is deleted %t, in the folder %t", s.i, id[:8], x.deleted, x.in)
