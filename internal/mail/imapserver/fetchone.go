@@ -68,9 +68,7 @@ func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
 		case !began:
 			x.fail(err)
 			if cluster.IsKind(err, cluster.KindNotFound) {
-				w := x.s.watch()
-				defer w.end()
-				return x.gone(w.ctx, mail.NewUIDSet(sum.UID))
+				return x.notFound(sum.UID)
 			}
 			return nil
 		default:
@@ -91,6 +89,13 @@ func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
 		return errClientGone
 	}
 	return nil
+}
+
+// notFound is called of a message that no holder has.
+func (x *fetching) notFound(uid mail.UID) error {
+	w := x.s.watch()
+	defer w.end()
+	return x.gone(w.ctx, mail.NewUIDSet(uid))
 }
 
 // send sends what was written so far. An error comes out in out.failed.
