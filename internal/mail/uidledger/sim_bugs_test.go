@@ -33,7 +33,7 @@ func bugs() []bug {
 		{"no L6: replicas are not brought to the same before more is shown", "read.go",
 			"\t\tc.level = 0\n\t\tm.unsettled", "\t\tc.level |= m.reach\n\t\tm.unsettled", 40, "L4 D4 C1 U2 U3 U5 U6"},
 		{"no L5: late UIDs are kept", "shown.go", "x >= s.Next || !s.Skipped.Contains(x)", "x > 0", 20, "U3 U5 C1"},
-		{"shown before the head is durable", "step.go", "\t\tif step, ok := m.writeHead(); ok {", "\t\tm.publish()\n\t\tm.show()\n\t\tif step, ok := m.writeHead(); ok {", 40, "L4 U3 U4 U5 U6 C1"},
+		{"shown before the head is durable", "step.go", "\t\tif step, ok := m.writeHead(); ok {", "\t\tm.publish()\n\t\tm.show()\n\t\tif step, ok := m.writeHead(); ok {", 300, "L4 U3 U4 U5 U6 C1"},
 		{"shown before the chunks are durable", "step.go", "\t\tif step, ok := m.writeChunks(); ok {", "\t\tif !m.unsettled && len(m.fixes) == 0 {\n\t\t\tm.publish()\n\t\t\tm.show()\n\t\t}\n\t\tif step, ok := m.writeChunks(); ok {", 40, "L4 D4 U1 U3 U4 U5 U6 C1"},
 		{"a dense lease without all ceilings", "ask.go", "case kind == AskDense && yes == len(m.set.Members):", "case kind == AskDense && yes > 0:", 20, "U1"},
 		{"retired is not sticky", "chunk.go", "state: max(s.state, t.state)", "state: min(s.state, t.state)", 40, "R1 D4 U1 U2 U5 C1 L2 L4 panic"},
