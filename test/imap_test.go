@@ -16,8 +16,6 @@ import (
 	"porcupine/internal/dev"
 )
 
-func imapPort(p dev.Ports) int { return p.IMAP }
-
 // imapTalk is an IMAP client that shows every octet: for what is looked at closely. It speaks in clear.
 type imapTalk struct {
 	conn net.Conn

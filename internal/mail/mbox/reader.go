@@ -85,8 +85,9 @@ func (r *Reader) Read(w io.Writer) (*Message, error) {
 func (r *Reader) begin() error {
 	for {
 		line, whole, err := r.line()
+		ended := errors.Is(err, io.EOF)
 		switch {
-		case err != nil && !errors.Is(err, io.EOF):
+		case err != nil && !ended:
 			return fmt.Errorf("read mbox: %w", err)
 		case isSeparator(line):
 			r.next = string(line)
@@ -96,7 +97,7 @@ func (r *Reader) begin() error {
 			return nil
 		case len(bytes.TrimSpace(line)) > 0:
 			return ErrNotMbox
-		case err != nil:
+		case ended:
 			return nil // an empty file has no messages
 		}
 	}
@@ -131,12 +132,13 @@ func (r *Reader) copy(c *copier) error {
 	empty := false // the line before was empty, and has not been passed on
 	for {
 		piece, whole, err := r.line()
-		if err != nil && !errors.Is(err, io.EOF) {
+		ended := errors.Is(err, io.EOF)
+		if err != nil && !ended {
 			return err
 		}
 		if fresh && empty && isSeparator(piece) {
 			r.next = string(piece)
-			if !whole && err == nil {
+			if !whole && !ended {
 				return r.skipLine()
 			}
 			return nil // the empty line belongs to the file, not to the message
@@ -150,12 +152,12 @@ func (r *Reader) copy(c *copier) error {
 		case fresh && whole && len(text) == 0:
 			empty = true
 		case len(piece) > 0:
-			if !whole && err == nil {
+			if !whole && !ended {
 				text = piece
 			}
-			c.line(text, fresh, whole || err != nil)
+			c.line(text, fresh, whole || ended)
 		}
-		if err != nil {
+		if ended {
 			return nil
 		}
 		fresh = whole

@@ -47,10 +47,10 @@ func (b *bearer) step(ctx context.Context, response []byte) ([]byte, bool, error
 		return nil, false, verdict
 	case verdict != nil:
 		b.refusal = verdict
-		return why, false, nil
+		return why, false, nil //nolint:nilerr // the client hears why first, and the failure after it
 	case err != nil || !done:
 		b.refusal = invalid("OAUTHBEARER message is malformed")
-		return why, false, nil
+		return why, false, nil //nolint:nilerr // as above
 	}
 	b.x.user = user
 	return nil, true, nil
