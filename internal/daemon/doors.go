@@ -35,7 +35,7 @@ const (
 // ends and close after them, so that a node can be watched while it starts and while it drains.
 func (d *daemon) openDoors() error {
 	server := &admin.Server{
-		Directory: people{d}, Cluster: view{d}, Store: disk{d.store}, Keeper: keeper{d}, Archive: &archivist{d: d}, Vault: deletedMail{d}, Transfer: transfer{d}, Logger: d.log, Timeout: commandTimeout,
+		Directory: people{d}, Cluster: view{d}, Store: disk{d.store}, Keeper: keeper{d}, Archive: &archivist{d: d}, Vault: deletedMail{d}, Transfer: transfer{d, newParts()}, Logger: d.log, Timeout: commandTimeout,
 	}
 	ln, err := admin.Listen(filepath.Join(d.cfg.DataDir, admin.SocketName))
 	if err != nil {

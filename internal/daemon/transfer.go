@@ -14,7 +14,10 @@ import (
 )
 
 // transfer brings mail in and out for the admin socket: it is a session of the user's, without a client.
-type transfer struct{ d *daemon }
+type transfer struct {
+	d     *daemon
+	parts *parts
+}
 
 var _ admin.Transfer = transfer{}
 
@@ -87,7 +90,12 @@ func (t transfer) MakeFolder(ctx context.Context, address string, f admin.MailFo
 	})
 }
 
+// Emails waits for the parts that come in now: an import that was killed, and is run again, must find what the
+// part that was under way has become.
 func (t transfer) Emails(ctx context.Context, address string, yield func(id string) error) error {
+	if err := t.parts.wait(ctx, address); err != nil {
+		return err
+	}
 	return t.with(ctx, address, func(m backend.Mailbox) error {
 		all, err := m.Folders(ctx)
 		if err != nil {
@@ -125,6 +133,7 @@ func summaries(ctx context.Context, m backend.Mailbox, name string, after mail.U
 // Append reads all messages BEFORE it stores the first, and then goes on although the client may be gone: a client that is
 // killed leaves a whole part or none.
 func (t transfer) Append(ctx context.Context, address, name string, next func() (admin.Incoming, error)) (err error) {
+	defer t.parts.begin(address)()
 	var spooled []*spool.Message
 	defer func() {
 		for _, m := range spooled {
