@@ -176,9 +176,7 @@ func (x *idler) afterKill(t *testing.T, c *clusterUnderTest, round int, killed t
 // D1, U1 with real processes: mbsync keeps a copy by node 1 while another node is killed and comes back, with
 // changes on both sides all the time. In the end both sides are alike: nothing twice, nothing lost.
 func TestIMAP_SyncThroughAKilledNode(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills a node")
-	}
+	needClients(t)
 	needCommand(t, "mbsync")
 	rounds := 1
 	if manyClusters() {
