@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -100,7 +101,7 @@ func (n *fake) View() *cluster.View {
 	n.w.mu.Lock()
 	defer n.w.mu.Unlock()
 	v := &cluster.View{}
-	for id := range n.w.nodes {
+	for _, id := range slices.Sorted(maps.Keys(n.w.nodes)) { // members are ascending
 		v.Members = append(v.Members, cluster.Member{Endpoint: cluster.Endpoint{ID: id}})
 	}
 	return v
@@ -329,6 +330,7 @@ func TestRestart(t *testing.T) {
 		before := s.Cursor()
 		w.nodes[2].restart()
 		w.nodes[2].commit("missed", false)
+		synctest.Wait() // all look at the view
 		w.newView()
 		time.Sleep(10 * time.Millisecond)
 		w.want(e, "gap ")
@@ -340,7 +342,7 @@ func TestRestart(t *testing.T) {
 		w.want(e, "a ")
 		// Without a view that changes the renewal finds it.
 		w.nodes[2].restart()
-		time.Sleep(RenewPeriod + 2*RetryPause)
+		time.Sleep(RenewPeriod + 4*RetryPause)
 		w.want(e, "gap ")
 	})
 }

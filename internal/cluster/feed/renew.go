@@ -30,6 +30,7 @@ func (f *Feed) renewDue(now time.Time) {
 		if up.busy || now.Before(up.due) || !v.Contains(id) {
 			continue
 		}
+		up.due = now.Add(RenewPeriod) // unless hurry says otherwise meanwhile
 		up.busy = f.async(func() { f.renew(id, up, now) })
 	}
 }
@@ -38,7 +39,6 @@ func (f *Feed) renewDue(now time.Time) {
 func (f *Feed) renew(holder cluster.NodeID, up *upstream, began time.Time) {
 	m := &f.mine
 	m.mu.Lock()
-	up.due = began.Add(RenewPeriod) // unless hurry says otherwise meanwhile
 	all := make([]*Subscription, 0, len(up.numbers))
 	for _, s := range up.numbers {
 		if s.life != 0 { // else Subscribe waits for its answer
