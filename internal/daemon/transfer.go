@@ -133,7 +133,8 @@ func summaries(ctx context.Context, m backend.Mailbox, name string, after mail.U
 // Append reads all messages BEFORE it stores the first, and then goes on although the client may be gone: a client that is
 // killed leaves a whole part or none.
 func (t transfer) Append(ctx context.Context, address, name string, next func() (admin.Incoming, error)) (err error) {
-	defer t.parts.begin(address)()
+	end := t.parts.begin(address)
+	defer end()
 	var spooled []*spool.Message
 	defer func() {
 		for _, m := range spooled {
