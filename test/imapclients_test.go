@@ -275,3 +275,11 @@ func needClients(t *testing.T) {
 		t.Skip("drives mail clients that Debian has packages of: make cluster")
 	}
 }
+
+// needTime skips what together would make the README's command take too long.
+func needTime(t *testing.T) {
+	t.Helper()
+	if labMode() == "" {
+		t.Skip("takes longer than go test ./... should: make cluster")
+	}
+}

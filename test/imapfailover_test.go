@@ -23,6 +23,7 @@ const toldWithin = 5 * time.Second
 // that comes in afterwards is announced without a new connection, or the session ends with BYE and a new one
 // shows it at once. What the client knew keeps its UIDs.
 func TestIMAP_IdleWhileTheManagerIsKilled(t *testing.T) {
+	needTime(t)
 	if testing.Short() {
 		t.Skip("kills nodes")
 	}
