@@ -13,7 +13,7 @@ KILLS   ?= 20
 ARGS    ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test race lint policy sim sim-many sim-bugs evidence fuzz fuzz-all crash cluster failover bench golden advice
+.PHONY: help build check test race lint policy sim sim-many sim-bugs evidence fuzz fuzz-all crash cluster failover bench eval golden advice
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,10 @@ cluster: ## real nodes killed, stopped, parted, with full and broken disks (root
 
 failover: ## kill nodes under load and measure how long their users wait: make failover KILLS=200
 	PORCUPINE_KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 0 -run '^TestFailoverTime$$' ./test
+
+eval: ## the papers' experiments into docs/evaluation, and the page; ARGS=--quick: in five minutes
+	$(GO) run ./cmd/porcupine eval all --out docs/evaluation $(ARGS)
+	$(GO) test ./internal/eval -run '^TestPage$$' -update
 
 bench: ## load a running demo cluster: make bench ARGS='--smtp 127.0.0.1:10025 --pop3 127.0.0.1:10010'
 	$(GO) run ./cmd/porcupine bench $(ARGS)

@@ -197,6 +197,7 @@ func TestAttack12_ParallelLogins(t *testing.T) {
 // TestAttack47_Quota: a user's limits hold on every node, are lifted by deleting, and a session that
 // says beforehand that it brings too much is told so at once.
 func TestAttack47_Quota(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 2, 2)
 	client := admin.NewClient(c.node(1).Dir + "/" + admin.SocketName)
 	messages, size := int64(3), int64(1<<20)

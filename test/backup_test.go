@@ -53,6 +53,7 @@ func empty(t *testing.T, addr, user string) {
 // A backup of every node, made under load, brings back what users have deleted and what administrators
 // have removed, and a whole new cluster when all nodes are lost.
 func TestBackupAndRestore(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("makes two clusters")
 	}
@@ -124,6 +125,7 @@ func TestBackupAndRestore(t *testing.T) {
 
 // What lay on one node alone, whose data directory was set aside, comes back by reinject, and only that.
 func TestReinject(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("makes a cluster")
 	}
@@ -146,7 +148,7 @@ func TestReinject(t *testing.T) {
 	}
 	s := c.await(1, "a cluster at rest", settled(3))
 	for _, m := range s.Members {
-		t.Logf("%s holds %d messages", m.Name, m.Messages)
+		t.Logf("%s holds %d objects", m.Name, m.Objects)
 	}
 	lost := lostNode(t, c, s)
 	pid := c.pid(lost)
@@ -197,7 +199,7 @@ func lostNode(t *testing.T, c *clusterUnderTest, s admin.Status) int {
 	t.Helper()
 	for _, m := range s.Members {
 		for n := 2; n <= 3; n++ {
-			if m.Name == c.node(n).Name && m.Messages > 0 {
+			if m.Name == c.node(n).Name && m.Objects > 0 {
 				return n
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 // Clients that other people wrote, with the default configuration: TLS before any login.
 func TestThirdPartyClients(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "")
 	n.users(1)
 	message := filepath.Join(t.TempDir(), "message")

@@ -84,15 +84,23 @@ func (l *lockedBuffer) String() string {
 }
 
 // freeBase finds a port base whose ports are free, below the ports that systems give to clients: a
-// client of ours must not sit on the port of a node that is about to start again.
+// client of ours must not sit on the port of a node that is about to start again. It listens at the base
+// itself, which no node uses, until the test ends: so no other test takes these ports, of this process or another.
 func freeBase(t *testing.T) int {
 	t.Helper()
 	const lowest, highest = 11000, 31000
 	bases := rand.Perm((highest - lowest) / 1000)
 	for _, i := range bases {
-		if base := lowest + 1000*i; allFree(base) {
+		base := lowest + 1000*i
+		mine, err := net.Listen("tcp", at(base))
+		if err != nil {
+			continue
+		}
+		if allFree(base) {
+			t.Cleanup(func() { mine.Close() })
 			return base
 		}
+		mine.Close()
 	}
 	t.Skip("no thousand ports in a row are free on this machine")
 	return 0

@@ -13,44 +13,19 @@ rounds=${2:-3}
 time=${COMPARE_TIME:-20s}
 users=200
 base=${COMPARE_BASE:-23500}
-scratch=$(mktemp -d)
-daemon=""
+. test/comparing.sh
 
-finish() {
-	if [ -n "$daemon" ]; then kill -TERM "$daemon" 2>/dev/null && wait "$daemon" || true; fi
-	rm -rf "$scratch"
-}
-trap finish EXIT
-
-CGO_ENABLED=0 go build -trimpath -o "$scratch/porcupine" ./cmd/porcupine
+build
 if [ -n "$bench" ]; then
 	(cd "$bench/mailbench" && go build -o "$scratch/mailbench" .)
 fi
 
-ports() { # OFFSET: that port of each node
-	local n list=""
-	for n in 1 2 3; do list+=${list:+,}127.0.0.1:$((base + 100 * n + $1)); done
-	echo "$list"
-}
-
-metrics() { # FILE: the figures of all nodes
-	local n
-	for n in 1 2 3; do curl -sf "http://127.0.0.1:$((base + 100 * n + 80))/metrics"; done >"$1"
-}
-
-await() { # LOG: until the cluster is ready
-	until grep -qsx ready "$1"; do
-		kill -0 "$daemon" || { cat "$1"; return 1; }
-		sleep 0.1
-	done
-}
-
 load() { # RESULT PIDS
 	if [ -n "$bench" ]; then
-		"$scratch/mailbench" -c 32 -d "$time" -server-pids "$2" -json "$1" -smtp "$(ports 25)" -pop "$(ports 10)" \
+		"$scratch/mailbench" -c 32 -d "$time" -server-pids "$2" -json "$1" -smtp "$(ports 3 25)" -pop "$(ports 3 10)" \
 			-gen 'u%d@example.test' -gen-count "$users" -password porcupine >"$1.log" || { cat "$1.log"; return 1; }
 	else
-		"$scratch/porcupine" bench --smtp "$(ports 25)" --pop3 "$(ports 10)" --users "$users" -c 32 -d "$time" --json >"$1" ||
+		"$scratch/porcupine" bench --smtp "$(ports 3 25)" --pop3 "$(ports 3 10)" --users "$users" -c 32 -d "$time" --json >"$1" ||
 			{ cat "$1"; return 1; }
 	fi
 }
@@ -64,25 +39,19 @@ processor() { # PIDS: seconds that they have used
 }
 
 run() { # COPIES ROUND
-	local dir=$scratch/dev$1.$2 out=$scratch/$1.$2 n pids="" before
-	mkdir -p "$dir"
-	"$scratch/porcupine" dev --nodes 3 --users 1 --dir "$dir" --port-base "$base" >"$out.made" 2>&1 </dev/null &
-	daemon=$!
-	await "$out.made"
-	kill -TERM "$daemon" && wait "$daemon" || true
+	local dir=$scratch/dev$1.$2 out=$scratch/$1.$2 n pids before
+	start_nodes 3 1 "$dir"
+	stop_daemon
 	for n in 1 2 3; do sed -i "s/^\[cluster\]/[cluster]\nmessage_copies = $1/" "$dir/node$n/porcupine.toml"; done
-	"$scratch/porcupine" dev --nodes 3 --users "$users" --dir "$dir" --port-base "$base" >"$out.dev" 2>&1 </dev/null &
-	daemon=$!
-	await "$out.dev"
-	for n in 1 2 3; do pids+=${pids:+,}$(cat "$dir/node$n/pid"); done
+	start_nodes 3 "$users" "$dir"
+	pids=$(pids_of 3 "$dir")
 	echo "round $2, $1 copies: $users users, nodes $pids"
-	metrics "$out.before"
+	metrics 3 >"$out.before"
 	before=$(processor "$pids")
 	load "$out.json" "$pids"
 	echo "$(($(processor "$pids") - before))" >"$out.ticks"
-	metrics "$out.after"
-	kill -TERM "$daemon" && wait "$daemon" || true
-	daemon=""
+	metrics 3 >"$out.after"
+	stop_daemon
 	rm -rf "$dir"
 	echo "round $2, $1 copies: done"
 }

@@ -45,6 +45,7 @@ func needCommand(t *testing.T, name string) string {
 // of node 3 by POP3 byte for byte, below the trace lines that were added. What is malformed is
 // refused for good and not stored.
 func TestCorpusRoundTrip(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("writes a corpus of 60 MB")
 	}

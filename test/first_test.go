@@ -54,6 +54,7 @@ func trySend(addr, to, body string) error {
 // The first five minutes: a cluster, a message in at one node and out at another, a node killed,
 // and all of it stopped and resumed.
 func TestFirstSteps(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 3, 5)
 	send(t, at(c.node(1).Ports.SMTP), "u0@example.test", "Subject: first\r\n\r\nHello.\r\n")
 	pop := popDial(t, at(c.node(3).Ports.POP3), "u0@example.test", dev.Password)
@@ -89,6 +90,7 @@ func TestFirstSteps(t *testing.T) {
 
 // Monitoring: every node answers; a node that is up is ready; metrics are there for each room.
 func TestMonitoring(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 2, 1)
 	send(t, at(c.node(1).Ports.SMTP), "u0@example.test", "Subject: x\r\n\r\nx\r\n")
 	for n := 1; n <= 2; n++ {
@@ -125,6 +127,7 @@ func get(t *testing.T, url string) string {
 // aliases, token, join. No password on any command line (attack table, row 13: no password in
 // any file or log either).
 func TestCommandLine(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("one cluster is enough with -short")
 	}
@@ -207,6 +210,7 @@ func noSecretIn(t *testing.T, dir, secret string) {
 
 // Errors say what to do.
 func TestErrorsSayWhatToDo(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "porcupine.toml")
 	if err := os.WriteFile(conf, []byte("data_dir = \"data\"\n"), 0o600); err != nil {
@@ -240,18 +244,19 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 
 // The status has every field that monitoring was promised.
 func TestStatusFields(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("one cluster is enough with -short")
 	}
 	c := startCluster(t, 1, 3)
 	send(t, at(c.node(1).Ports.SMTP), "u1@example.test", "Subject: x\r\n\r\nx\r\n")
 	out := command(t, "", "status", "--json", "--config", c.node(1).Config)
-	for _, field := range []string{"epoch", "members", "id", "name", "address", "since", "buckets", "load", "disk_free", "messages", "users", "incomplete_buckets", "pending_updates"} {
+	for _, field := range []string{"epoch", "members", "id", "name", "address", "since", "buckets", "load", "disk_free", "objects", "users", "incomplete_buckets", "pending_updates"} {
 		if !strings.Contains(out, fmt.Sprintf("%q:", field)) {
 			t.Errorf("status --json lacks %q: %s", field, out)
 		}
 	}
-	s := c.await(1, "one message", func(s admin.Status) bool { return s.Members[0].Messages == 1 })
+	s := c.await(1, "one message", func(s admin.Status) bool { return s.Members[0].Objects == 1 })
 	if s.Members[0].Users != 3 {
 		t.Errorf("status: %d users, want 3", s.Members[0].Users)
 	}

@@ -269,20 +269,24 @@ set folder="imaps://127.0.0.1:%d/" spoolfile="+INBOX" record="+Sent" from=%q rea
 set smtp_url="smtp://127.0.0.1:%d/"
 set certificate_file=%q ssl_force_tls=yes ssl_verify_host=no
 set delete=yes move=no confirmappend=no confirmcreate=no wait_key=no quit=yes header_cache="" crypt_use_gpgme=no mark_old=no copy=yes imap_keepalive=900
-`, a.user, dev.Password, a.ports.IMAPS, sender, a.ports.SMTP, a.certificate()))
-	macro := `push "<search>~s one<enter><save-message>=Kept<enter><search>~s two<enter><flag-message><search>~s three<enter><delete-message><sync-mailbox><quit>"`
-	a.run("script", "-qec", fmt.Sprintf("%s -F '%s' -e '%s'", mutt, rc, macro), filepath.Join(a.dir, "screen"))
+set editor="cp %s" abort_unmodified=no
+`, a.user, dev.Password, a.ports.IMAPS, sender, a.ports.SMTP, a.certificate(), a.file("text", "by "+mutt+"\n")))
+	screen := func(macro string) {
+		a.run("script", "-qec", fmt.Sprintf(`%s -F '%s' -e 'push "%s"'`, mutt, rc, macro), filepath.Join(a.dir, "screen"))
+	}
+	screen("<search>~s one<enter><save-message>=Kept<enter><search>~s two<enter><flag-message><search>~s three<enter><delete-message><sync-mailbox><quit>")
 	requireEnds(t, own.requireFolder(t, "Kept", "one"))
 	for _, s := range own.requireFolder(t, "INBOX", "two") {
 		if !slices.Contains(s.flags, `\Flagged`) {
 			t.Errorf("what %s flagged has flags %q", mutt, s.flags)
 		}
 	}
-	a.run("sh", "-c", fmt.Sprintf("printf 'by %s\\n' | %s -F '%s' -s sent %s", mutt, mutt, rc, a.user))
-	own.requireFolder(t, "INBOX", "two", "sent")
-	if mutt != "mutt" {
-		return // neomutt keeps no copy of what it sends without a terminal
+	if mutt == "mutt" {
+		a.run("sh", "-c", fmt.Sprintf("printf 'by %s\\n' | %s -F '%s' -s sent %s", mutt, mutt, rc, a.user))
+	} else { // neomutt keeps no copy at a server of what it sends without a terminal
+		screen("<mail>" + a.user + "<enter>sent<enter><send-message><quit>")
 	}
+	own.requireFolder(t, "INBOX", "two", "sent")
 	for _, s := range own.requireFolder(t, "Sent", "sent") {
 		if !strings.HasSuffix(s.text, "\r\n\r\nby "+mutt+"\r\n") || !slices.Contains(s.flags, `\Seen`) {
 			t.Errorf("what %s sent is in Sent as %q with %q", mutt, s.text, s.flags)

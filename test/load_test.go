@@ -65,6 +65,7 @@ func wait(t *testing.T, d time.Duration) {
 
 // D1, V1, V2, M5 with real processes: a node is killed under load and started again.
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
@@ -82,6 +83,7 @@ func TestKillUnderLoad(t *testing.T) {
 
 // M3, S2 with real processes: a fourth node started under load takes its share and gets mail.
 func TestFourthNodeUnderLoad(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}
@@ -111,6 +113,7 @@ func TestFourthNodeUnderLoad(t *testing.T) {
 
 // D3, M2 with real processes: all nodes are killed at once under load and started in any order.
 func TestKillAllUnderLoad(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes half a minute")
 	}

@@ -25,6 +25,7 @@ import (
 // TestAttack38_ClusterPort: whoever is no node of the cluster gets no word out of its port, and the
 // nodes do not notice: same view, same service.
 func TestAttack38_ClusterPort(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 2, 1)
 	before := c.await(1, "a cluster at rest", settled(2))
 	addr := at(c.node(1).Ports.Cluster)
@@ -107,6 +108,7 @@ func sayOverTLS(t *testing.T, addr string, cfg *tls.Config, text string) string 
 // TestAttack38_Tokens: a token works once; what is not a token does not work; a machine that has
 // joined cannot join again. By the command line, as an administrator does it.
 func TestAttack38_Tokens(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "")
 	out, err := exec.Command(program, "token", "--config", n.conf).Output()
 	if err != nil {
@@ -163,6 +165,7 @@ func (r *rogue) Handle(context.Context, cluster.NodeID, *transport.Incoming) (*t
 // TestAttack40_FutureTimestamps: a node whose clock is a day ahead changes nothing: its updates are
 // refused, the others' clocks stay, and the alarm is counted and logged.
 func TestAttack40_FutureTimestamps(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 1, 1)
 	node := c.node(1)
 	before := c.await(1, "one node", settled(1))

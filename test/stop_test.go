@@ -46,6 +46,7 @@ func runs(pid int) bool {
 // A node that is told to stop leaves the view on purpose: nobody times out, its process ends soon, and
 // clients of the others see nothing. All nodes told at once end as soon.
 func TestOrderlyStop(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 3, 4)
 	c.await(1, "a cluster at rest", settled(3))
 	pid := c.pid(2)
@@ -88,6 +89,7 @@ func TestOrderlyStop(t *testing.T) {
 // A stopping node finishes what it has begun: a message under way is taken, durable, and answered;
 // new clients are turned away, and monitoring says why.
 func TestStopDrainsSessions(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "")
 	n.users(1)
 	busy, idle := dialLine(t, "", n.ports.SMTP), dialLine(t, "", n.ports.POP3)
@@ -133,6 +135,7 @@ func TestStopDrainsSessions(t *testing.T) {
 
 // A second process on a running node's directory says who has it, and leaves the first alone.
 func TestSecondServe(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "")
 	out, err := exec.Command(program, "serve", "--config", n.conf).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), fmt.Sprintf("runs already, as process %d", n.pid())) {
@@ -148,6 +151,7 @@ func TestSecondServe(t *testing.T) {
 
 // A path that no socket address can hold is no hindrance.
 func TestLongDataDirectory(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long/", 30))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -162,6 +166,7 @@ func TestLongDataDirectory(t *testing.T) {
 // D10: when the disk fails, the process ends at once with a reason and a status, and what it had
 // acknowledged is there after a new start. The disk is a small one in memory, which takes root.
 func TestDiskFailure(t *testing.T) {
+	t.Parallel()
 	mount := t.TempDir()
 	if out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", mount).CombinedOutput(); err != nil {
 		t.Skipf("a small disk cannot be mounted here: %v: %s", err, out)

@@ -15,6 +15,7 @@ import (
 // TestAttack04_NoLoginInClear: with the default configuration no login is offered or taken in
 // clear, and it is offered after STARTTLS and STLS.
 func TestAttack04_NoLoginInClear(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "")
 	n.users(1)
 	for name, port := range map[string]int{"smtp": n.ports.SMTP, "submission": n.ports.Submission, "lmtp": n.ports.LMTP} {
@@ -63,6 +64,7 @@ func TestAttack04_NoLoginInClear(t *testing.T) {
 // TestAttack05_CrossProtocol: another protocol's name in ALPN ends the handshake with the alert for
 // it, and a web browser that was sent to a mail port hears one line at most, with nothing of its own in it.
 func TestAttack05_CrossProtocol(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "")
 	for name, port := range map[string]int{"smtp": n.ports.Submissions, "pop3": n.ports.POP3S} {
 		for offered, ok := range map[string]bool{"": true, name: true, "http/1.1": false, "h2": false, "imap": false} {
@@ -114,6 +116,7 @@ func (b *ticketBox) Put(_ string, s *tls.ClientSessionState)    { b.state = s }
 // TestAttack06_TicketOfAnotherService: a session ticket is good where it was given, and nowhere
 // else (without ALPN, which would refuse it too).
 func TestAttack06_TicketOfAnotherService(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "")
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		box := &ticketBox{}
@@ -145,6 +148,7 @@ func TestAttack06_TicketOfAnotherService(t *testing.T) {
 
 // TestAttack07_WeakTLS scans the node's own ports with a table of client hellos.
 func TestAttack07_WeakTLS(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "")
 	hellos := []struct {
 		name     string

@@ -70,7 +70,7 @@ func (c *benchCmd) Run(e *env) error {
 }
 
 type benchIMAPCmd struct {
-	Load        string        `arg:"" help:"login, append, fetch, select, sync or idle." enum:"login,append,fetch,select,sync,idle"`
+	Load        string        `arg:"" help:"login, append, multiappend, fetch, select, flags, sync, headers, search-header, search-from, search-body or idle." enum:"login,append,multiappend,fetch,select,flags,sync,headers,search-header,search-from,search-body,idle"`
 	IMAP        []string      `name:"imap" help:"IMAP listeners, HOST:PORT, comma separated; sessions take them in turn." required:""`
 	Pattern     string        `help:"Users' addresses, with one %d for the number." default:"u%d@example.test"`
 	Users       int           `help:"How many users, from 0." default:"10"`

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"porcupine/internal/admin"
@@ -41,7 +42,7 @@ func (c *importCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	in := &transfer.Importer{Mailbox: m, Report: m.skipped, Progress: m.progress}
+	in := &transfer.Importer{Mailbox: m, Source: strings.Join([]string{c.Format, c.Source, c.Folder, c.RemoteUser}, "\n"), Report: m.skipped, Progress: m.progress}
 	tally, err := in.Run(e.ctx, source)
 	err = errors.Join(err, done())
 	fmt.Fprintf(e.errOut, "%d folders: %d messages stored (%s), %d there already, %d skipped\n", tally.Folders, tally.Stored, mebibytes(tally.Octets), tally.There, tally.Skipped)
@@ -70,7 +71,7 @@ func (c *importCmd) open(e *env, user mail.User, limit int64) (source func(conte
 	if b.Folder == "" {
 		b.Folder = "INBOX"
 	}
-	if c.Source == "-" {
+	if c.Source == standardStream {
 		b.Name, b.File = "standard input", e.in
 		return b.Run, nothing, nil
 	}
@@ -92,14 +93,15 @@ type mover struct {
 	address string
 	user    mail.User
 	shown   time.Time
+	number  string // of the import
 }
 
 var _ transfer.Mailbox = (*mover)(nil)
 
 func newMover(e *env, flags *configFlag, address string) (*mover, error) {
-	a, err := mail.ParseAddress(address)
+	a, err := parseAddress(address)
 	if err != nil {
-		return nil, fmt.Errorf("--user %s: %w: write name@domain", address, err)
+		return nil, fmt.Errorf("--user: %w", err)
 	}
 	cfg, err := flags.load()
 	if err != nil {
@@ -122,6 +124,8 @@ func (m *mover) progress(t transfer.Tally) {
 // outcome is how the command ends.
 func (m *mover) outcome(t transfer.Tally, err error) error {
 	switch {
+	case err != nil && t.Stored+t.There == 0:
+		return err
 	case err != nil:
 		return fmt.Errorf("%w; what was done stays: run the same command again to go on", err)
 	case t.Skipped > 0:
@@ -140,6 +144,15 @@ func (m *mover) Emails(ctx context.Context, yield func(mail.MessageID) error) er
 	})
 }
 
+func (m *mover) Begin(ctx context.Context, source string) (err error) {
+	m.number, err = m.client.BeginImport(ctx, m.address, source)
+	return err
+}
+
+func (m *mover) End(ctx context.Context, source string) error {
+	return m.client.EndImport(ctx, m.address, source)
+}
+
 func (m *mover) MakeFolder(ctx context.Context, f transfer.Folder) error {
 	return m.client.MakeFolder(ctx, m.address, admin.MailFolder{Name: f.Name, Use: f.Use, Subscribed: f.Subscribed})
 }
@@ -153,5 +166,5 @@ func (m *mover) Append(ctx context.Context, folder string, messages []*transfer.
 		}
 		incoming[i] = admin.Incoming{MailHead: h, Contents: io.NewSectionReader(x.Body, 0, x.Size)}
 	}
-	return m.client.Append(ctx, m.address, folder, incoming)
+	return m.client.Append(ctx, m.address, m.number, folder, incoming)
 }

@@ -29,7 +29,7 @@ type cli struct {
 	Token   tokenCmd   `cmd:"" help:"Make a single-use token with which another machine can join."`
 	Join    joinCmd    `cmd:"" help:"Make this machine a node of an existing cluster. The token is read from standard input."`
 	Status  statusCmd  `cmd:"" help:"Show the cluster as this node sees it; every node shows the same."`
-	Verify  verifyCmd  `cmd:"" help:"Compare all copies of everything on all nodes. Exit status 1 if any differ, are missing or damaged, 2 if they could not be compared."`
+	Verify  verifyCmd  `cmd:"" help:"Compare all copies of everything on all nodes. Exit status 1 if any differ, are missing or damaged, 2 if not all could be compared."`
 	Node    nodeCmd    `cmd:"" help:"Nodes."`
 	User    userCmd    `cmd:"" help:"Users. Passwords are asked for, or read from standard input, never given on the command line."`
 	Domain  domainCmd  `cmd:"" help:"Domains that the cluster takes mail for."`
@@ -42,6 +42,7 @@ type cli struct {
 	Export  exportCmd  `cmd:"" help:"Write a mailbox into files. Run again after an interruption it goes on. Exit status 3 if messages had to be skipped."`
 	Config  configCmd  `cmd:"" help:"Print an example configuration file with every field explained."`
 	Bench   benchesCmd `cmd:"" help:"Load a cluster and measure it."`
+	Eval    evalCmd    `cmd:"" help:"Repeat the experiments of the papers on this machine: tables and drawings with the published values beside the measured ones. Exit status 1 if a claim about a shape does not hold."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

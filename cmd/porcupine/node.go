@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"porcupine/internal/admin"
@@ -123,9 +125,12 @@ func (c *joinCmd) Run(e *env) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("join: read the token from standard input: %w", err)
 	}
+	if strings.TrimSpace(line) == "" {
+		return errors.New("join: there is nothing on standard input: it must be the line that 'porcupine token' prints on a running node (if that command stands before the '|', it has failed)")
+	}
 	token, err := identity.ParseToken(line)
 	if err != nil {
-		return fmt.Errorf("%w: paste the whole line that 'porcupine token' printed on a running node", err)
+		return fmt.Errorf("join: %w ('porcupine token' prints the line, on a running node)", err)
 	}
 	id, peers, err := identity.Join(e.ctx, identity.Dir(cfg.DataDir), token, identity.JoinOptions{})
 	if err != nil {
@@ -162,6 +167,9 @@ func (c *statusCmd) Run(e *env) error {
 	if err := writeMembers(e.out, s); err != nil {
 		return err
 	}
+	if s.Out != "" {
+		fmt.Fprintf(e.out, "\nThis node is out: %s. The view above is its last one; the other nodes go on without it.\nIt comes back by itself when the disk answers. See to the disk.\n", s.Out)
+	}
 	writeUpkeep(e.out, s)
 	for _, folder := range s.Aside {
 		fmt.Fprintf(e.out, "\nSet aside on this node: %s\nPut back what nobody else has with 'porcupine store reinject %s', then remove the folder.\n", folder, folder)
@@ -171,10 +179,18 @@ func (c *statusCmd) Run(e *env) error {
 
 func writeMembers(w io.Writer, s admin.Status) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "NODE\tNAME\tADDRESS\tSINCE\tBUCKETS\tUSERS\tMESSAGES\tLOAD\tDISK FREE\tNOTE")
+	named := slices.ContainsFunc(s.Members, func(m admin.Member) bool { return m.Machine != "" }) ||
+		slices.ContainsFunc(s.Absent, func(a admin.Absent) bool { return a.Machine != "" })
+	machine := func(name string) string { // a column that is there only where nodes share machines
+		if !named {
+			return ""
+		}
+		return "\t" + name
+	}
+	fmt.Fprintf(t, "NODE\tNAME%s\tADDRESS\tSINCE EPOCH\tBUCKETS\tUSERS\tOBJECTS\tLOAD\tDISK FREE\tNOTE\n", machine("MACHINE"))
 	for _, m := range s.Members {
 		if m.Error != "" && m.DiskFree == 0 { // what it did not say is not 0; --json has the error
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t\t\t\t\tdoes not answer\n", m.ID, m.Name, m.Address, m.Since, m.Buckets)
+			fmt.Fprintf(t, "%s\t%s%s\t%s\t%s\t%d\t\t\t\t\tdoes not answer\n", m.ID, m.Name, machine(m.Machine), m.Address, sinceEpoch(m.Since), m.Buckets)
 			continue
 		}
 		note := ""
@@ -184,17 +200,24 @@ func writeMembers(w io.Writer, s admin.Status) error {
 		case m.Error != "":
 			note = "does not say all"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.1f GiB\t%s\n", m.ID, m.Name, m.Address, m.Since, m.Buckets,
-			m.Users, m.Messages, m.Load, float64(m.DiskFree)/(1<<30), note)
+		fmt.Fprintf(t, "%s\t%s%s\t%s\t%s\t%d\t%d\t%d\t%d\t%.1f GiB\t%s\n", m.ID, m.Name, machine(m.Machine), m.Address, sinceEpoch(m.Since), m.Buckets,
+			m.Users, m.Objects, m.Load, float64(m.DiskFree)/(1<<30), note)
 	}
 	for _, a := range s.Absent {
 		note := "absent"
 		if a.Sole {
-			note = "absent, and may hold users that lie nowhere else"
+			note = "absent, and may hold users or folder trees that lie nowhere else"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t\t\t\t\t\t\t%s\n", a.ID, a.Name, a.Address, note)
+		fmt.Fprintf(t, "%s\t%s%s\t%s\t\t\t\t\t\t\t%s\n", a.ID, a.Name, machine(a.Machine), a.Address, note)
 	}
 	return t.Flush()
+}
+
+// sinceEpoch gives the number of an epoch. Who coordinated it is left to --json: with it, the text looks like a point
+// in time that nobody can read.
+func sinceEpoch(epoch string) string {
+	number, _, _ := strings.Cut(epoch, ".")
+	return number
 }
 
 type nodeCmd struct {

@@ -148,7 +148,7 @@ changed     0001-01-01 00:00:00
 SCRAM       yes
 quota       5GiB
 copies      3
-mail        3 messages, 99 bytes
+mail        3 messages, 99 bytes (of the mail map, some seconds behind deliveries)
 profile on  0000000000000001, 0000000000000002, 0000000000000003
 mail on     0000000000000001, 0000000000000002: 3 messages, 99 bytes; live: 0000000000000002
 `, ""},

@@ -201,7 +201,7 @@ func (r *injection) from(beside string, id cluster.ID, fill func(dir string) err
 
 func (r *injection) inject(ctx context.Context, s *store.Store) error {
 	in := &archive.Injector{
-		Store: s, Live: r.client, Cached: cachedType, Stays: objects.Outdated, Deleted: r.flags.Deleted, DryRun: r.flags.DryRun, Rate: int64(r.flags.Rate),
+		Store: s, Live: r.client, Profile: objects.IsProfile, Stays: objects.Outdated, Deleted: r.flags.Deleted, DryRun: r.flags.DryRun, Rate: int64(r.flags.Rate),
 		Tally:  r.tally,
 		Failed: func(what string, err error) { fmt.Fprintf(r.env.errOut, "%s: %v\n", what, err) },
 	}
@@ -216,10 +216,6 @@ func (r *injection) inject(ctx context.Context, s *store.Store) error {
 	}
 	_, err := in.Run(ctx)
 	return err
-}
-
-func cachedType(t cluster.ObjectType) bool {
-	return slices.ContainsFunc(objects.Types(), func(s cluster.TypeSpec) bool { return s.Name == t && s.Cached })
 }
 
 // report says what became of it. Objects that could not be injected make the command fail, and so do

@@ -31,7 +31,7 @@ type lost struct {
 func (l *lost) Has(_ context.Context, owner string) (archive.Has, error) {
 	h := archive.Has{Knowledge: cluster.Conclusive}
 	if owner == l.removed {
-		h.Objects = []archive.Known{{ID: cluster.ObjectID{Type: mail.TypeDomain, Owner: owner}, Cached: true, Deleted: true}}
+		h.Objects = []archive.Known{{ID: cluster.ObjectID{Type: mail.TypeDomain, Owner: owner}, Deleted: true}}
 	}
 	return h, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"porcupine/internal/admin"
@@ -109,27 +110,54 @@ func drainLine(m *admin.Member) string {
 func missingLine(s *admin.Status, now time.Time) string {
 	var missing, pending int64
 	var at time.Time
+	old := false
 	for i := range s.Members {
 		u := s.Members[i].Upkeep
 		if u == nil {
 			continue
 		}
+		old = old || u.MissingOld
 		missing += u.Missing
 		pending += u.RepairPending
 		if at.IsZero() || !u.RepairAt.IsZero() && u.RepairAt.Before(at) {
 			at = u.RepairAt
 		}
 	}
-	what := "repair looks at them within a minute; what no other node can take waits for the absent nodes, or for new ones"
+	what := "repair looks at them again within a minute; what stays so waits for room on the other nodes"
 	switch {
 	case missing == 0:
 		return ""
-	case at.After(now):
+	case old && pending > 0:
+		return fmt.Sprintf("%d objects %s had fewer live copies than wanted before a node came or went: they are being repaired, and counted again after that", missing, missingKinds)
+	case old:
+		return fmt.Sprintf("%d objects %s had fewer live copies than wanted before a node came or went: they are being counted again", missing, missingKinds)
+	case at.After(now) && len(s.Absent) == 1:
 		what = fmt.Sprintf("repair begins in %v if the absent node stays away", at.Sub(now).Round(time.Second))
+	case at.After(now) && len(s.Absent) > 1:
+		what = fmt.Sprintf("repair begins in %v if the absent nodes stay away", at.Sub(now).Round(time.Second))
 	case pending > 0:
 		what = "they are being repaired"
+	case len(s.Absent) > 0:
+		what = fmt.Sprintf("no node that is there can take another copy (each has one, is full, or drains): they wait for %s: start what is absent, or add a node", absentList(s.Absent))
 	}
-	return fmt.Sprintf("%d objects have fewer live copies than wanted: %s", missing, what)
+	return fmt.Sprintf("%d objects %s have fewer live copies than wanted: %s", missing, missingKinds, what)
+}
+
+// missingKinds says what missingLine counts: more than the column OBJECTS does.
+const missingKinds = "(messages, users, aliases, domains, folders)"
+
+// absentShown bounds the absent nodes that are named in one line.
+const absentShown = 4
+
+func absentList(absent []admin.Absent) string {
+	var names []string
+	for i := range absent[:min(len(absent), absentShown)] {
+		names = append(names, fmt.Sprintf("%s %s", absent[i].ID, absent[i].Name))
+	}
+	if more := len(absent) - absentShown; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // writeUpkeep writes a line for each thing that members do by themselves, or have found.
@@ -139,6 +167,9 @@ func writeUpkeep(w io.Writer, s admin.Status) {
 	}
 	if text := missingLine(&s, time.Now()); text != "" {
 		fmt.Fprintln(w, text)
+	}
+	if n := together(&s); n > 0 {
+		fmt.Fprintf(w, "%d objects have two copies on one machine; one of each is being moved to another machine, slowly (upkeep.rebalance_rate)\n", n)
 	}
 	for i := range s.Members {
 		m := &s.Members[i]
@@ -165,6 +196,16 @@ func writeUpkeep(w io.Writer, s admin.Status) {
 	}
 }
 
+// together counts the objects with two copies on one machine that need not lie so.
+func together(s *admin.Status) (n int64) {
+	for i := range s.Members {
+		if u := s.Members[i].Upkeep; u != nil {
+			n += u.Together
+		}
+	}
+	return n
+}
+
 func first(list []string) string {
 	if len(list) == 0 {
 		return "those in its log"
@@ -175,9 +216,12 @@ func first(list []string) string {
 type verifyCmd struct {
 	configFlag
 	Contents bool          `help:"Read all contents on all nodes too. That takes as long as reading their disks."`
-	Wait     time.Duration `help:"How long to wait for updates that are under way, and to try again when nodes come or go meanwhile." default:"30s"`
+	Wait     time.Duration `help:"How long to wait for updates that are under way, for what changed in the last seconds to be old enough to be compared (12 s), and to try again when nodes come or go meanwhile." default:"30s"`
 	JSON     bool          `help:"Machine-readable."`
 }
+
+// verifyWaitWhole is the shortest --wait with which what has just changed is compared too.
+const verifyWaitWhole = 15 * time.Second
 
 func (c *verifyCmd) Run(e *env) error {
 	client, err := c.client()
@@ -198,8 +242,16 @@ func (c *verifyCmd) Run(e *env) error {
 	} else {
 		writeVerification(e.out, &v)
 	}
-	if !v.OK {
+	return verifyStatus(&v)
+}
+
+// verifyStatus is what the command ends with: nil only if all was compared and is well.
+func verifyStatus(v *admin.Verification) error {
+	switch {
+	case v.Divergences+v.UnderReplicated+v.Damaged > 0:
 		return exitCode(exitFailed)
+	case !v.OK: // nothing was found, but not everything was looked at
+		return exitCode(exitUnknown)
 	}
 	return nil
 }
@@ -210,6 +262,18 @@ func writeVerification(w io.Writer, v *admin.Verification) {
 	}
 	fmt.Fprintf(w, "%d members, %d objects, %d pairs of copies compared: %d differ, %d objects have too few copies, %d copies are damaged, %d updates are under way\n",
 		v.Members, v.Objects, v.Compared, v.Divergences, v.UnderReplicated, v.Damaged, v.Owed)
+	switch {
+	case v.Young > 0 && v.Complete:
+		fmt.Fprintf(w, "%d objects changed after the comparing had begun, less than %v before their turn, and were not compared; what was there before was.\n", v.Young, v.Quiet)
+	case v.Young > 0:
+		fmt.Fprintf(w, "NOT ALL WAS COMPARED: %d objects changed less than %v ago and were not compared: run it again, with --wait %v or more.\n", v.Young, v.Quiet, verifyWaitWhole)
+	}
+	if v.Waiting > 0 {
+		fmt.Fprintf(w, "NOT ALL WAS COMPARED: of %d pairs of copies an update still waits for a node: run it again; 'porcupine status' shows absent nodes.\n", v.Waiting)
+	}
+	if v.Owed > 0 {
+		fmt.Fprintln(w, "NOT ALL IS KNOWN: some updates were under way until the waiting was over: run it again, with a longer --wait.")
+	}
 	if v.Divergences+v.Damaged > 0 {
 		fmt.Fprintln(w, "What could be put right has been: run it again to see.")
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -46,16 +47,87 @@ func TestUpkeepLines(t *testing.T) {
 // Missing copies are summed over the members, and it is said what becomes of them.
 func TestMissingLine(t *testing.T) {
 	now := time.Now()
-	for want, u := range map[string][2]admin.Upkeep{
-		"": {},
-		"12 objects have fewer live copies than wanted: repair begins in 40s": {{Missing: 5, RepairAt: now.Add(40 * time.Second)}, {Missing: 7, RepairAt: now.Add(41 * time.Second)}},
-		"5 objects have fewer live copies than wanted: they are being rep":    {{Missing: 5}, {RepairPending: 1}},
-		"5 objects have fewer live copies than wanted: repair looks at them":  {{Missing: 5}, {}},
+	soon := admin.Upkeep{Missing: 5, RepairAt: now.Add(40 * time.Second)}
+	old := soon
+	old.MissingOld = true
+	const what = " objects " + missingKinds + " have fewer live copies than wanted: "
+	for _, tt := range []struct {
+		want   string
+		u      [2]admin.Upkeep
+		absent int
+	}{
+		{"", [2]admin.Upkeep{}, 0},
+		{"12" + what + "repair begins in 40s if the absent node stays", [2]admin.Upkeep{soon, {Missing: 7, RepairAt: now.Add(41 * time.Second)}}, 1},
+		{"5" + what + "repair begins in 40s if the absent nodes stay", [2]admin.Upkeep{soon}, 2},
+		{"5" + what + "repair looks at them again within a minute", [2]admin.Upkeep{soon}, 0}, // it is back
+		{"5 objects " + missingKinds + " had fewer live copies than wanted before a node came or went: they are being counted", [2]admin.Upkeep{old}, 0},
+		{"5 objects " + missingKinds + " had fewer live copies than wanted before a node came or went: they are being repaired", [2]admin.Upkeep{old, {RepairPending: 1}}, 1},
+		{"5" + what + "they are being rep", [2]admin.Upkeep{{Missing: 5}, {RepairPending: 1}}, 0},
+		{"5" + what + "repair looks at them again within a minute", [2]admin.Upkeep{{Missing: 5}, {}}, 0},
 	} {
-		s := admin.Status{Members: []admin.Member{{Upkeep: &u[0]}, {Upkeep: &u[1]}, {}}}
-		if line := missingLine(&s, now); !strings.HasPrefix(line, want) || (want == "") != (line == "") {
-			t.Errorf("missing line %q, want %q", line, want)
+		s := admin.Status{Members: []admin.Member{{Upkeep: &tt.u[0]}, {Upkeep: &tt.u[1]}, {}}, Absent: make([]admin.Absent, tt.absent)}
+		if line := missingLine(&s, now); !strings.HasPrefix(line, tt.want) || (tt.want == "") != (line == "") {
+			t.Errorf("missing line %q, want %q", line, tt.want)
 		}
+	}
+}
+
+// Two of three nodes cannot repair what is to lie on three: it is said whom that waits for.
+func TestMissingLineNamesTheAbsent(t *testing.T) {
+	s := admin.Status{Members: []admin.Member{{Upkeep: &admin.Upkeep{Missing: 5}}, {}}, Absent: []admin.Absent{{ID: 0xab, Name: "three"}}}
+	if line := missingLine(&s, time.Now()); !strings.Contains(line, "they wait for 00000000000000ab three: start what is absent, or add a node") {
+		t.Errorf("missing line %q", line)
+	}
+	s.Absent = make([]admin.Absent, absentShown+2)
+	if line := missingLine(&s, time.Now()); !strings.Contains(line, ", 2 more: start") {
+		t.Errorf("missing line %q", line)
+	}
+}
+
+// The number of an epoch alone: with its coordinator it has the length of a point in time.
+func TestMembersSince(t *testing.T) {
+	var b strings.Builder
+	err := writeMembers(&b, admin.Status{Members: []admin.Member{{ID: 1, Name: "one", Since: "12.439954dfe133f0e3"}}})
+	if text := b.String(); err != nil || !strings.Contains(text, "SINCE EPOCH") || !strings.Contains(text, " 12 ") || strings.Contains(text, "439954dfe133f0e3") {
+		t.Errorf("writeMembers = %v\n%s", err, text)
+	}
+}
+
+// Machines are a column where nodes share them, and only there.
+func TestStatusNamesMachines(t *testing.T) {
+	for machine, want := range map[string]string{"": "NODE NAME ADDRESS ", "rack 1": "NODE NAME MACHINE ADDRESS "} {
+		var b strings.Builder
+		s := admin.Status{Members: []admin.Member{{ID: 1, Name: "one", Machine: machine}, {ID: 2, Name: "two"}}, Absent: []admin.Absent{{ID: 3, Name: "three", Address: "h:1"}}}
+		err := writeMembers(&b, s)
+		lines := strings.Split(b.String(), "\n")
+		if err != nil || !strings.HasPrefix(strings.Join(strings.Fields(lines[0]), " "), want) || !strings.Contains(lines[1], machine) {
+			t.Errorf("of machine %q: %v\n%s", machine, err, b.String())
+		}
+	}
+}
+
+// Nodes that are away keep their machine: whether one machine died is what one wants to see.
+func TestStatusNamesMachinesOfAbsentNodes(t *testing.T) {
+	var b strings.Builder
+	err := writeMembers(&b, admin.Status{
+		Members: []admin.Member{{ID: 1, Name: "one"}},
+		Absent:  []admin.Absent{{ID: 2, Name: "two", Machine: "mail2", Address: "h:1"}, {ID: 3, Name: "three", Address: "h:2", Sole: true}},
+	})
+	lines := strings.Split(b.String(), "\n")
+	if text := strings.Join(strings.Fields(lines[2]), " "); err != nil || text != "0000000000000002 two mail2 h:1 absent" {
+		t.Errorf("%v, absent node: %q", err, text)
+	}
+	if !strings.Contains(lines[3], "absent, and may hold users or folder trees that lie nowhere else") {
+		t.Errorf("absent node: %q", lines[3])
+	}
+}
+
+// Copies that share a machine are counted once for all members.
+func TestStatusCountsCopiesTogether(t *testing.T) {
+	var b strings.Builder
+	writeUpkeep(&b, admin.Status{Members: []admin.Member{{Upkeep: &admin.Upkeep{Together: 4}}, {Upkeep: &admin.Upkeep{Together: 3}}, {}}})
+	if !strings.HasPrefix(b.String(), "7 objects have two copies on one machine; ") {
+		t.Errorf("status says %q", b.String())
 	}
 }
 
@@ -74,6 +146,31 @@ func TestVerificationLines(t *testing.T) {
 	for _, want := range []string{"x differs\n", "3 members, 5 objects, 10 pairs of copies compared: 1 differ, 0 objects have too few copies, 0 copies are damaged, 0 updates are under way\n", "run it again"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("%q is not in:\n%s", want, b.String())
+		}
+	}
+}
+
+// What was not compared is told, with what to do; what came later is no fault (V1).
+func TestV1_VerificationTellsWhatWasLeftOut(t *testing.T) {
+	for want, v := range map[string]admin.Verification{
+		"0 updates are under way\n": {Complete: true},
+		"2 objects changed after the comparing had begun, less than 10s before their turn, and were not compared": {Complete: true, Young: 2},
+		"NOT ALL WAS COMPARED: 3 objects changed less than 10s ago and were not compared: run it again":           {Young: 3},
+		"NOT ALL WAS COMPARED: of 4 pairs of copies an update still waits for a node":                             {Waiting: 4},
+		"NOT ALL IS KNOWN": {Owed: 1, Complete: true},
+	} {
+		v.Quiet, v.OK = 10*time.Second, v.Complete && v.Owed == 0
+		if err := verifyStatus(&v); v.OK != (err == nil) || err != nil && !errors.Is(err, exitCode(exitUnknown)) {
+			t.Errorf("of %+v the status is %v", v, err)
+		}
+		v.Damaged++
+		if err := verifyStatus(&v); !errors.Is(err, exitCode(exitFailed)) {
+			t.Errorf("of %+v the status is %v", v, err)
+		}
+		var b strings.Builder
+		writeVerification(&b, &v)
+		if text := b.String(); !strings.Contains(text, want) || strings.Contains(want, "NOT ALL") != strings.Contains(text, "NOT ALL") {
+			t.Errorf("of %+v it says %q, want %q", v, text, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,12 +15,13 @@ import (
 	"porcupine/internal/admin"
 	"porcupine/internal/cluster"
 	"porcupine/internal/config"
+	"porcupine/internal/mail"
 )
 
 type userCmd struct {
 	Add    userAddCmd    `cmd:"" help:"Make a user."`
-	List   userListCmd   `cmd:"" help:"List users."`
-	Show   userShowCmd   `cmd:"" help:"Show one user, and the nodes that the user's mail lies on."`
+	List   userListCmd   `cmd:"" help:"List users. Messages and bytes are those of the mail map, some seconds behind deliveries."`
+	Show   userShowCmd   `cmd:"" help:"Show one user, and the nodes that the user's mail lies on. Messages and bytes are those of the mail map, some seconds behind deliveries."`
 	Passwd userPasswdCmd `cmd:"" help:"Change a user's password."`
 	Set    userSetCmd    `cmd:"" help:"Change a user's limits, or whether the user may log in."`
 	Remove userRemoveCmd `cmd:"" help:"Remove a user and all of the user's mail."`
@@ -34,6 +36,9 @@ type userAddCmd struct {
 func (c *userAddCmd) Run(e *env) error {
 	client, err := c.client()
 	if err != nil {
+		return err
+	}
+	if _, err := parseAddress(c.Address); err != nil { // BEFORE anybody thinks of a password
 		return err
 	}
 	password, err := e.password("Password for " + c.Address)
@@ -52,6 +57,15 @@ func (c *userAddCmd) Run(e *env) error {
 	return nil
 }
 
+// parseAddress reads an address that somebody typed.
+func parseAddress(text string) (mail.Address, error) {
+	a, err := mail.ParseAddress(text)
+	if err != nil {
+		return a, fmt.Errorf("%w: write name@domain, for example ann@example.org", err)
+	}
+	return a, nil
+}
+
 type userPasswdCmd struct {
 	configFlag
 	Address string `arg:""`
@@ -60,6 +74,9 @@ type userPasswdCmd struct {
 func (c *userPasswdCmd) Run(e *env) error {
 	client, err := c.client()
 	if err != nil {
+		return err
+	}
+	if _, err := parseAddress(c.Address); err != nil {
 		return err
 	}
 	password, err := e.password("New password for " + c.Address)
@@ -178,11 +195,20 @@ func (c *userShowCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	names := map[cluster.NodeID]string{}
+	if s, err := client.Status(e.ctx); err == nil { // without it the ids alone
+		names = nodeNames(&s)
+	}
+	return writeUser(e.out, &u, names)
+}
+
+// writeUser writes all that is known of a user; names are those of the nodes.
+func writeUser(w io.Writer, u *admin.UserDetail, names map[cluster.NodeID]string) error {
 	copies := fmt.Sprintf("%d (not the user's own number)", u.CopiesWanted)
 	if u.Copies > 0 {
 		copies = strconv.Itoa(u.Copies)
 	}
-	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, line := range [][2]string{
 		{"user", u.Address},
 		{"note", cmp.Or(note(&u.User), "-")},
@@ -191,25 +217,45 @@ func (c *userShowCmd) Run(e *env) error {
 		{"SCRAM", map[bool]string{true: "yes", false: "no"}[u.SCRAM]},
 		{"quota", quota(&u.User)},
 		{"copies", copies},
-		{"mail", fmt.Sprintf("%d messages, %d bytes", u.Messages, u.Bytes)},
-		{"profile on", nodeList(u.ProfileNodes)},
+		{"mail", fmt.Sprintf("%d messages, %d bytes (of the mail map, some seconds behind deliveries)", u.Messages, u.Bytes)},
+		{"profile on", namedList(u.ProfileNodes, names)},
 	} {
 		fmt.Fprintf(t, "%s\t%s\n", line[0], line[1])
 	}
 	for _, f := range u.Mail {
-		fmt.Fprintf(t, "mail on\t%s: %d messages, %d bytes; live: %s\n", nodeList(f.Nodes), f.Messages, f.Bytes, nodeList(f.Live))
+		fmt.Fprintf(t, "mail on\t%s: %d messages, %d bytes; live: %s\n", namedList(f.Nodes, names), f.Messages, f.Bytes, namedList(f.Live, names))
 	}
 	return t.Flush()
 }
 
-// nodeList writes node ids.
-func nodeList(nodes []cluster.NodeID) string {
-	names := make([]string, len(nodes))
-	for i, id := range nodes {
-		names[i] = id.String()
+// nodeNames gives the nodes' names, and their machines where they have some.
+func nodeNames(s *admin.Status) map[cluster.NodeID]string {
+	names := make(map[cluster.NodeID]string, len(s.Members)+len(s.Absent))
+	add := func(id cluster.NodeID, name, machine string) {
+		if names[id] = name; machine != "" {
+			names[id] = strings.TrimSpace(name + " (machine " + machine + ")")
+		}
 	}
-	return cmp.Or(strings.Join(names, ", "), "none")
+	for i := range s.Members {
+		add(s.Members[i].ID, s.Members[i].Name, s.Members[i].Machine)
+	}
+	for i := range s.Absent {
+		add(s.Absent[i].ID, s.Absent[i].Name, s.Absent[i].Machine)
+	}
+	return names
 }
+
+// namedList writes nodes with their names; one that has none, or was removed, by its id alone.
+func namedList(nodes []cluster.NodeID, names map[cluster.NodeID]string) string {
+	list := make([]string, len(nodes))
+	for i, id := range nodes {
+		list[i] = strings.TrimSpace(id.String() + " " + names[id])
+	}
+	return cmp.Or(strings.Join(list, ", "), "none")
+}
+
+// nodeList writes node ids.
+func nodeList(nodes []cluster.NodeID) string { return namedList(nodes, nil) }
 
 // quota writes a user's own limits.
 func quota(u *admin.User) string {

@@ -11,8 +11,9 @@ import (
 // Status is the cluster as one node sees it; every node of an epoch gives the same.
 type Status struct {
 	Epoch             string         `json:"epoch"`
-	Node              cluster.NodeID `json:"node"`  // who answered
-	Ready             bool           `json:"ready"` // the answering node serves clients
+	Node              cluster.NodeID `json:"node"`          // who answered
+	Ready             bool           `json:"ready"`         // the answering node serves clients
+	Out               string         `json:"out,omitempty"` // why the answering node takes no part in the cluster now: its disk hangs
 	Members           []Member       `json:"members"`
 	Absent            []Absent       `json:"absent"`          // nodes that were met before and are not members now
 	Aside             []string       `json:"aside,omitempty"` // folders of hard state that the answering node has set aside
@@ -26,13 +27,14 @@ type Member struct {
 	ID       cluster.NodeID `json:"id"`
 	Name     string         `json:"name"`
 	Address  string         `json:"address"`
+	Machine  string         `json:"machine,omitempty"` // that it shares with other nodes
 	Since    string         `json:"since"`
 	Buckets  int            `json:"buckets"`
 	Load     int            `json:"load"`      // durable commits pending
 	DiskFree int64          `json:"disk_free"` // bytes
 	DiskFull bool           `json:"disk_full"`
-	Messages int64          `json:"messages"` // objects with contents of their own that lie on the node
-	Users    int64          `json:"users"`    // that the node manages
+	Objects  int64          `json:"objects"` // that lie on the node: messages, and what ledgers say of folders
+	Users    int64          `json:"users"`   // that the node manages
 	Version  string         `json:"version"`
 	Upkeep   *Upkeep        `json:"upkeep,omitempty"`
 	Error    string         `json:"error,omitempty"`
@@ -43,7 +45,8 @@ type Absent struct {
 	ID      cluster.NodeID `json:"id"`
 	Name    string         `json:"name"`
 	Address string         `json:"address"`
-	// Sole says that the node may hold profiles that lie nowhere else: until it is back, unknown
+	Machine string         `json:"machine,omitempty"` // as it was last heard since the process began; empty: none was
+	// Sole says that the node may hold profiles or folder trees that lie nowhere else: until it is back, unknown
 	// recipients are answered "try later" and not "no such user".
 	Sole bool `json:"sole"`
 }

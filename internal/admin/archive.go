@@ -56,7 +56,6 @@ type known struct {
 	ID      []byte             `json:"id"`
 	Time    int64              `json:"time"`
 	Node    uint64             `json:"node"`
-	Cached  bool               `json:"cached,omitempty"`
 	Deleted bool               `json:"deleted,omitempty"`
 }
 
@@ -71,7 +70,7 @@ func (s *Server) has(ctx context.Context, r *http.Request) (any, error) {
 	h, err := s.Archive.Has(ctx, r.FormValue("owner"))
 	answer := has{Knowledge: h.Knowledge, FloorTime: h.Floor.Time, FloorNode: uint64(h.Floor.Node), Objects: make([]known, len(h.Objects))}
 	for i, k := range h.Objects {
-		answer.Objects[i] = known{Type: k.ID.Type, ID: []byte(k.ID.ID), Time: k.Timestamp.Time, Node: uint64(k.Timestamp.Node), Cached: k.Cached, Deleted: k.Deleted}
+		answer.Objects[i] = known{Type: k.ID.Type, ID: []byte(k.ID.ID), Time: k.Timestamp.Time, Node: uint64(k.Timestamp.Node), Deleted: k.Deleted}
 	}
 	return answer, err
 }
@@ -83,7 +82,7 @@ func (c *Client) Has(ctx context.Context, owner string) (archive.Has, error) {
 	h := archive.Has{Knowledge: answer.Knowledge, Floor: cluster.Timestamp{Time: answer.FloorTime, Node: cluster.NodeID(answer.FloorNode)}, Objects: make([]archive.Known, len(answer.Objects))}
 	for i, k := range answer.Objects {
 		h.Objects[i] = archive.Known{ID: cluster.ObjectID{Type: k.Type, Owner: owner, ID: string(k.ID)},
-			Timestamp: cluster.Timestamp{Time: k.Time, Node: cluster.NodeID(k.Node)}, Cached: k.Cached, Deleted: k.Deleted}
+			Timestamp: cluster.Timestamp{Time: k.Time, Node: cluster.NodeID(k.Node)}, Deleted: k.Deleted}
 	}
 	return h, err
 }

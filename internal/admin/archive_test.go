@@ -56,7 +56,7 @@ func TestArchiveOverTheSocket(t *testing.T) {
 	d := open(t)
 	owner := "any\xffthing"
 	d.archive.has = archive.Has{Knowledge: cluster.Complete, Floor: cluster.Timestamp{Time: 9, Node: 3}, Objects: []archive.Known{
-		{ID: cluster.ObjectID{Type: "user", Owner: owner}, Timestamp: cluster.Timestamp{Time: 5, Node: 1 << 63}, Cached: true, Deleted: true},
+		{ID: cluster.ObjectID{Type: "user", Owner: owner}, Timestamp: cluster.Timestamp{Time: 5, Node: 1 << 63}, Deleted: true},
 		{ID: cluster.ObjectID{Type: "message", Owner: owner, ID: "\x00\xfe"}},
 	}}
 	got, err := d.client.Has(t.Context(), owner)

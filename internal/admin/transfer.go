@@ -53,8 +53,14 @@ type Transfer interface {
 	MakeFolder(ctx context.Context, address string, f MailFolder) error
 	// Emails yields the Email ids of all messages of the user, in all folders.
 	Emails(ctx context.Context, address string, yield func(id string) error) error
-	// Append stores the messages that next gives, up to io.EOF, in a folder: all or none.
-	Append(ctx context.Context, address, folder string, next func() (Incoming, error)) error
+	// BeginImport gives the number of the user's import from a source: of the one that was begun and not ended, else of a new
+	// one, which is durable BEFORE it is given.
+	BeginImport(ctx context.Context, address, source string) (number string, err error)
+	// EndImport says that an import is complete: the next one from that source is a new one.
+	EndImport(ctx context.Context, address, source string) error
+	// Append stores the messages that next gives, up to io.EOF, in a folder, as of the import of that number. Those that it stores
+	// stay, also if it fails; stored again, for the same import, they are there once.
+	Append(ctx context.Context, address, number, folder string, next func() (Incoming, error)) error
 	// Export yields the messages of a folder whose UIDs are above after, ascending. contents is nil if head.Error is not empty.
 	Export(ctx context.Context, address, folder string, after uint32, yield func(head MailHead, contents io.Reader) error) error
 }
@@ -71,14 +77,27 @@ func (s *Server) transfer(mux *http.ServeMux) {
 		s.awaitReady(ctx)
 		return struct{}{}, s.Transfer.MakeFolder(ctx, r.FormValue("address"), f)
 	}))
+	mux.HandleFunc("POST /transfer/begin", s.answer(func(ctx context.Context, r *http.Request) (any, error) {
+		s.awaitReady(ctx)
+		number, err := s.Transfer.BeginImport(ctx, r.FormValue("address"), r.FormValue("source"))
+		return importNumber{number}, err
+	}))
+	mux.HandleFunc("POST /transfer/end", s.answer(func(ctx context.Context, r *http.Request) (any, error) {
+		return struct{}{}, s.Transfer.EndImport(ctx, r.FormValue("address"), r.FormValue("source"))
+	}))
 	mux.HandleFunc("POST /transfer/append", s.answer(s.append))
 	mux.HandleFunc("GET /transfer/emails", s.emails)
 	mux.HandleFunc("GET /transfer/export", s.export)
 }
 
+// importNumber is the answer to the beginning of an import.
+type importNumber struct {
+	Number string `json:"number"`
+}
+
 // append reads messages, each a line and its contents.
 func (s *Server) append(ctx context.Context, r *http.Request) (any, error) {
-	address, folder := r.FormValue("address"), r.FormValue("folder")
+	address, number, folder := r.FormValue("address"), r.FormValue("number"), r.FormValue("folder")
 	in := bufio.NewReaderSize(r.Body, transferHeadMax)
 	var contents *io.LimitedReader
 	count := 0
@@ -96,7 +115,7 @@ func (s *Server) append(ctx context.Context, r *http.Request) (any, error) {
 		contents = &io.LimitedReader{R: in, N: h.Size}
 		return Incoming{MailHead: h.MailHead, Contents: contents}, nil
 	}
-	if err := s.Transfer.Append(ctx, address, folder, next); err != nil {
+	if err := s.Transfer.Append(ctx, address, number, folder, next); err != nil {
 		return nil, err
 	}
 	s.Logger.Debug("messages imported", "user", address, "count", count)

@@ -70,8 +70,21 @@ func (c *Client) list(ctx context.Context, path string, yield func(MailHead, io.
 	}
 }
 
-// Append stores messages in a user's folder, all or none: at most AppendMax.
-func (c *Client) Append(ctx context.Context, address, folder string, messages []Incoming) error {
+// BeginImport gives the number of a user's import from a source: the same one until EndImport.
+func (c *Client) BeginImport(ctx context.Context, address, source string) (string, error) {
+	var n importNumber
+	err := c.call(ctx, http.MethodPost, "/transfer/begin?"+url.Values{"address": {address}, "source": {source}}.Encode(), nil, &n)
+	return n.Number, err
+}
+
+// EndImport says that an import is complete.
+func (c *Client) EndImport(ctx context.Context, address, source string) error {
+	return c.call(ctx, http.MethodPost, "/transfer/end?"+url.Values{"address": {address}, "source": {source}}.Encode(), nil, &struct{}{})
+}
+
+// Append stores messages in a user's folder: at most AppendMax. What is stored of those that fail stays; stored again for the
+// same import it is there once.
+func (c *Client) Append(ctx context.Context, address, number, folder string, messages []Incoming) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
 	var parts []io.Reader
@@ -87,7 +100,7 @@ func (c *Client) Append(ctx context.Context, address, folder string, messages []
 		return fmt.Errorf("append message: %w", err)
 	}
 	parts = append(parts, bytes.NewReader(append(last, '\n')))
-	path := "/transfer/append?" + url.Values{"address": {address}, "folder": {folder}}.Encode()
+	path := "/transfer/append?" + url.Values{"address": {address}, "number": {number}, "folder": {folder}}.Encode()
 	resp, err := c.send(ctx, http.MethodPost, path, io.MultiReader(parts...))
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"porcupine/internal/cluster"
@@ -18,13 +19,22 @@ import (
 // fakeTransfer keeps what comes in, and gives it out.
 type fakeTransfer struct {
 	Transfer // what is not here is not asked
-	heads    []MailHead
-	texts    []string
-	cut      bool // contents end early on the way out
-	fail     error
+
+	mu    sync.Mutex // a client hears that an answer was cut off before the handler has ended
+	heads []MailHead
+	texts []string
+	cut   bool // contents end early on the way out
+	fail  error
 }
 
-func (f *fakeTransfer) Append(_ context.Context, _, _ string, next func() (Incoming, error)) error {
+// set changes what becomes of the next export.
+func (f *fakeTransfer) set(cut bool, fail error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.cut, f.fail = cut, fail
+}
+
+func (f *fakeTransfer) Append(_ context.Context, _, _, _ string, next func() (Incoming, error)) error {
 	for {
 		in, err := next()
 		if errors.Is(err, io.EOF) {
@@ -37,21 +47,26 @@ func (f *fakeTransfer) Append(_ context.Context, _, _ string, next func() (Incom
 		if err != nil {
 			return err
 		}
+		f.mu.Lock()
 		f.heads, f.texts = append(f.heads, in.MailHead), append(f.texts, string(text))
+		f.mu.Unlock()
 	}
 }
 
 func (f *fakeTransfer) Export(_ context.Context, _, _ string, after uint32, yield func(MailHead, io.Reader) error) error {
-	for i := int(after); i < len(f.heads); i++ {
-		text := f.texts[i]
-		if f.cut {
+	f.mu.Lock()
+	heads, texts, cut, fail := f.heads, f.texts, f.cut, f.fail // what is in them never changes
+	f.mu.Unlock()
+	for i := int(after); i < len(heads); i++ {
+		text := texts[i]
+		if cut {
 			text = text[1:]
 		}
-		if err := yield(f.heads[i], strings.NewReader(text)); err != nil {
+		if err := yield(heads[i], strings.NewReader(text)); err != nil {
 			return err
 		}
 	}
-	return f.fail
+	return fail
 }
 
 func TestTransfer(t *testing.T) {
@@ -76,7 +91,7 @@ func TestTransfer(t *testing.T) {
 	for _, text := range texts {
 		in = append(in, Incoming{MailHead: MailHead{Email: "e", Flags: []string{`\Seen`}, Size: int64(len(text))}, Contents: strings.NewReader(text)})
 	}
-	if err := c.Append(ctx, "a@x.example", "INBOX", in); err != nil || strings.Join(f.texts, "|") != strings.Join(texts, "|") {
+	if err := c.Append(ctx, "a@x.example", "7", "INBOX", in); err != nil || strings.Join(f.texts, "|") != strings.Join(texts, "|") {
 		t.Fatalf("Append: %d messages, %v", len(f.texts), err)
 	}
 	read := func() (got []string, err error) {
@@ -90,23 +105,24 @@ func TestTransfer(t *testing.T) {
 	if got, err := read(); err != nil || strings.Join(got, "|") != strings.Join(texts, "|") {
 		t.Errorf("Export: %d messages, %v", len(got), err)
 	}
-	f.fail = cluster.Errorf(cluster.KindUnavailable, "x", "away")
+	away := cluster.Errorf(cluster.KindUnavailable, "x", "away")
+	f.set(false, away)
 	if got, err := read(); len(got) != 3 || !cluster.IsKind(err, cluster.KindUnavailable) {
 		t.Errorf("an export that failed at its end: %d messages, %v", len(got), err)
 	}
-	f.cut = true
+	f.set(true, away)
 	if got, err := read(); err == nil {
 		t.Errorf("an export that was cut off: %d messages and no error", len(got))
 	}
 	short := []Incoming{{MailHead: MailHead{Size: 10}, Contents: strings.NewReader("short")}}
-	if err := c.Append(ctx, "a@x.example", "INBOX", short); err == nil {
+	if err := c.Append(ctx, "a@x.example", "7", "INBOX", short); err == nil {
 		t.Error("a message that is shorter than its head says was taken")
 	}
 	many := make([]Incoming, AppendMax+1)
 	for i := range many {
 		many[i].Contents = strings.NewReader("")
 	}
-	if err := c.Append(ctx, "a@x.example", "INBOX", many); !cluster.IsKind(err, cluster.KindLimit) {
+	if err := c.Append(ctx, "a@x.example", "7", "INBOX", many); !cluster.IsKind(err, cluster.KindLimit) {
 		t.Errorf("%d messages at once: %v, want limit", len(many), err)
 	}
 }

@@ -12,30 +12,32 @@ import (
 
 // Upkeep is what a member does by itself. Counters are since its process began.
 type Upkeep struct {
-	RepairPending int64     `json:"repair_pending"` // objects on it that may need another copy, or one less
-	RepairDone    int64     `json:"repair_done"`    // objects that it has moved or copied
-	RepairFailed  int64     `json:"repair_failed"`  // moves that failed; they are tried again
-	RepairBytes   int64     `json:"repair_bytes"`   // of contents that it has copied
-	RepairSince   time.Time `json:"repair_since"`   // since when it has had something to repair; zero: it has nothing
-	Rebalanced    int64     `json:"rebalanced"`     // objects that it has moved to even out disks and spread
-	Draining      bool      `json:"draining"`       // it is being emptied
-	DrainLeft     int64     `json:"drain_left"`     // objects on a node that drains
-	Drained       bool      `json:"drained"`        // it is empty, and leaves
+	RepairPending int64     `json:"repair_pending"`        // objects on it that may need another copy, or one less
+	RepairDone    int64     `json:"repair_done"`           // objects that it has moved or copied
+	RepairFailed  int64     `json:"repair_failed"`         // moves that failed; they are tried again
+	RepairBytes   int64     `json:"repair_bytes"`          // of contents that it has copied
+	RepairSince   time.Time `json:"repair_since,omitzero"` // UTC: since when it has had something to repair; zero: it has nothing
+	Rebalanced    int64     `json:"rebalanced"`            // objects that it has moved to even out disks and spread, or because two copies shared a machine
+	Together      int64     `json:"together,omitzero"`     // objects with two copies on one machine though another could take one, each counted at one of its holders
+	Draining      bool      `json:"draining"`              // it is being emptied
+	DrainLeft     int64     `json:"drain_left,omitzero"`   // objects on a node that drains; of another node nothing is said
+	Drained       bool      `json:"drained"`               // it is empty, and leaves
 	// DrainHeld are those of DrainLeft that cannot be let go now; DrainWaits are the absent nodes that they,
 	// or the updates left, wait for. None: the nodes that are there cannot take them.
 	DrainHeld  int              `json:"drain_held,omitempty"`
 	DrainWaits []cluster.NodeID `json:"drain_waits,omitempty"`
-	// Missing are objects with fewer live copies than wanted, each counted at one of its holders, and
+	// Missing are objects (messages, users, aliases, domains, folders and their ledgers) with fewer live copies than wanted, each counted at one of its holders, and
 	// RepairAt is when an absent node will have been away long enough to be replaced; zero: none is waited for.
 	Missing      int64     `json:"missing"`
-	RepairAt     time.Time `json:"repair_at"`
-	Records      int       `json:"records"`     // updates that some node, absent ones included, may not have heard of
-	Owed         int       `json:"owed"`        // of them, those that another member may not have heard of
-	Divergences  int64     `json:"divergences"` // copies that differed though nothing was under way
-	Mended       int64     `json:"mended"`      // of them, put right
-	Damaged      int64     `json:"damaged"`     // contents found damaged on its disk
-	Healed       int64     `json:"healed"`      // of them, replaced from another copy
-	Lost         int       `json:"lost"`        // damaged contents that no other node could give
+	RepairAt     time.Time `json:"repair_at,omitzero"`   // UTC
+	MissingOld   bool      `json:"missing_old,omitzero"` // Missing was counted before the last change of the view, and is counted again now
+	Records      int       `json:"records"`              // updates that some node, absent ones included, may not have heard of
+	Owed         int       `json:"owed"`                 // of them, those that another member may not have heard of
+	Divergences  int64     `json:"divergences"`          // copies that differed though nothing was under way
+	Mended       int64     `json:"mended"`               // of them, put right
+	Damaged      int64     `json:"damaged"`              // contents found damaged on its disk
+	Healed       int64     `json:"healed"`               // of them, replaced from another copy
+	Lost         int       `json:"lost"`                 // damaged contents that no other node could give
 	LostExamples []string  `json:"lost_examples,omitempty"`
 	// Compared and Scrubbed count rounds through all that it holds.
 	Compared int64 `json:"compared"`
@@ -45,20 +47,27 @@ type Upkeep struct {
 // VerifyOptions say how thorough a verification of the cluster is.
 type VerifyOptions struct {
 	Contents bool          `json:"contents"` // read all contents on all nodes too
-	Wait     time.Duration `json:"wait"`     // for updates under way, at most; 0: the node's default
+	Wait     time.Duration `json:"wait"`     // for updates under way, and what is too young to be compared, at most; 0: the node's default
 }
 
 // Verification is what comparing all copies of everything has found.
 type Verification struct {
-	OK              bool     `json:"ok"`
-	Members         int      `json:"members"`
-	Objects         int64    `json:"objects"`
-	Compared        int64    `json:"compared"` // objects, each with each other copy
-	Divergences     int64    `json:"divergences"`
-	UnderReplicated int64    `json:"under_replicated"`
-	Damaged         int64    `json:"damaged"`
-	Owed            int      `json:"owed"` // updates still under way to some member
-	Details         []string `json:"details,omitempty"`
+	OK              bool  `json:"ok"`
+	Members         int   `json:"members"`
+	Objects         int64 `json:"objects"`
+	Compared        int64 `json:"compared"` // objects, each with each other copy
+	Divergences     int64 `json:"divergences"`
+	UnderReplicated int64 `json:"under_replicated"`
+	Damaged         int64 `json:"damaged"`
+	Owed            int   `json:"owed"` // updates still under way to some member
+	// Complete says that all was compared that was there at the beginning. Young are objects left out because they
+	// changed less than Quiet before: later than the beginning, if it is complete. Waiting are pairs of copies left out
+	// because an older update still waits for a node.
+	Complete bool          `json:"complete"`
+	Young    int64         `json:"young"`
+	Waiting  int64         `json:"waiting"`
+	Quiet    time.Duration `json:"quiet"` // nanoseconds
+	Details  []string      `json:"details,omitempty"`
 }
 
 // Keeper is what the socket needs of the node's upkeep.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,11 +39,10 @@ func RunIMAP(ctx context.Context, cfg IMAPConfig) (IMAPReport, error) {
 			return IMAPReport{}, err
 		}
 	} else {
-		ctx, cancel := context.WithTimeout(ctx, cfg.Duration)
-		defer cancel()
+		until := began.Add(cfg.Duration)
 		var workers sync.WaitGroup
 		for i := range cfg.Workers {
-			workers.Go(func() { r.work(ctx, i) })
+			workers.Go(func() { r.work(ctx, i, until) })
 		}
 		workers.Wait()
 	}
@@ -87,71 +85,9 @@ func (r *imapRun) login(ctx context.Context, user string) (*client.IMAP, error) 
 	return c, nil
 }
 
-// folders is how many users have a folder that is used.
-func (r *imapRun) folders() int {
-	switch r.cfg.Load {
-	case IMAPFetch, IMAPSelect, IMAPSync, IMAPAppend:
-		return min(r.cfg.Users, r.cfg.Workers)
-	}
-	return 0
-}
-
-// prepare makes the folders, and fills them as far as messages are missing.
-func (r *imapRun) prepare(ctx context.Context) error {
-	for i := range r.folders() {
-		c, err := r.login(ctx, r.user(i))
-		if err != nil {
-			return err
-		}
-		if err := c.Create(benchFolder); err != nil {
-			return errors.Join(err, c.Close())
-		}
-		f, err := c.Select(benchFolder)
-		if err := errors.Join(err, c.Logout()); err != nil {
-			return err
-		}
-		if r.cfg.Load == IMAPAppend {
-			continue
-		}
-		if err := r.fill(ctx, r.user(i), r.cfg.Messages-int(f.Exists)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// fill stores messages in a user's folder.
-func (r *imapRun) fill(ctx context.Context, user string, missing int) error {
-	var left atomic.Int64
-	left.Store(int64(missing))
-	errs := make([]error, fillers)
-	var work sync.WaitGroup
-	for i := range errs {
-		work.Go(func() {
-			var c *client.IMAP
-			for left.Load() > 0 && errs[i] == nil {
-				n := min(fillBatch, left.Add(-fillBatch)+fillBatch)
-				if n <= 0 {
-					break
-				}
-				if c == nil {
-					if c, errs[i] = r.login(ctx, user); errs[i] != nil {
-						return
-					}
-				}
-				errs[i] = c.Append(benchFolder, slices.Repeat([][]byte{r.message}, int(n))...)
-			}
-			if c != nil {
-				errs[i] = errors.Join(errs[i], c.Logout())
-			}
-		})
-	}
-	work.Wait()
-	return errors.Join(errs...)
-}
-
-// work repeats the operation until ctx ends. A session that broke is opened anew.
-func (r *imapRun) work(ctx context.Context, worker int) {
+// work repeats the operation until then; what it has begun it ends, so that there is a figure for what takes longer. A
+// session that broke is opened anew.
+func (r *imapRun) work(ctx context.Context, worker int, until time.Time) {
 	rng := rand.New(rand.NewPCG(r.cfg.Seed, uint64(worker)+1))
 	var c *client.IMAP
 	defer func() {
@@ -159,7 +95,7 @@ func (r *imapRun) work(ctx context.Context, worker int) {
 			_ = c.Close() // the load is over
 		}
 	}()
-	for ctx.Err() == nil {
+	for ctx.Err() == nil && time.Now().Before(until) {
 		if r.cfg.Load == IMAPLogin {
 			began := time.Now()
 			err := r.storm(ctx, rng.IntN(r.cfg.Users))
@@ -198,41 +134,17 @@ func (r *imapRun) storm(ctx context.Context, user int) error {
 
 // open opens a worker's session.
 func (r *imapRun) open(ctx context.Context, worker int) (*client.IMAP, error) {
-	c, err := r.login(ctx, r.user(worker%r.folders()))
+	count, filled := r.cfg.folders()
+	c, err := r.login(ctx, r.user(worker%count))
 	if err != nil {
 		return nil, err
 	}
-	if r.cfg.Load == IMAPFetch || r.cfg.Load == IMAPSync {
+	if filled && r.cfg.Load != IMAPSelect {
 		if _, err := c.Select(benchFolder); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
 	}
 	return c, nil
-}
-
-// operate does one operation.
-func (r *imapRun) operate(c *client.IMAP, rng *rand.Rand) (messages, bytes int64, err error) {
-	switch r.cfg.Load {
-	case IMAPAppend:
-		return 1, int64(len(r.message)), c.Append(benchFolder, r.message)
-	case IMAPFetch:
-		first := 1 + rng.IntN(max(1, r.cfg.Messages-fetchBatch))
-		f, err := c.Fetch(false, fmt.Sprintf("%d:%d", first, min(r.cfg.Messages, first+fetchBatch-1)), "(UID BODY.PEEK[])")
-		return f.Messages, f.Bytes, err
-	case IMAPSelect:
-		f, err := c.Select(benchFolder)
-		if err == nil {
-			err = c.Unselect()
-		}
-		return f.Exists, 0, err
-	default: // IMAPSync
-		a, err := c.Fetch(true, "1:*", "(FLAGS)")
-		if err != nil {
-			return 0, 0, err
-		}
-		b, err := c.Fetch(true, "1:*", "(UID FLAGS INTERNALDATE RFC822.SIZE ENVELOPE BODYSTRUCTURE)")
-		return b.Messages, a.Bytes + b.Bytes, err
-	}
 }
 
 // count counts an operation. One that the end of the load cut off is none.

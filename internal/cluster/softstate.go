@@ -55,6 +55,22 @@ func (e *Entry) Find(t ObjectType, id string) (CachedObject, bool) {
 	return CachedObject{}, false
 }
 
+// Gone reports whether the last that was heard of the owner's cached objects is a deletion: there are some, and the newest is a
+// tombstone. A service that removes several of them removes first the one by which the others are found: what is left for a while
+// then is older.
+func (e *Entry) Gone() bool {
+	if len(e.Cached) == 0 {
+		return false
+	}
+	newest := &e.Cached[0].Object
+	for i := range e.Cached {
+		if o := &e.Cached[i].Object; newest.Timestamp.Compare(o.Timestamp) < 0 {
+			newest = o
+		}
+	}
+	return newest.Deleted
+}
+
 // Knowledge says how much an Entry proves.
 type Knowledge uint8
 
@@ -65,8 +81,8 @@ const (
 	// Complete: every member has reported the bucket. Objects may still lie on absent nodes only.
 	Complete
 	// Conclusive: complete, and so few nodes are absent that a cached object (a profile) that
-	// is not in the entry does not exist anywhere. Only then may a client be told so for good
-	// (V1: never 5xx from ignorance).
+	// is not in the entry does not exist anywhere: at most one, and none if the entry is Gone. Only then may
+	// a client be told so for good (V1: never 5xx from ignorance).
 	Conclusive
 )
 

@@ -8,6 +8,7 @@ import (
 type Config struct {
 	DataDir  string `toml:"data_dir" doc:"Where the node keeps everything: keys, mail, its identity. Made by 'porcupine init' or 'porcupine join'."`
 	Name     string `toml:"name" doc:"What people call this node in status and logs. Default: the host name."`
+	Machine  string `toml:"machine" doc:"What this node shares with others and may be lost with, if there are such: the name of the computer, when it runs a node for each of its disks, of a rack, or of a host of virtual machines. Two copies of a message do not lie on nodes of one machine while those of another can take one. Default: the node is a machine of its own."`
 	Hostname string `toml:"hostname" doc:"The name in SMTP greetings and Received headers. Default: the host name."`
 
 	Cluster Cluster `toml:"cluster" doc:"The other nodes."`
@@ -31,7 +32,7 @@ type Cluster struct {
 
 	PingInterval Duration `toml:"ping_interval" doc:"How often a node pings its neighbour on the ring."`
 	SuspectAfter Duration `toml:"suspect_after" doc:"Silence after which the neighbour is taken for dead and a new view is formed without it."`
-	ReplyTimeout Duration `toml:"reply_timeout" doc:"How long a coordinator waits for answers in a membership round."`
+	ReplyTimeout Duration `toml:"reply_timeout" doc:"How long a coordinator waits for answers in a membership round, 50ms to 10s; the other times of a round follow from it."`
 	ProbeEvery   Duration `toml:"probe_interval" doc:"How often a coordinator looks for nodes that are not in its view (new ones, the other side of a partition)."`
 
 	MessageCopies int `toml:"message_copies" doc:"Nodes that each message lies on, at most 8, unless its user or domain has a number of its own; all that are there while the cluster has fewer. A message is acknowledged when it is durable on all of them, or, when one fails, on another in its place."`
@@ -101,7 +102,7 @@ type Upkeep struct {
 	RepairRate    int      `toml:"repair_rate" doc:"Objects that one node copies or moves in a second, at most, to repair or to drain."`
 	RepairBytes   Size     `toml:"repair_bytes" doc:"Bytes that it copies in a second, at most."`
 	Rebalance     Window   `toml:"rebalance" doc:"Time of day, in the machine's time zone, in which disks are evened out, users spread over too many nodes are gathered, and mail of removed users is deleted: \"02:00-05:00\", \"always\" or \"off\"."`
-	RebalanceRate int      `toml:"rebalance_rate" doc:"Objects that one node moves in a second, at most, to rebalance."`
+	RebalanceRate int      `toml:"rebalance_rate" doc:"Objects that one node moves in a second, at most, to rebalance, or, at any time of day, because two copies are on one machine."`
 	CompareEvery  Duration `toml:"compare_every" doc:"In this time a node compares all it holds with the other copies once."`
 	ScrubEvery    Duration `toml:"scrub_every" doc:"In this time a node reads all its contents once, and replaces damaged ones from another copy."`
 }

@@ -22,7 +22,7 @@ func TestDefaultsAreValidAndComplete(t *testing.T) {
 	if d.Auth.AllowPlaintext {
 		t.Error("the defaults permit logins in clear")
 	}
-	may := map[string]bool{"Advertise": true, "Peers": true, "Certificate": true, "Key": true, "AllowPlaintext": true, "Compress": true}
+	may := map[string]bool{"Advertise": true, "Peers": true, "Certificate": true, "Key": true, "AllowPlaintext": true, "Compress": true, "Machine": true}
 	var walk func(v reflect.Value)
 	walk = func(v reflect.Value) {
 		for i := range v.NumField() {
@@ -58,10 +58,16 @@ func TestParse(t *testing.T) {
 		err        string // part of the error wanted
 	}{
 		{"empty", "", func(c Config) bool { return c.SMTP.Listen == ":25" }, ""},
+		{"machine", "machine = \"rack 2, höchster Platz\"", func(c Config) bool { return c.Machine == "rack 2, höchster Platz" }, ""},
+		{"machine of two lines", "machine = \"a\\nb\"", nil, "bytes that can be printed"},
+		{"machine with a space that nobody sees", "machine = \"a \"", nil, "without spaces around them"},
+		{"long machine", "machine = \"" + strings.Repeat("a", 65) + "\"", nil, "at most 64 bytes"},
 		{"duration", "[cluster]\nping_interval = \"50ms\"", func(c Config) bool { return c.Cluster.PingInterval.D() == 50*time.Millisecond }, ""},
 		{"size", "[store]\nmin_free = \"20GiB\"", func(c Config) bool { return c.Store.MinFree == 20<<30 }, ""},
 		{"off", "[pop3]\nlisten = \"off\"", func(c Config) bool { return c.POP3.Listen == Off }, ""},
 		{"unknown field", "[smtp]\nlisten_on = \":25\"", nil, "no such field: smtp.listen_on (line 2)"},
+		{"empty name", "[smtp]\n\"\" = 1", nil, "no such field: smtp.\"\" (line 2)"},
+		{"no name", "= 1", nil, "write NAME = VALUE"},
 		{"unknown table", "[imap2]\nx = 1", nil, "no such field: imap2"},
 		{"bad duration", "[cluster]\nping_interval = \"soon\"", nil, "write a number and a unit"},
 		{"bad size", "[store]\nmin_free = \"lots\"", nil, "write a whole number and a unit"},
@@ -93,6 +99,9 @@ func TestParse(t *testing.T) {
 		{"shorter than a restart", "[upkeep]\ngrace = \"2s\"\nrepair_after = \"1s\"", nil, "at least 10m0s"},
 		{"range", "[smtp]\nrecipients_max = 1000000", nil, "must be between"},
 		{"nervous", "[cluster]\nsuspect_after = \"200ms\"", nil, "at least twice ping_interval"},
+		{"patient", "[cluster]\nreply_timeout = \"5s\"", func(c Config) bool { return c.Cluster.ReplyTimeout.D() == 5*time.Second }, ""},
+		{"too patient", "[cluster]\nreply_timeout = \"11s\"", nil, "cluster.reply_timeout = 11s: must be between 50ms and 10s"},
+		{"impatient", "[cluster]\nreply_timeout = \"1ms\"", nil, "raise suspect_after"},
 		{"level", "[log]\nlevel = \"chatty\"", nil, "write debug, info"},
 		{"format", "[log]\nformat = \"xml\"", nil, "write text or json"},
 		{"not TOML", "data_dir: /x", nil, "line 1"},

@@ -9,8 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -70,16 +73,30 @@ func explain(err error) error {
 		var names []string
 		for _, e := range unknown.Errors {
 			row, _ := e.Position()
-			names = append(names, fmt.Sprintf("%s (line %d)", strings.Join(e.Key(), "."), row))
+			names = append(names, fmt.Sprintf("%s (line %d)", nameOf(e.Key()), row))
 		}
 		return fmt.Errorf("no such field: %s ('porcupine config' lists them all)", strings.Join(names, ", "))
 	}
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
 		row, col := at.Position()
-		return fmt.Errorf("line %d, column %d, field %s: %w", row, col, strings.Join(at.Key(), "."), err)
+		if len(at.Key()) == 0 { // the line did not get so far as to name one
+			return fmt.Errorf("line %d, column %d: %w: write NAME = VALUE, or [NAME] above the fields of a table", row, col, err)
+		}
+		return fmt.Errorf("line %d, column %d, field %s: %w", row, col, nameOf(at.Key()), err)
 	}
 	return err
+}
+
+// nameOf writes a field's name as it stands in the file: quoted parts, and empty ones, in quotes.
+func nameOf(key []string) string {
+	parts := make([]string, len(key))
+	for i, part := range key {
+		if parts[i] = part; part == "" || strings.ContainsAny(part, ". \t\"'") {
+			parts[i] = strconv.Quote(part)
+		}
+	}
+	return strings.Join(parts, ".")
 }
 
 // fill replaces each zero field by its default: zero never means unlimited.
@@ -109,6 +126,9 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("cluster.peers: %q: write HOST:PORT", p)
 		}
 	}
+	if err := checkMachine(c.Machine); err != nil {
+		return err
+	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		return errors.New("tls: give both certificate and key, or neither")
 	}
@@ -129,6 +149,10 @@ func (c *Config) Validate() error {
 	if c.Cluster.SuspectAfter < 2*c.Cluster.PingInterval {
 		return errors.New("cluster.suspect_after: must be at least twice ping_interval, or one lost packet is a dead node")
 	}
+	if r := c.Cluster.ReplyTimeout; r < replyTimeoutMin || r > replyTimeoutMax {
+		return fmt.Errorf("cluster.reply_timeout = %v: must be between %v and %v: with less no answer comes in time, with more everybody waits when a node dies; if nodes are taken for dead that are only slow, raise suspect_after",
+			r.D(), replyTimeoutMin.D(), replyTimeoutMax.D())
+	}
 	if _, _, err := parseWindow(string(c.Upkeep.Rebalance)); err != nil {
 		return fmt.Errorf("upkeep.rebalance: %w", err)
 	}
@@ -137,6 +161,24 @@ func (c *Config) Validate() error {
 			graceMin.D())
 	}
 	return c.Log.validate()
+}
+
+// Bounds of cluster.reply_timeout.
+const (
+	replyTimeoutMin = Duration(50 * time.Millisecond)
+	replyTimeoutMax = Duration(10 * time.Second)
+)
+
+// machineLengthMax is the length in bytes of the longest name of a machine.
+const machineLengthMax = 64
+
+// checkMachine refuses names that two people would read alike and nodes would not.
+func checkMachine(name string) error {
+	unprintable := func(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) }
+	if len(name) > machineLengthMax || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unprintable) {
+		return fmt.Errorf("machine = %q: write at most %d bytes that can be printed, without spaces around them, and the same on all nodes of the machine", name, machineLengthMax)
+	}
+	return nil
 }
 
 // graceMin is the shortest time after which a node may be given up for good.

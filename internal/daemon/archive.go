@@ -101,7 +101,7 @@ func (a *archivist) Has(ctx context.Context, owner string) (archive.Has, error) 
 	}
 	for i := range e.Cached {
 		o := &e.Cached[i].Object
-		h.Objects = append(h.Objects, archive.Known{ID: o.ID, Timestamp: o.Timestamp, Cached: true, Deleted: o.Deleted})
+		h.Objects = append(h.Objects, archive.Known{ID: o.ID, Timestamp: o.Timestamp, Deleted: o.Deleted})
 	}
 	listed := map[listing]bool{}
 	for i := range e.Fragments {
@@ -177,7 +177,7 @@ func (a *archivist) place(e *cluster.Entry, u *cluster.Update) (cluster.ReplicaS
 		if copies == 0 {
 			copies = c.MessageCopies
 		}
-		return a.d.node.Choose(*e, id.Type, copies, c.Spread+copies-1, nil)
+		return a.d.node.Choose(*e, id.Type, copies, c.Spread+copies-1, nil, nil)
 	}
 	if _, found := e.Find(id.Type, id.ID); found {
 		return nil, cluster.Errorf(cluster.KindExists, "put "+id.Owner, "it is there already")
@@ -190,7 +190,7 @@ func (a *archivist) place(e *cluster.Entry, u *cluster.Update) (cluster.ReplicaS
 			u.Previous = e.Cached[i].Object.Replicas
 		}
 	}
-	return a.d.node.Choose(cluster.Entry{Owner: id.Owner}, id.Type, c.ProfileCopies, c.ProfileCopies, nil)
+	return a.d.node.Choose(cluster.Entry{Owner: id.Owner}, id.Type, c.ProfileCopies, c.ProfileCopies, nil, nil)
 }
 
 // cached reports whether a type of the mail service is one that managers keep in memory.

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +16,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/goleak"
 
 	"porcupine/internal/admin"
@@ -40,6 +37,28 @@ func loopback(t *testing.T) config.Config {
 	c.Auth.SCRAMIterations = -1 // quick passwords
 	c.Store.MinFree = 16 << 20
 	return c
+}
+
+// assembled is a daemon of a store that is there already, put together up to its node, without front ends, until the test ends.
+func assembled(t *testing.T) *daemon {
+	t.Helper()
+	cfg := loopback(t)
+	_, _, stop := start(t, cfg)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	d := newDaemon(cfg, slog.New(slog.DiscardHandler))
+	t.Cleanup(func() {
+		if err := d.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, step := range []func() error{d.openSubstrate, d.openMail, d.openUpkeep, d.startNode} {
+		if err := step(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return d
 }
 
 // text is a writer for logs that a test may read while they are written.
@@ -349,48 +368,6 @@ func TestIsLoopback(t *testing.T) {
 		if got := isLoopback(addr); got != want {
 			t.Errorf("isLoopback(%q) = %v, want %v", addr, got, want)
 		}
-	}
-}
-
-// The registry gathers without an error, and every metric tells what it is.
-func TestMetrics(t *testing.T) {
-	cfg := loopback(t)
-	_, _, stop := start(t, cfg)
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	d := newDaemon(cfg, slog.New(slog.DiscardHandler))
-	defer func() {
-		if err := d.stop(); err != nil {
-			t.Error(err)
-		}
-	}()
-	for _, step := range []func() error{d.openSubstrate, d.openMail, d.openUpkeep, d.startNode} {
-		if err := step(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	families, err := d.metrics.registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	seen := map[string]bool{}
-	for _, f := range families {
-		seen[f.GetName()] = true
-		if f.GetHelp() == "" {
-			t.Errorf("metric %s has no help", f.GetName())
-		}
-	}
-	for _, name := range []string{"porcupine_members", "porcupine_store_log_syncs_total", "porcupine_delivery_short_total",
-		"porcupine_build_info", "porcupine_certificate_not_after_seconds", "go_goroutines"} {
-		if !seen[name] {
-			t.Errorf("metric %s is missing", name)
-		}
-	}
-	w := httptest.NewRecorder()
-	promhttp.HandlerFor(d.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "porcupine_members 1\n") {
-		t.Errorf("GET /metrics = %d", w.Code)
 	}
 }
 

@@ -121,7 +121,13 @@ func (v view) Forget(ctx context.Context, id cluster.NodeID) error { return v.d.
 func (v view) Status(ctx context.Context) (admin.Status, error) {
 	in, members := v.d.node.Members(ctx)
 	s := admin.Status{Epoch: in.Epoch.String(), Node: v.d.node.ID(), Ready: v.Ready() == nil, Members: []admin.Member{}, Absent: []admin.Absent{}}
+	if out := v.d.node.Outage(); out != nil {
+		s.Out = fmt.Sprintf("its disk does not answer, %s since %s", out.What, out.Since.UTC().Format(time.RFC3339))
+	}
 	for _, m := range members {
+		if m.Err != nil {
+			m.Machine = v.d.node.MachineOf(m.Member.ID)
+		}
 		s.Members = append(s.Members, member(m))
 		s.IncompleteBuckets += m.Incomplete
 		s.PendingUpdates += m.Pending
@@ -129,7 +135,7 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 	v.d.addUpkeep(ctx, s.Members)
 	for _, k := range v.d.node.Known() {
 		if !in.Contains(k.ID) {
-			s.Absent = append(s.Absent, admin.Absent{ID: k.ID, Name: k.Name, Address: k.Addr, Sole: k.Sole})
+			s.Absent = append(s.Absent, admin.Absent{ID: k.ID, Name: k.Name, Address: k.Addr, Machine: v.d.node.MachineOf(k.ID), Sole: k.Sole})
 		}
 	}
 	var err error
@@ -139,9 +145,9 @@ func (v view) Status(ctx context.Context) (admin.Status, error) {
 
 func member(m node.MemberStatus) admin.Member {
 	r := admin.Member{
-		ID: m.Member.ID, Name: m.Member.Name, Address: m.Member.Addr, Since: m.Member.Since.String(),
+		ID: m.Member.ID, Name: m.Member.Name, Address: m.Member.Addr, Machine: m.Machine, Since: m.Member.Since.String(),
 		Buckets: m.Buckets, Load: m.Load.Pending, DiskFree: m.Load.DiskFree, DiskFull: m.Load.DiskFull,
-		Messages: m.Load.Objects, Users: m.Counted, Version: m.Version,
+		Objects: m.Load.Objects, Users: m.Counted, Version: m.Version,
 	}
 	if m.Err != nil {
 		r.Error = m.Err.Error()

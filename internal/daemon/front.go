@@ -135,7 +135,7 @@ func (f *frontEnds) openSMTP() error {
 	}
 	for _, s := range services {
 		server, err := smtpserver.New(smtpserver.Config{
-			Role: s.role, Hostname: f.d.cfg.Hostname, Delivery: f.d.deliveryFor(s.role), Auth: f.auth,
+			Role: s.role, Hostname: f.d.cfg.Hostname, Delivery: f.d.deliveryFor(s.role), Turns: f.d.delivery.Turns(), Auth: f.auth,
 			Spool: spool.Dir(f.d.cfg.DataDir), Observer: smtpCounts{f.d.metrics}, Logger: f.d.log,
 			Limits: smtpserver.Limits{
 				MessageSizeMax: int64(c.MessageSizeMax), RecipientsMax: c.RecipientsMax,
@@ -149,6 +149,7 @@ func (f *frontEnds) openSMTP() error {
 			Service: s.role.String(), ALPN: "smtp", ImplicitTLS: s.implicitTLS,
 			Handler: func(ctx context.Context, c *listener.Conn) { server.ServeConn(ctx, c) },
 			Refusal: func(why listener.Reason) string { return smtpserver.Refusal(string(why)) },
+			HasRoom: f.d.delivery.Turns().AdmitsConnection,
 		})
 		if err != nil {
 			return err
@@ -198,6 +199,10 @@ func (f *frontEnds) listen(field, addr string, c listener.Config) error {
 		return nil
 	}
 	c.Certificate, c.Gate, c.Logger, c.Observer = f.certs.get, f.gate, f.d.log, door{f.d.metrics}
+	hasRoom := c.HasRoom
+	c.HasRoom = func() bool { // a node whose disk hangs can do nothing for anybody
+		return f.d.node.Outage() == nil && (hasRoom == nil || hasRoom())
+	}
 	server, err := listener.New(c)
 	if err != nil {
 		return fmt.Errorf("%s: %w", field, err)

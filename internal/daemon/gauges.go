@@ -6,6 +6,7 @@ import (
 	"porcupine/internal/cluster/feed"
 	"porcupine/internal/cluster/node"
 	"porcupine/internal/cluster/store"
+	"porcupine/internal/mail/delivery/turnstile"
 	"porcupine/internal/mail/index"
 )
 
@@ -16,6 +17,9 @@ type snapshot struct {
 	locks                int
 	certEnd, mailCertEnd float64
 	short                int64
+	turns                turnstile.Figures
+	retriesRefused       int64
+	expired              int64
 	index                index.Figures
 	feed                 feed.Stats
 }
@@ -23,7 +27,8 @@ type snapshot struct {
 func (d *daemon) snapshot() *snapshot {
 	given, _ := d.locks.Held()
 	s := &snapshot{
-		node: d.node.Metrics(), store: d.store.Metrics(), locks: given, short: d.delivery.Short(), index: d.indexes.Figures(), feed: d.feed.Stats(),
+		node: d.node.Metrics(), store: d.store.Metrics(), locks: given, short: d.delivery.Short(), turns: d.delivery.Turns().Figures(),
+		retriesRefused: d.delivery.RetriesRefused(), expired: d.port.Expired(), index: d.indexes.Figures(), feed: d.feed.Stats(),
 		certEnd: float64(d.id.NotAfter().Unix()),
 	}
 	if certs := d.certs.Load(); certs != nil {

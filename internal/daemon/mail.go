@@ -41,11 +41,12 @@ func (d *daemon) openMail() (err error) {
 	if err := d.openGuard(); err != nil {
 		return err
 	}
-	d.delivery, err = delivery.New(d.node, d.directory, delivery.Config{
+	cfg := delivery.Config{
 		Spread: c.Cluster.Spread, Copies: c.Cluster.MessageCopies, MinCopies: c.Cluster.MinCopies,
 		QuotaBytes: int64(c.Limits.MailboxBytes), QuotaMessages: c.Limits.MailboxMessages, Logger: d.log,
-	})
-	if err != nil {
+	}
+	change(d.adjust.Delivery, &cfg)
+	if d.delivery, err = delivery.New(d.node, d.directory, cfg); err != nil {
 		return err
 	}
 	d.retrieval, err = retrieval.New(d.node, d.locks, retrieval.Config{Floor: directory.MailFloor, Logger: d.log})

@@ -52,24 +52,9 @@ const (
 func live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 	d := newDaemon(cfg, log)
 	defer func() { _ = d.stop() }() // its errors are in the log
-	steps := []struct {
-		name string
-		do   func() error
-	}{
-		{"open the data directory", d.openSubstrate},
-		{"start the mail service", d.openMail},
-		{"start the upkeep", d.openUpkeep},
-		{"start the node", d.startNode},
-		{"open the doors", d.openDoors},
-		{"look for the other nodes", func() error { return d.meetOthers(ctx) }},
-		{"open the front ends", d.openFrontEnds},
+	if err := d.open(ctx); err != nil {
+		return err
 	}
-	for _, s := range steps {
-		if err := s.do(); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-	}
-	d.phase.Store(phaseServing)
 	log.Info("node is up", "node", d.node.ID(), "name", cfg.Name, "version", Version(), "cluster", d.advertise)
 	select {
 	case <-ctx.Done():
@@ -84,6 +69,31 @@ func live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	log.Info("node has stopped", "node", d.id.Node(), "took", time.Since(began).Round(time.Millisecond))
+	return nil
+}
+
+// open opens the parts of the node, one after the other, until it serves. After an error stop undoes what
+// was opened.
+func (d *daemon) open(ctx context.Context) error {
+	steps := []struct {
+		name string
+		do   func() error
+	}{
+		{"set the garbage collector", d.collectLess},
+		{"open the data directory", d.openSubstrate},
+		{"start the mail service", d.openMail},
+		{"start the upkeep", d.openUpkeep},
+		{"start the node", d.startNode},
+		{"open the doors", d.openDoors},
+		{"look for the other nodes", func() error { return d.meetOthers(ctx) }},
+		{"open the front ends", d.openFrontEnds},
+	}
+	for _, s := range steps {
+		if err := s.do(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	d.phase.Store(phaseServing)
 	return nil
 }
 

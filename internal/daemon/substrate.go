@@ -36,6 +36,7 @@ import (
 // daemon is the parts of one node.
 type daemon struct {
 	cfg     config.Config
+	adjust  Adjust
 	log     *slog.Logger
 	closers []closer
 	phase   atomic.Int32
@@ -111,6 +112,7 @@ func (d *daemon) openStore() (err error) {
 		// After a failed write of the log nothing more may be acknowledged.
 		OnFatal: func(err error) { d.fatal(fmt.Errorf("the disk failed: %w: see to it, then start the node again", err)) },
 	}
+	change(d.adjust.Store, &cfg)
 	for began := time.Now(); ; {
 		d.store, err = store.Open(cfg)
 		if !cluster.IsKind(err, cluster.KindExists) {
@@ -145,16 +147,19 @@ func (d *daemon) openLink() error {
 	d.hasPeers = len(peers)+len(c.Peers) > 0
 	times := timings(c)
 	times.Grace = d.cfg.Upkeep.Grace.D()
-	d.node, err = node.New(node.Config{
+	cfg := node.Config{
 		Self:    cluster.Endpoint{ID: d.id.Node(), Name: d.cfg.Name, Addr: d.advertise},
-		Cluster: d.id.Cluster(), Version: Version(), Counted: mail.TypeUser, Store: d.store, Link: port,
+		Machine: d.cfg.Machine, Cluster: d.id.Cluster(), Version: Version(), Counted: mail.TypeUser, Store: d.store, Link: port,
 		Peers:      append(peers, c.Peers...),
 		Membership: times,
 		Logger:     d.log,
 		OnFatal:    d.fatal,
 		OnStruck:   d.refused,
 		OnDamaged:  d.damaged,
-	})
+		IsLost:     d.isLost,
+	}
+	change(d.adjust.Node, &cfg)
+	d.node, err = node.New(cfg)
 	return err
 }
 
@@ -235,7 +240,7 @@ func (d *daemon) startNode() error {
 	if err := d.node.Start(); err != nil {
 		return err
 	}
-	d.background(d.id.Run, d.locks.Run, d.tellOfLogins, d.indexes.Run, d.imap.Run, d.widen, d.keepAlive, d.upkeep.Run)
+	d.background(d.id.Run, d.locks.Run, d.tellOfLogins, d.indexes.Run, d.imap.Run, d.widen, d.keepAlive, d.upkeep.Run, d.node.LearnMachines)
 	return nil
 }
 

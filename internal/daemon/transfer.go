@@ -90,8 +90,8 @@ func (t transfer) MakeFolder(ctx context.Context, address string, f admin.MailFo
 	})
 }
 
-// Emails waits for the parts that come in now: an import that was killed, and is run again, must find what the
-// part that was under way has become.
+// Emails waits for the parts that come in now: so an import that was killed, and is run again, finds what the part that was
+// under way has become, and need not send it again. What it misses it sends, and that is the same message.
 func (t transfer) Emails(ctx context.Context, address string, yield func(id string) error) error {
 	if err := t.parts.wait(ctx, address); err != nil {
 		return err
@@ -105,13 +105,29 @@ func (t transfer) Emails(ctx context.Context, address string, yield func(id stri
 			if !f.Exists {
 				continue
 			}
-			err := summaries(ctx, m, f.Name, 0, func(_ backend.Selected, s *mail.Summary) error { return yield(s.Email.String()) })
+			err := summaries(ctx, m, f.Name, 0, func(_ backend.Selected, s *mail.Summary) error {
+				id, err := emailOf(s)
+				if err != nil {
+					return err
+				}
+				return yield(id)
+			})
 			if err != nil && !cluster.IsKind(err, cluster.KindNotFound) {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// emailOf is the Email id of a message. While all nodes that have it are away nobody knows it, and an import that went on without would store
+// the message a second time: KindUnavailable.
+func emailOf(s *mail.Summary) (string, error) {
+	if s.IsAway() {
+		return "", cluster.Errorf(cluster.KindUnavailable, "list what the mailbox has",
+			"message %s lies on nodes that are all away, and could be one of those to be imported: run the import again when they are back", s.ID)
+	}
+	return s.Email.String(), nil
 }
 
 // summaries yields what is known of the messages of a folder above a UID.
@@ -131,8 +147,12 @@ func summaries(ctx context.Context, m backend.Mailbox, name string, after mail.U
 }
 
 // Append reads all messages BEFORE it stores the first, and then goes on although the client may be gone: a client that is
-// killed leaves a whole part or none.
-func (t transfer) Append(ctx context.Context, address, name string, next func() (admin.Incoming, error)) (err error) {
+// killed leaves a whole part or none. A node that is killed leaves some of it, and the import that is run again stores the rest.
+func (t transfer) Append(ctx context.Context, address, number, name string, next func() (admin.Incoming, error)) (err error) {
+	run, err := parseNumber(number)
+	if err != nil {
+		return err
+	}
 	end := t.parts.begin(address)
 	defer end()
 	var spooled []*spool.Message
@@ -158,6 +178,7 @@ func (t transfer) Append(ctx context.Context, address, name string, next func() 
 		if err != nil {
 			return err
 		}
+		a.ID = importedID(run, a.Email)
 		messages = append(messages, a)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), appendTimeout)
@@ -174,10 +195,8 @@ func (t transfer) take(m *spool.Message, in *admin.Incoming) (a backend.Append, 
 	if most := int64(t.d.cfg.SMTP.MessageSizeMax); in.Size > most {
 		return a, cluster.Errorf(cluster.KindInvalid, op, "it has %d octets, at most %d can be stored (smtp.message_size_max)", in.Size, most)
 	}
-	if in.Email != "" {
-		if a.Email, err = mail.ParseMessageID(in.Email); err != nil {
-			return a, cluster.Errorf(cluster.KindInvalid, op, "%w", err)
-		}
+	if a.Email, err = mail.ParseMessageID(in.Email); err != nil {
+		return a, cluster.Errorf(cluster.KindInvalid, op, "%w", err)
 	}
 	n, err := io.Copy(m, in.Contents)
 	if err == nil {

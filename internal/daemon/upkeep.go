@@ -47,6 +47,9 @@ func (d *daemon) damaged(id cluster.ObjectID) {
 	}
 }
 
+// isLost reports whether healing has found that nobody has the contents of a damaged copy.
+func (d *daemon) isLost(id cluster.ObjectID) bool { return d.upkeep != nil && d.upkeep.IsLost(id) }
+
 // orphans gives the messages that belong to nobody: those of a former user of that name, by the floor
 // that the new user's profile or the tombstone of the old one's gives. Mail for a name of which nothing
 // is known at all goes after the grace period: only then has the tombstone gone too. Whatever is not
@@ -94,7 +97,8 @@ func upkeepFigures(u *upkeep.Upkeep) (figures []prometheus.Collector) {
 	add(true, "repair_done_total", "Objects that this node has given other copies.", func(m *upkeep.Metrics) float64 { return float64(m.Repair.Done) })
 	add(true, "repair_failed_total", "Moves that failed; they are tried again.", func(m *upkeep.Metrics) float64 { return float64(m.Repair.Failed) })
 	add(true, "repair_bytes_total", "Bytes of contents copied to repair.", func(m *upkeep.Metrics) float64 { return float64(m.Repair.Bytes) })
-	add(true, "rebalance_done_total", "Objects that this node has moved to even out disks and spread.", func(m *upkeep.Metrics) float64 { return float64(m.Rebalance.Done) })
+	add(true, "rebalance_done_total", "Objects that this node has moved to even out disks and spread, and copies apart that shared a machine.", func(m *upkeep.Metrics) float64 { return float64(m.Rebalance.Done) })
+	add(false, "copies_together", "Objects, each counted at one of its holders, with two copies on one machine though another one could take one.", func(m *upkeep.Metrics) float64 { return float64(m.Together) })
 	add(true, "orphans_removed_total", "Messages deleted that belonged to nobody any more.", func(m *upkeep.Metrics) float64 { return float64(m.Orphans) })
 	add(false, "update_records", "Updates that some node may not have heard of, absent ones included.", func(m *upkeep.Metrics) float64 { return float64(m.Records) })
 	add(false, "updates_owed", "Updates that another member may not have heard of.", func(m *upkeep.Metrics) float64 { return float64(m.Owed) })
@@ -104,6 +108,7 @@ func upkeepFigures(u *upkeep.Upkeep) (figures []prometheus.Collector) {
 	add(true, "scrubbed_total", "Objects read to check their contents.", func(m *upkeep.Metrics) float64 { return float64(m.Scrub.Objects) })
 	add(true, "damaged_total", "Contents found damaged on this node's disk.", func(m *upkeep.Metrics) float64 { return float64(m.Scrub.Damaged) })
 	add(true, "healed_total", "Of them, replaced from another copy.", func(m *upkeep.Metrics) float64 { return float64(m.Scrub.Healed) })
+	add(false, "contents_waiting", "Damaged contents that a node may have which does not answer now.", func(m *upkeep.Metrics) float64 { return float64(m.Scrub.Waiting) })
 	add(false, "contents_lost", "Damaged contents that no other node could give.", func(m *upkeep.Metrics) float64 { return float64(m.Scrub.Lost) })
 	add(false, "draining", "1 while this node is being emptied.", func(m *upkeep.Metrics) float64 {
 		if m.Drain.Draining {
@@ -135,6 +140,7 @@ func (k keeper) Verify(ctx context.Context, o admin.VerifyOptions) (admin.Verifi
 	return admin.Verification{
 		OK: v.OK, Members: v.Members, Objects: v.Objects, Compared: v.Compared, Divergences: v.Divergences,
 		UnderReplicated: v.UnderReplicated, Damaged: v.Damaged, Owed: v.Owed, Details: v.Details,
+		Complete: v.Complete, Young: v.Young, Waiting: v.Waiting, Quiet: upkeep.QuietAfter,
 	}, err
 }
 
@@ -156,13 +162,20 @@ func (d *daemon) addUpkeep(ctx context.Context, members []admin.Member) {
 	asked.Wait()
 }
 
+// seconds gives a moment as programs read it best; zero stays zero.
+func seconds(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
+
 func upkeepOf(s *upkeep.Status) *admin.Upkeep {
+	left := int64(0)
+	if s.Drain.Draining { // of another node it is all that it holds
+		left = s.Drain.Objects
+	}
 	return &admin.Upkeep{
 		RepairPending: s.Repair.Pending, RepairDone: s.Repair.Done, RepairFailed: s.Repair.Failed, RepairBytes: s.Repair.Bytes,
-		RepairSince: s.Repair.Since, Rebalanced: s.Rebalance.Done,
-		Draining: s.Drain.Draining, DrainLeft: s.Drain.Objects, Drained: s.Drain.Done,
-		DrainHeld: s.Drain.Held, DrainWaits: s.Drain.Waits, Missing: s.Missing.Objects, RepairAt: s.Missing.At,
-		Records: s.Records, Owed: s.Owed,
+		RepairSince: seconds(s.Repair.Since), Rebalanced: s.Rebalance.Done,
+		Draining: s.Drain.Draining, DrainLeft: left, Drained: s.Drain.Done,
+		DrainHeld: s.Drain.Held, DrainWaits: s.Drain.Waits, Missing: s.Missing.Objects, RepairAt: seconds(s.Missing.At), MissingOld: s.Missing.Old,
+		Records: s.Records, Owed: s.Owed, Together: s.Together,
 		Divergences: s.Compare.Divergences, Mended: s.Compare.Mended, Compared: s.Compare.Rounds,
 		Damaged: s.Scrub.Damaged, Healed: s.Scrub.Healed, Lost: s.Scrub.Lost, LostExamples: s.Scrub.Examples, Scrubbed: s.Scrub.Rounds,
 	}

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"log/slog"
 	"slices"
 	"testing"
 	"time"
@@ -14,22 +13,7 @@ import (
 // V1: mail is deleted as nobody's only if it is a former user's, by the floor that the profile or the
 // tombstone gives, or so old that even the tombstone has gone.
 func TestV1_Orphans(t *testing.T) {
-	cfg := loopback(t)
-	_, _, stop := start(t, cfg)
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	d := newDaemon(cfg, slog.New(slog.DiscardHandler))
-	defer func() {
-		if err := d.stop(); err != nil {
-			t.Error(err)
-		}
-	}()
-	for _, step := range []func() error{d.openSubstrate, d.openMail, d.openUpkeep, d.startNode} {
-		if err := step(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	d := assembled(t)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for d.node.Ready() != nil {
@@ -68,7 +52,7 @@ func TestV1_Orphans(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("somebody else has the name", ann, anns, 0, 1)
-	grace := cfg.Upkeep.Grace.D()
+	grace := d.cfg.Upkeep.Grace.D()
 	zeds := []cluster.Object{message(zed, now.Add(-3*grace)), message(zed, now.Add(-grace)), message(zed, now)}
 	check("nothing is known of the name", zed, zeds, 0)
 	card := cluster.Object{ID: cluster.ObjectID{Type: mail.TypeUser, Owner: zed, ID: "x"}, Timestamp: zeds[0].Timestamp}

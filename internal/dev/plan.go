@@ -1,8 +1,10 @@
 package dev
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 )
 
@@ -45,7 +47,7 @@ func (o *Options) plan() (State, error) {
 			}
 		}
 		if o.PortBase != 0 && o.PortBase != s.PortBase {
-			return fmt.Errorf("dev: --port-base %d: the cluster in %s has the ports from %d on; leave --port-base out, or choose another --dir", o.PortBase, o.Dir, s.PortBase)
+			return fmt.Errorf("dev: --port-base %d: the cluster in %s has the ports from %d on, and the base of a directory cannot be changed: leave --port-base out, choose another --dir, or delete the directory to begin anew", o.PortBase, o.Dir, s.PortBase)
 		}
 		if n := len(s.Nodes); n > o.Nodes {
 			fmt.Fprintf(o.Out, "the cluster in %s has %d nodes; all of them are started\n", o.Dir, n)
@@ -66,8 +68,11 @@ func (o *Options) plan() (State, error) {
 
 // reserve takes the next number for one more node of a cluster that is there.
 func (o *Options) reserve() (State, error) {
-	if _, err := LoadState(o.Dir); err != nil {
-		return State{}, fmt.Errorf("%w: start the cluster first: porcupine dev --dir %s", err, o.Dir)
+	switch _, err := LoadState(o.Dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return State{}, fmt.Errorf("dev: there is no cluster in %s to add a node to: start the cluster first with 'porcupine dev --dir %s', or name its directory with --dir", o.Dir, o.Dir)
+	case err != nil:
+		return State{}, err
 	}
 	return update(o.Dir, func(s *State) error {
 		number := len(s.Nodes) + 1

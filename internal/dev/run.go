@@ -314,7 +314,8 @@ A cluster of %d nodes on this machine. Every node can do everything.
   start it again                %s serve --config %s
   add one more                  %s dev --add --dir %s
 
-Ports, logs and process ids: %s. Ctrl-C stops all nodes; the same command resumes.
+Ports, logs and process ids: %s.
+Ctrl-C stops the nodes that this command has started, and none that was started with serve or --add; the same command resumes.
 `, len(s.Nodes), users, Host, first.Ports.SMTP, Domain, Domain,
 		last.Number, Domain, Password, Host, last.Ports.POP3, first.Number, Domain, Password, Host, first.Ports.IMAP, command, first.Config, Host, first.Ports.HTTP,
 		filepath.Join(last.Dir, "pid"), command, last.Config, command, dir, filepath.Join(dir, StateName))

@@ -27,14 +27,22 @@ type Address struct {
 	Domain string // as given, without a trailing dot; "[...]" for an address literal
 }
 
-// ErrAddress is in the chain of every error of ParseAddress.
+// ErrAddress is in the chain of every error of ParseAddress and ParseSender.
 var ErrAddress = errors.New("not a mail address")
 
 // ParseAddress reads a Mailbox (RFC 5321 §4.1.2, with the UTF-8 of RFC 6531 §3.3): a local part,
 // "@", and a domain or an address literal. There are no angle brackets, no source route and no
 // comment. The local part is stored unquoted. What parses is also valid in its canonical form:
 // the domain passes IDNA, and the limits hold for both forms.
-func ParseAddress(s string) (Address, error) {
+func ParseAddress(s string) (Address, error) { return parseAddress(s, false) }
+
+// ParseSender reads the address of a sender elsewhere: as ParseAddress does, and also what is in use though
+// RFC 5321 does not permit it: dots anywhere in a local part without quotes, which String then
+// quotes, and "_" in an ASCII domain. Such an address is for Return-Path and for answers, never for a recipient
+// or an account. Its errors are those of ParseAddress; what its String gives, it reads as the same Address.
+func ParseSender(s string) (Address, error) { return parseAddress(s, true) }
+
+func parseAddress(s string, ofSender bool) (Address, error) {
 	if len(s) > AddressLengthMax {
 		return Address{}, addressError(s, "longer than %d octets", AddressLengthMax)
 	}
@@ -49,25 +57,33 @@ func ParseAddress(s string) (Address, error) {
 		return Address{}, addressError(s, "no @ after the local part")
 	}
 	a := Address{Local: local, Domain: rest[1:]}
+	if !ofSender && s[0] != '"' && !isDotString(local) {
+		return Address{}, addressError(s, "empty part between dots in the local part")
+	}
 	if strings.HasPrefix(a.Domain, "[") {
 		if err := checkLiteral(a.Domain); err != nil {
 			return Address{}, addressError(s, "%w", err)
 		}
 		return a, a.checkFolded(s)
 	}
-	if _, err := CanonicalDomain(a.Domain); err != nil {
+	domain := a.Domain
+	if ofSender && isASCII(domain) {
+		domain = strings.ReplaceAll(domain, "_", "0") // it may stand where a digit may
+	}
+	if _, err := CanonicalDomain(domain); err != nil {
 		return Address{}, addressError(s, "%w", err)
 	}
 	a.Domain = strings.TrimSuffix(a.Domain, ".")
 	return a, a.checkFolded(s)
 }
 
-// checkFolded applies the limits to the canonical form, which may be longer than the given one.
+// checkFolded applies the limits to what String gives, which may have quotes that the given form has not, and to the
+// canonical form, which may be longer still.
 func (a Address) checkFolded(given string) error {
-	if a.IsASCII() {
-		return nil // only ever gets shorter or stays
+	if len(a.String()) > AddressLengthMax {
+		return addressError(given, "longer than %d octets with the quotes that it needs", AddressLengthMax)
 	}
-	if len(a.Canonical()) > AddressLengthMax {
+	if !a.IsASCII() && len(a.Canonical()) > AddressLengthMax {
 		return addressError(given, "too long in its canonical form")
 	}
 	return nil
@@ -80,7 +96,8 @@ func addressError(s, format string, args ...any) error {
 	return fmt.Errorf("%w: %q: %w", ErrAddress, s, fmt.Errorf(format, args...))
 }
 
-// parseLocal takes a Local-part (Dot-string or Quoted-string) off the front and unquotes it.
+// parseLocal takes a Local-part off the front and unquotes it: a Quoted-string, or atoms and dots, which need not be a
+// Dot-string.
 func parseLocal(s string) (local, rest string, err error) {
 	if strings.HasPrefix(s, `"`) {
 		return parseQuoted(s)
@@ -92,9 +109,6 @@ func parseLocal(s string) (local, rest string, err error) {
 	local = s[:end]
 	if local == "" {
 		return "", "", errors.New("local part is empty or starts with a special character")
-	}
-	if !isDotString(local) {
-		return "", "", errors.New("empty part between dots in the local part")
 	}
 	return local, s[end:], nil
 }

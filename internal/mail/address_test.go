@@ -103,28 +103,94 @@ func TestParseAddress(t *testing.T) {
 	}
 }
 
+// senderTests are what ParseSender alone takes, or neither.
+var senderTests = []struct{ in, local, domain, shown string }{
+	{"root@web_1.x.test", "root", "web_1.x.test", "root@web_1.x.test"},
+	{"root@_.X.test.", "root", "_.X.test", "root@_.X.test"},
+	{"taro..yamada@x.test", "taro..yamada", "x.test", `"taro..yamada"@x.test`},
+	{"taro.@x.test", "taro.", "x.test", `"taro."@x.test`},
+	{".taro@x.test", ".taro", "x.test", `".taro"@x.test`},
+	{".@[192.0.2.1]", ".", "[192.0.2.1]", `"."@[192.0.2.1]`},
+	{"ä..b@bücher.test", "ä..b", "bücher.test", `"ä..b"@bücher.test`},
+	{strings.Repeat("a", 242) + "..@x_.test", strings.Repeat("a", 242) + "..", "x_.test", `"` + strings.Repeat("a", 242) + `.."@x_.test`},
+	{in: strings.Repeat("a", 244) + "..@x.test"}, // 255 octets with the quotes
+	{in: "u@-x.test"},
+	{in: "u@x_.-.test"},
+	{in: "u@x..test"},
+	{in: "u@_" + strings.Repeat("a", 63) + ".test"},
+	{in: "u@bü_cher.test"},
+	{in: "u@[_]"},
+	{in: "u@x_\r\n.test"},
+	{in: "u..\r\n@x.test"},
+	{in: "u..@x_>.test"},
+	{in: "u.. @x.test"},
+	{in: "u..(c)@x.test"},
+	{in: "@x_.test"},
+	{in: "u..\"@x.test"},
+}
+
+func TestParseSender(t *testing.T) {
+	for _, tt := range senderTests {
+		if a, err := ParseAddress(tt.in); !errors.Is(err, ErrAddress) {
+			t.Errorf("ParseAddress(%q) = %+v, %v, want ErrAddress", tt.in, a, err)
+		}
+		a, err := ParseSender(tt.in)
+		if tt.local == "" {
+			if !errors.Is(err, ErrAddress) {
+				t.Errorf("ParseSender(%q) = %+v, %v, want ErrAddress", tt.in, a, err)
+			}
+			continue
+		}
+		if err != nil || a.Local != tt.local || a.Domain != tt.domain || a.String() != tt.shown {
+			t.Errorf("ParseSender(%q) = %+v, %v, shown as %q, want %q %q %q", tt.in, a, err, a, tt.local, tt.domain, tt.shown)
+		}
+	}
+	for _, tt := range addressTests {
+		want, err := ParseAddress(tt.in)
+		if err != nil {
+			continue
+		}
+		if got, err := ParseSender(tt.in); got != want || err != nil {
+			t.Errorf("ParseSender(%q) = %+v, %v, and ParseAddress gives %+v", tt.in, got, err, want)
+		}
+	}
+}
+
 // What parses must format, and the canonical form is a fixed point.
 func FuzzParseAddress(f *testing.F) {
 	for _, tt := range addressTests {
 		f.Add(tt.in)
 	}
+	for _, tt := range senderTests {
+		f.Add(tt.in)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
-		a, err := ParseAddress(s)
-		if err != nil {
-			return
-		}
-		if b, err := ParseAddress(a.String()); err != nil || b != a {
-			t.Fatalf("ParseAddress(%q) = %+v, but its String %q gives %+v, %v", s, a, a.String(), b, err)
-		}
-		c := a.Canonical()
-		b, err := ParseAddress(c)
-		if err != nil || b.Canonical() != c || b.String() != c {
-			t.Fatalf("canonical form %q of %q gives %+v, %v, canonical %q", c, s, b, err, b.Canonical())
-		}
-		if len(c) > AddressLengthMax || strings.ContainsAny(c, "\r\n\x00") {
-			t.Fatalf("canonical form %q of %q is too long or has line ends", c, s)
+		sender := formats(t, s, ParseSender)
+		if a := formats(t, s, ParseAddress); !a.IsZero() && a != sender {
+			t.Fatalf("ParseAddress(%q) = %+v, ParseSender gives %+v", s, a, sender)
 		}
 	})
+}
+
+func formats(t *testing.T, s string, parse func(string) (Address, error)) Address {
+	a, err := parse(s)
+	if err != nil {
+		return Address{}
+	}
+	if b, err := parse(a.String()); err != nil || b != a {
+		t.Fatalf("%q gives %+v, but its String %q gives %+v, %v", s, a, a.String(), b, err)
+	}
+	c := a.Canonical()
+	b, err := parse(c)
+	if err != nil || b.Canonical() != c || b.String() != c {
+		t.Fatalf("canonical form %q of %q gives %+v, %v, canonical %q", c, s, b, err, b.Canonical())
+	}
+	for _, text := range []string{c, a.String()} {
+		if len(text) > AddressLengthMax || strings.ContainsAny(text, "\r\n\x00") {
+			t.Fatalf("%q of %q is too long or has line ends", text, s)
+		}
+	}
+	return a
 }
 
 // Two spellings of one name are one account, and spellings that look alike are refused.

@@ -40,8 +40,8 @@ var bugs = []bug{
 	{"complete flag skipped", softstateDir + "manager.go",
 		"if len(b.missing) > 0 {\n\t\treturn cluster.Partial", "if false {\n\t\treturn cluster.Partial", "S2 V1 V2"},
 	{"550 while nodes are absent", softstateDir + "manager.go",
-		"(absent == 0 || absent == 1 && !sole && len(m.view.Members) >= 2)", "(absent >= 0 || sole)", "V1"},
-	{"sole copy of an absent node ignored", softstateDir + "manager.go", "absent == 1 && !sole &&", "absent == 1 &&", "V1"},
+		"(m.absent == 0 || m.absent == 1 && !sole && len(m.view.Members) >= 2)", "(m.absent >= 0 || sole)", "V1"},
+	{"sole copy of an absent node ignored", softstateDir + "manager.go", "m.absent == 1 && !sole &&", "m.absent == 1 &&", "V1"},
 	{"550 without asking the members", "internal/sim/rpc.go", "|| e.Knowledge != cluster.Conclusive {", "|| e.Knowledge <= cluster.Conclusive {", "V1"},
 	{"stale epoch accepted", softstateDir + "manager.go",
 		"case c < 0:\n\t\treturn cluster.Errorf(cluster.KindStale, op, \"epoch %v is older than %v\", p.Epoch, m.view.Epoch)", "case c < 0:", "M4"},
@@ -111,7 +111,7 @@ var bugs = []bug{
 		"due := TakeOverAfter * time.Duration(l.rank(fresh, cluster.NoNode)+1)", "due := TakeOverAfter * time.Duration(l.rank(fresh, cluster.NoNode)*10_000_000+1)", "R1 R2 R4 R5 R6 D1 D4 S1"},
 	{"copy made without its contents", replicationDir + "decide.go", "!o.Deleted && !sameContents(have.Object, o)",
 		"!o.Deleted && have.Object != nil && !sameContents(have.Object, o)", "R1 R2 D1 D5 D6 V1 S1 S2"},
-	{"struck node waited for", replicationDir + "log.go", "p.struck, p.live = true, false\n\tfor _, e := range l.entries {", "p.struck, p.live = true, false\n\tfor _, e := range map[cluster.ObjectID]*entry{} {", "R4"},
+	{"struck node waited for", replicationDir + "log.go", "l.turns.seat(p)\n\tfor _, e := range l.entries {", "l.turns.seat(p)\n\tfor _, e := range map[cluster.ObjectID]*entry{} {", "R4"},
 	{"struck node's data accepted", membershipDir + "life.go", "case c.contacts.byID[m.From.ID].Removed:", "case c.contacts.byID[m.From.ID].Removed && m.Boot == 0:", "R1 R2 R4 R5 R6 M5 M6 D1 D4 S1 S2"},
 	{"rolled back disk accepted", membershipDir + "life.go", "\treturn past\n", "\treturn fresh\n", "R1 R2 R3 R4 R5 R6 M1 M2 M3 M5 M6 D1 D4 S1 S2 V1 V2"},
 	{"clock not moved by what it sees", "internal/cluster/clock.go", "c.last = max(c.last, t.Time)", "c.last = max(c.last, 0)", "D4 R2 R5 R3"},
@@ -119,14 +119,20 @@ var bugs = []bug{
 	{"damaged contents served", "internal/sim/rpc.go", "case m.damaged:", "case m.damaged && n.unreadable:", "D5 R1"},
 	{"failed nodes of a delivery forgotten", "internal/sim/deliver.go", "d.touched = d.touched.Union(set)", "d.touched = set", "R1 R2 D6 S1 R7 R5"},
 	{"copies beyond those wanted kept", placementDir + "planner.go", "extra := len(s.sound) - copies; extra > 0 &&", "extra := len(s.sound) - copies; extra > cluster.ReplicaSetMax &&", "R6 R7"},
-	{"replicas of lost nodes not replaced", placementDir + "planner.go", "if need > 0 {\n\t\tadded = p.choose(o, h, need)\n\t}", "if need > 0 && len(s.draining) > 0 {\n\t\tadded = p.choose(o, h, need)\n\t}", "R6 D1 D4"},
+	{"copy removed though no keeper says that his is whole", "internal/sim/keep.go", "if it.reply.Err == nil && removes(", "if it.reply.Err == nil && n.draining && removes(", "D1 R1"},
+	{"disk that hangs not noticed", "internal/cluster/watchdog/watchdog.go", "HangMax = 3 * time.Second", "HangMax = 30 * time.Second", "M5"},
+	{"node that is out goes on listening", "internal/sim/node.go", "case n.out:\n", "case n.out && p == nil:\n", "M5"},
+	{"replicas of lost nodes not replaced", placementDir + "planner.go", "if need > 0 {\n\t\tadded = p.choose(", "if need > 0 && len(s.draining) > 0 {\n\t\tadded = p.choose(", "R6 D1 D4"},
 }
 
 // hunts are the runs in which bugs are looked for that need more than ten minutes of any faults.
 var hunts = map[string][]string{
-	"damaged contents served":         {"-sim.only", "bit rot", "-sim.break", "10m"},
-	"struck node's data accepted":     {"-sim.only", "long absence,crash", "-sim.break", "40m"},
-	"copies beyond those wanted kept": {"-sim.only", "crash,drain,long absence", "-sim.break", "20m"},
+	"disk that hangs not noticed":                          {"-sim.only", "disk stall", "-sim.break", "10m"},
+	"node that is out goes on listening":                   {"-sim.only", "disk stall", "-sim.break", "10m"},
+	"damaged contents served":                              {"-sim.only", "bit rot", "-sim.break", "10m"},
+	"copy removed though no keeper says that his is whole": {"-sim.only", "bit rot,minority,pause", "-sim.break", "40m"},
+	"struck node's data accepted":                          {"-sim.only", "long absence,crash", "-sim.break", "40m"},
+	"copies beyond those wanted kept":                      {"-sim.only", "crash,drain,long absence", "-sim.break", "20m"},
 }
 
 // module is the path of the module's root from this folder.

@@ -49,6 +49,7 @@ type clients struct {
 	number   int
 	pause    time.Duration // mean time between two operations
 	until    int64         // none begin after this
+	closed   bool          // no message is handed in any more: the mailboxes are being listed
 }
 
 // user is what the outside world knows of one user: the oracle of V1.

@@ -34,13 +34,15 @@ func (n *node) beginGroup() {
 		group[i].apply()
 	}
 	mark := n.disk.written
+	n.syncedAt = n.w.now
 	n.after(commitTime+n.slow+n.slowDisk, func() { n.endGroup(group, mark) })
 }
 
 // endGroup is the end of the fsync.
 func (n *node) endGroup(group []op, mark uint64) {
-	if left := n.stalled - n.w.now; left > 0 { // the disk does not answer
-		n.after(time.Duration(left), func() { n.endGroup(group, mark) })
+	if n.hangs() {
+		n.watchDisk()
+		n.after(n.untilAnswer(), func() { n.endGroup(group, mark) })
 		return
 	}
 	if n.syncFails { // D10: what is on the disk is unknown, and nothing may be promised any more
@@ -107,11 +109,16 @@ func (it *item) told() cluster.ReplicaSet {
 // accept makes updates durable at this node, in one commit: store.Apply and store.Accept. then is
 // called with the answers when the managers of their owners have heard.
 func (n *node) accept(items []item, then func([]item)) {
-	owners := make([]string, 0, 1)
 	wall := n.wall()
 	for i := range items {
 		items[i].reply.Err = n.admit(items[i].update, wall)
 	}
+	n.confirmKept(items, func() { n.acceptNow(items, then) })
+}
+
+// acceptNow is accept for updates that may be applied.
+func (n *node) acceptNow(items []item, then func([]item)) {
+	owners := make([]string, 0, 1)
 	n.commit(op{
 		apply: func() {
 			for i := range items {
@@ -220,6 +227,7 @@ func (n *node) decide(it *item) {
 			after = own.hasFragment(next.object.Replicas)
 		}
 		d.set(d.begin(), id, next, decision.Record)
+		d.note(id, decision.Alone)
 		it.applied = true
 		own = d.owners[id.Owner]
 		it.announce = next != have && (isCached(id.Type) ||

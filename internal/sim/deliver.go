@@ -19,7 +19,7 @@ const (
 // submit hands a message in: it is accepted, refused, or the client hears nothing and does not
 // know. Then it may try again, at another node.
 func (c *clients) submit(n *node, u *user, tag string, try int) {
-	if !n.up() {
+	if !n.up() || c.closed {
 		return
 	}
 	over := false
@@ -88,7 +88,7 @@ func (d *delivery) attempt() {
 		d.settle()
 		return
 	}
-	q := balance.Request{Members: n.view().IDs(), Exclude: d.tried, Copies: wanted, Spread: max(w.spread+w.copies-1-len(d.durable), wanted)}
+	q := balance.Request{Members: n.view().IDs(), Beside: d.durable, Exclude: d.tried, Copies: wanted, Spread: max(w.spread+w.copies-1-len(d.durable), wanted)}
 	for _, f := range d.entry.Fragments {
 		if f.Type == typeMessage {
 			q.Holders = append(q.Holders, f.Holders...)

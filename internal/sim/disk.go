@@ -36,6 +36,7 @@ type disk struct {
 	buckets [cluster.BucketCount][]string // owners, ascending
 	seq     uint64                        // of commits; never goes back
 	sole    int                           // live profiles that lie here alone
+	alone   map[cluster.ObjectID]bool     // and those that may, whatever they say: replication.Decision.Alone
 	tombs   int                           // tombstones
 
 	log     []batch // not yet synced, oldest first
@@ -81,6 +82,7 @@ func newDisk(node cluster.NodeID, id cluster.ID) *disk {
 		objects: make(map[cluster.ObjectID]*stored),
 		records: make(map[cluster.ObjectID]*cluster.Record),
 		owners:  make(map[string]*owned),
+		alone:   make(map[cluster.ObjectID]bool),
 	}
 }
 
@@ -212,7 +214,7 @@ func (d *disk) crash(keep int, durable func(change)) {
 
 // state gives what Decide wants to know.
 func (d *disk) state(id cluster.ObjectID) replication.State {
-	s := replication.State{Record: d.records[id]}
+	s := replication.State{Record: d.records[id], Alone: d.alone[id]}
 	if o := d.objects[id]; o != nil {
 		s.Object = &o.object
 	}
@@ -236,8 +238,30 @@ func (d *disk) retire(r cluster.Retirement, now int64) {
 	after, changed := replication.AfterRetirement(d.node, d.records[r.ID], r, now)
 	if changed {
 		d.set(d.begin(), r.ID, d.objects[r.ID], after)
+		delete(d.alone, r.ID)
 	}
 }
+
+// note keeps what a decision says of a cached object: State.Alone of the next one.
+func (d *disk) note(id cluster.ObjectID, alone bool) {
+	if alone && isCached(id.Type) {
+		d.alone[id] = true
+	} else {
+		delete(d.alone, id)
+	}
+}
+
+// opened finds, at the start of a process, which copies may be the only ones.
+func (d *disk) opened() {
+	clear(d.alone)
+	for id, r := range d.records {
+		o := d.objects[id]
+		d.note(id, r.Retired == 0 && o != nil && !o.object.Deleted && len(o.object.Replicas) > 1)
+	}
+}
+
+// isSole reports whether this disk may have the only copy of a profile.
+func (d *disk) isSole() bool { return d.sole > 0 || len(d.alone) > 0 }
 
 // collect drops the retired records that need not be remembered, and tombstones after grace. It
 // gives the owners whose tombstones are gone.

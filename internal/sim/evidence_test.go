@@ -147,7 +147,7 @@ func write(t *testing.T, path string, data []byte) {
 const evidenceMemory = 4 << 30
 
 // batchTime is how long seeds of one batch begin.
-const batchTime = 2 * time.Minute
+const batchTime = 4 * time.Minute
 
 // playBatch plays some seeds, all to their ends, for a while or until there is enough.
 func playBatch(t *testing.T, opt Options, first uint64, enough func(*Stats) bool) evidence {
@@ -175,8 +175,8 @@ func evidenceText(runs []evidence) string {
 
 Made by ` + "`make evidence`" + ` from the account in ` + "`internal/sim/testdata/evidence.json`" + `. What a run is, what is checked in it, and what it
 found in our own code stands in [simulation.md](simulation.md), also what became of the seeds that failed. Days are long runs with a fault every
-minute or so, of which the sparse ones ping every fifteen seconds instead of every 0.2 to 15; dense runs are minutes with a fault every few seconds. The account is of the present code: it is begun anew, with later seeds, when
-the simulator or what it simulates was changed because a seed failed.
+minute or so, of which the sparse ones ping every fifteen seconds instead of every 0.2 to 15; dense runs are minutes with a fault every few seconds. A run stays in the account as it was, with
+the commit that it was of and the seeds that failed in it; after what they found was mended, later lines tell of later seeds.
 
 ## Runs
 

@@ -54,7 +54,7 @@ func classes() []fault {
 		{"rolling restart", "1, 42", (*faults).rolling},
 		{"slow node", "12, 19", (*faults).slowNode},
 		{"slow disk", "12", (*faults).slowDisk},
-		{"disk stall", "13", (*faults).stall},
+		{stallName, "13", (*faults).stall},
 		{"disk full", "10", func(f *faults) func() {
 			return f.diskFault(func(n *node) { n.full = true }, func(n *node) { n.full = false })
 		}},
@@ -74,6 +74,9 @@ func classes() []fault {
 		{"combined", "42", (*faults).combined},
 	}
 }
+
+// stallName is the class of the disks that hang.
+const stallName = "disk stall"
 
 // faultKinds is how many classes there may be.
 const faultKinds = 40
@@ -383,7 +386,7 @@ func (f *faults) join() func() {
 		return nil
 	}
 	for _, n := range f.w.nodes {
-		if !n.up() || n.paused || n.dying > 0 || n.slow > 0 || n.view() != sponsor.view() {
+		if !n.up() || n.paused || n.out || n.blocked || n.hangs() || n.dying > 0 || n.slow > 0 || n.view() != sponsor.view() {
 			return nil
 		}
 	}

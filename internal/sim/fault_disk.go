@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -51,7 +52,7 @@ const newMachineTime = 2 * time.Second
 func (w *World) replace() {
 	var sponsor *node
 	for _, n := range w.nodes {
-		if n.up() && !n.paused && (sponsor == nil || len(n.view().Members) > len(sponsor.view().Members)) {
+		if n.up() && !n.paused && !n.out && !n.blocked && (sponsor == nil || len(n.view().Members) > len(sponsor.view().Members)) {
 			sponsor = n
 		}
 	}
@@ -76,7 +77,7 @@ func (w *World) strike(id cluster.NodeID) {
 			continue
 		}
 		all = false
-		if n.paused || n.view().Contains(id) {
+		if n.paused || n.out || n.blocked || n.view().Contains(id) {
 			continue
 		}
 		out, err := n.core.Forget(w.time(), id)
@@ -220,9 +221,31 @@ func (f *faults) slowDisk() func() {
 	return f.diskFault(func(n *node) { n.slowDisk = d }, func(n *node) { n.slowDisk = 0 })
 }
 
+// stall has a disk hang: once, for seconds; until the end of the fault; or again and again.
 func (f *faults) stall() func() {
-	until := f.w.now + int64(f.exp(5*time.Second))
-	return f.diskFault(func(n *node) { n.stalled = until }, func(*node) {})
+	n := f.any()
+	if n == nil {
+		return nil
+	}
+	once := f.w.now + int64(f.exp(5*time.Second))
+	switch f.rng.IntN(3) {
+	case 0:
+		n.stalled = once
+		return func() {}
+	case 1:
+		n.stalled = math.MaxInt64
+		return func() { n.stalled = 0 }
+	}
+	period, over := f.exp(10*time.Second), false
+	var again func()
+	again = func() {
+		if !over {
+			n.stalled = f.w.now + int64(f.exp(4*time.Second))
+			f.w.after(period, again)
+		}
+	}
+	again()
+	return func() { over, n.stalled = true, 0 }
 }
 
 // syncFailure lets the next fsync of a machine fail (D10). The process is started again later.

@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/balance"
@@ -52,7 +51,7 @@ func (c *clients) setFlag(n *node, u *user) {
 			contents := string(have.Join(join.Registers{r}).Marshal())
 			set := old.Object.Replicas
 			if missing := profileCopies - len(set); missing > 0 {
-				q := balance.Request{Members: view.IDs(), Exclude: slices.Clone(set), Copies: missing, Spread: missing}
+				q := balance.Request{Members: view.IDs(), Beside: set, Copies: missing, Spread: missing}
 				set = set.Union(cluster.NewReplicaSet(balance.Choose(q, n.loads, c.w.time(), n.rng)...))
 			}
 			if len(set) == 0 {

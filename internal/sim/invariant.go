@@ -56,6 +56,7 @@ func (c *check) that(invariant, text string) {
 		Dense:     c.w.opt.Dense,
 		Days:      c.w.opt.Days,
 		Sparse:    c.w.opt.Sparse,
+		Machines:  c.w.opt.Machines,
 		Only:      c.w.opt.Only,
 		Invariant: invariant,
 		At:        time.Duration(c.w.now),
@@ -203,7 +204,7 @@ func (c *check) largestGoesOn(v *cluster.View) string {
 			kept++
 		}
 		x := c.w.byID[m.ID]
-		if x.paused || x.slow > 0 || c.w.net.links[maker.index][x.index].cut+c.w.net.links[x.index][maker.index].cut > 0 {
+		if x.paused || x.out || x.blocked || x.slow > 0 || c.w.net.links[maker.index][x.index].cut+c.w.net.links[x.index][maker.index].cut > 0 {
 			return ""
 		}
 		if old := c.previous[m.ID]; x.up() && old != nil && old.Contains(m.ID) {

@@ -85,6 +85,7 @@ func (t *network) release(p *packet) {
 // send puts a packet on its way: it may be lost, delayed, doubled, and so reordered.
 func (w *World) send(p *packet) {
 	w.stats.Messages++
+	w.meter.count(p)
 	t := &w.net
 	if p.from == p.to {
 		w.queue.push(event{at: w.now + int64(10*time.Microsecond), node: p.to, packet: p})

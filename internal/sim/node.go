@@ -24,11 +24,12 @@ const (
 
 // node is a machine: a disk that stays, and a process that comes and goes around it.
 type node struct {
-	w     *World
-	index int
-	id    cluster.NodeID
-	rng   *rand.Rand
-	disk  *disk
+	w       *World
+	index   int
+	id      cluster.NodeID
+	rng     *rand.Rand
+	disk    *disk
+	machine cluster.Machine // that it shares with other nodes
 
 	// Faults that lie on the machine.
 	slow       time.Duration // more for every packet in and out
@@ -67,11 +68,13 @@ type node struct {
 	pending  int            // commits
 	open     map[string]int // owners with commits of which the reporter has not heard
 	retiring map[cluster.NodeID][]cluster.Retirement
+	retireAt int64           // when they go at the latest
 	locks    map[string]bool // names whose profile is being changed
 	upkeep   upkeep
-	leaving  bool
-	next     time.Time // when the membership core wants a tick
-	wake     int64     // the earliest wake scheduled
+	hang
+	leaving bool
+	next    time.Time // when the membership core wants a tick
+	wake    int64     // the earliest wake scheduled
 }
 
 // waiter is a commit that waits for its registration.
@@ -117,6 +120,7 @@ func (n *node) start() {
 	n.reporter = softstate.NewReporter(n.id, w.id)
 	n.waiters, n.pending, n.leaving, n.dying = nil, 0, false, 0
 	n.wake = 0
+	n.hang, n.stalled = hang{}, 0 // a process does not start before the disk answers
 	cfg := w.opt.timing.config()
 	cfg.Self, cfg.Assign, cfg.Grace, cfg.Found = n.endpoint(), usermap.Assign, w.grace, n.disk.solid
 	core, out, err := membership.New(cfg, n.disk.persist, w.time(), rand.New(rand.NewPCG(n.rng.Uint64(), n.rng.Uint64())))
@@ -124,7 +128,9 @@ func (n *node) start() {
 		panic(fmt.Sprintf("start %v: %v", n, err)) // invariant: the configuration is ours, and valid
 	}
 	n.core = core
+	n.disk.opened()
 	n.log = replication.NewLog(n.id, core.Struck(), 0)
+	n.log.Wait(func(id cluster.ObjectID) bool { return n.open[id.Owner] == 0 && !n.reporter.Owes(id.Owner) })
 	n.struck, n.struckAt = cluster.NewReplicaSet(core.Struck()...), time.Time{}
 	w.record("start", n)
 	for _, id := range n.disk.recordIDs() {
@@ -141,7 +147,7 @@ func (n *node) start() {
 		return
 	}
 	n.collect()
-	n.upkeep = upkeep{healing: make(map[cluster.ObjectID]bool)}
+	n.upkeep = upkeep{healing: make(map[cluster.ObjectID]bool), lost: make(map[cluster.ObjectID][32]byte)}
 	n.keepUp()
 	n.schedule()
 	w.client.burst(n)
@@ -175,7 +181,7 @@ func (n *node) crash() {
 		n.disk.crash(keep, func(c change) { n.w.oracle.durable(n, c) })
 	}
 	n.core, n.manager, n.reporter, n.calls, n.log = nil, nil, nil, nil, nil
-	n.waiters, n.held, n.paused = nil, nil, false
+	n.waiters, n.held, n.paused, n.hang = nil, nil, false, hang{}
 }
 
 // obey carries out what the membership core wants, in the order it asks for.
@@ -184,6 +190,13 @@ func (n *node) obey(out membership.Output) {
 		return
 	}
 	w := n.w
+	if n.blocked || out.Persist != nil && n.hangs() {
+		n.deferred = append(n.deferred, out)
+		if !n.blocked {
+			n.block()
+		}
+		return
+	}
 	if out.Persist != nil {
 		if n.boundary("before membership is durable") {
 			return
@@ -199,6 +212,9 @@ func (n *node) obey(out membership.Output) {
 		n.known()
 	}
 	for i := range out.Send {
+		if n.out {
+			break
+		}
 		e := &out.Send[i]
 		to := w.byID[e.To.ID]
 		if to == nil {
@@ -326,7 +342,7 @@ func (n *node) settle() {
 // tellSole tells the membership core whether this node has the only copy of a profile.
 func (n *node) tellSole() {
 	if n.core != nil {
-		n.obey(n.core.SetSole(n.w.time(), n.id, n.disk.sole > 0))
+		n.obey(n.core.SetSole(n.w.time(), n.id, n.disk.isSole()))
 	}
 }
 
@@ -337,6 +353,7 @@ func (n *node) take(p *packet) {
 		n.serve(p.from, p.request)
 	case p.answer != nil:
 		n.answered(p.from, p.answer)
+	case n.out:
 	default:
 		n.core.SetDurable(n.disk.solid)
 		n.obey(n.core.Step(n.w.time(), p.member))
@@ -345,6 +362,9 @@ func (n *node) take(p *packet) {
 
 // tick does what is due.
 func (n *node) tick() {
+	if n.out {
+		return
+	}
 	now := n.w.time()
 	if !n.next.IsZero() && !now.Before(n.next) {
 		n.core.SetDurable(n.disk.solid)
@@ -371,7 +391,7 @@ func due(at, now time.Time) bool { return !at.IsZero() && !now.Before(at) }
 
 // schedule sees to it that a wake comes no later than the earliest deadline.
 func (n *node) schedule() {
-	if n.core == nil {
+	if n.core == nil || n.out {
 		return
 	}
 	at := n.next

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/replication"
@@ -15,8 +14,9 @@ type oracle struct {
 	w      *World
 	newest map[cluster.ObjectID]cluster.Object // of all updates durable on a disk that is not lost
 	acked  map[cluster.ObjectID]promise
-	hurt   map[cluster.ObjectID]bool // a disk that had it was destroyed
-	lost   map[cluster.ObjectID]bool // all that had it are destroyed: nothing is owed
+	hurt   map[cluster.ObjectID]bool  // a disk that had it was destroyed
+	lost   map[cluster.ObjectID]bool  // all that had it are destroyed: nothing is owed
+	harmed map[cluster.ObjectID]int64 // when a copy was last lost or damaged
 }
 
 // promise is what a client was told of an object: a version, and who had it on disk then, or
@@ -32,6 +32,7 @@ func (o *oracle) init(w *World) {
 	o.acked = make(map[cluster.ObjectID]promise)
 	o.lost = make(map[cluster.ObjectID]bool)
 	o.hurt = make(map[cluster.ObjectID]bool)
+	o.harmed = make(map[cluster.ObjectID]int64)
 }
 
 // begun is called when an initiator sends an update.
@@ -64,6 +65,9 @@ func (o *oracle) durable(n *node, c change) {
 	}
 	if p, ok := o.acked[c.id]; ok && p.ts.Compare(now.Timestamp) <= 0 && o.everywhere(now) {
 		o.acked[c.id] = promise{now.Timestamp, now.Replicas}
+	}
+	if c.object != nil && c.newObject == nil && c.newRecord != nil {
+		o.dropped(n, c)
 	}
 }
 
@@ -154,6 +158,7 @@ func (o *oracle) destroyed(n *node) {
 
 // forget finds what is still owed of an object after a copy of it was lost at n.
 func (o *oracle) forget(id cluster.ObjectID, n *node) {
+	o.harmed[id] = o.w.now
 	rest, any := cluster.Object{ID: id}, false
 	for _, x := range o.w.nodes {
 		if x.disk.destroyed {
@@ -174,7 +179,11 @@ func (o *oracle) forget(id cluster.ObjectID, n *node) {
 	if o.newest[id].Timestamp.Compare(rest.Timestamp) <= 0 {
 		return
 	}
-	if r := n.disk.records[id]; o.newest[id].Deleted && !any && (r == nil || r.Retired != 0) {
+	s, r := n.disk.durable(id)
+	if before := newest(replication.State{Object: objectOf(s), Record: r}); o.newest[id].Deleted && before.Compare(o.newest[id].Timestamp) < 0 {
+		return // n never heard of the deletion: whoever has forgotten it did so when it was complete
+	}
+	if o.newest[id].Deleted && !any && (r == nil || r.Retired != 0) {
 		return // complete: nothing can come back
 	}
 	p, ok := o.acked[id]
@@ -279,41 +288,6 @@ func (w *World) onlyDamaged(id cluster.ObjectID) bool {
 	return damaged
 }
 
-// states tells who has what of an object, for a report.
-func (w *World) states(id cluster.ObjectID) string {
-	var b strings.Builder
-	for _, n := range w.nodes {
-		s, r := n.disk.objects[id], n.disk.records[id]
-		if s == nil && r == nil || n.disk.destroyed {
-			continue
-		}
-		fmt.Fprintf(&b, "%v:", n)
-		if s != nil {
-			fmt.Fprintf(&b, " copy of %v on %v", s.object.Timestamp, w.names(s.object.Replicas))
-			if s.damaged {
-				b.WriteString(" (damaged)")
-			}
-		}
-		if r != nil {
-			fmt.Fprintf(&b, " record of %v deleted=%v to %v retired=%d", r.Timestamp, r.Deleted, w.names(r.Targets), r.Retired)
-		}
-		b.WriteString("; ")
-	}
-	return b.String()
-}
-
-func (w *World) names(set cluster.ReplicaSet) []string {
-	var out []string
-	for _, id := range set {
-		if n := w.byID[id]; n != nil {
-			out = append(out, n.String())
-		} else {
-			out = append(out, id.String())
-		}
-	}
-	return out
-}
-
 // thin is R6: an object with fewer replicas than wanted, or more.
 func (w *World) thin() string {
 	live := 0
@@ -328,8 +302,9 @@ func (w *World) thin() string {
 		}
 		for _, id := range n.disk.ids() {
 			o := n.disk.objects[id].object
-			if _, owed := w.oracle.newest[id]; n.disk.objects[id].damaged && (w.oracle.lost[id] || !owed) {
-				continue
+			newest, owed := w.oracle.newest[id]
+			if n.disk.objects[id].damaged && (w.oracle.lost[id] || !owed || newest.Deleted) {
+				continue // nothing can be made of it, and nobody misses it: see D2 for what was deleted
 			}
 			want := o.Copies
 			if want == 0 {

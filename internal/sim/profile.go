@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/balance"
@@ -142,7 +141,7 @@ func (s *profileStore) store() {
 	}
 	set := cluster.NewReplicaSet(kept...)
 	if want := min(profileCopies, len(view.Members)) - len(kept); want > 0 {
-		q := balance.Request{Members: view.IDs(), Exclude: slices.Concat(kept, s.exclude), Copies: want, Spread: want}
+		q := balance.Request{Members: view.IDs(), Beside: kept, Exclude: s.exclude, Copies: want, Spread: want}
 		set = set.Union(cluster.NewReplicaSet(balance.Choose(q, n.loads, n.w.time(), n.rng)...))
 	}
 	if s.rounds++; len(set) < s.least || s.rounds > changeRounds {

@@ -11,7 +11,8 @@ import (
 
 // Limits of replication in the shell, as in the node.
 const (
-	retireDelay = 100 * time.Millisecond // retirements wait this long for others
+	retireDelay = time.Second            // retirements wait this long for others
+	retireSoon  = 100 * time.Millisecond // those of cached objects
 	retireMax   = 1024                   // of one call
 	fenceTries  = 4                      // of a call refused because of its epoch
 	fencePause  = 150 * time.Millisecond
@@ -172,14 +173,25 @@ func (n *node) callAgain(to cluster.NodeID, r *request, then func(*answer)) {
 
 // retire queues retirements for a node.
 func (n *node) retire(to cluster.NodeID, items []cluster.Retirement) {
-	if n.retiring == nil {
+	delay := retireDelay
+	if isCached(items[0].ID.Type) {
+		delay = retireSoon
+	}
+	first := n.retiring == nil
+	if first {
 		n.retiring = make(map[cluster.NodeID][]cluster.Retirement)
-		n.after(retireDelay, n.flushRetirements)
+	}
+	if at := n.w.now + int64(delay); first || at < n.retireAt {
+		n.retireAt = at
+		n.after(delay, n.flushRetirements)
 	}
 	n.retiring[to] = append(n.retiring[to], items...)
 }
 
 func (n *node) flushRetirements() {
+	if n.retiring == nil {
+		return // gone sooner, with others
+	}
 	if n.boundary("before retirements are sent") {
 		return
 	}
@@ -210,6 +222,7 @@ func (n *node) replicate(out replication.Output) {
 			for _, item := range r.Items {
 				n.disk.retire(item, n.wall().UnixNano())
 			}
+			n.tellSole()
 			continue
 		}
 		n.retire(r.To, r.Items)
@@ -249,7 +262,8 @@ func (n *node) offer(o replication.Offer) {
 			}
 		}
 		for i, u := range batch {
-			if !a.replies[i].Want {
+			// A node outside the replica set has no contents to bring; that they are wanted is the answer.
+			if !a.replies[i].Want || !u.Object.Replicas.Contains(n.id) {
 				answers = append(answers, replication.Answer{ID: u.Object.ID, Reply: a.replies[i]})
 				continue
 			}

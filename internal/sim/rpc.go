@@ -19,6 +19,7 @@ const (
 	methodRetire         // drop records
 	methodList           // list the messages of owner
 	methodRead           // give the contents of one message
+	methodWhole          // read your copies: do they match their sums
 	methodChange         // change the profile of owner, whose manager you are
 )
 
@@ -52,14 +53,16 @@ type request struct {
 
 // answer is an answer to a call.
 type answer struct {
-	id       uint64
-	err      error
-	clock    cluster.Timestamp
-	entry    cluster.Entry
-	replies  []replication.Reply
-	objects  []cluster.Object
-	contents string
-	load     cluster.Load
+	id      uint64
+	err     error
+	clock   cluster.Timestamp
+	entry   cluster.Entry
+	replies []replication.Reply
+	// elsewhere are, for each of the updates of methodWhole, those to whom who answers has handed the object on.
+	elsewhere []cluster.ReplicaSet
+	objects   []cluster.Object
+	contents  string
+	load      cluster.Load
 }
 
 // call is a call under way at its caller.
@@ -72,6 +75,10 @@ type call struct {
 // or with KindUnavailable after callTimeout. It is not called if the caller dies first.
 func (n *node) call(to cluster.NodeID, r *request, then func(*answer)) {
 	w := n.w
+	if n.out {
+		n.after(0, func() { then(&answer{err: cluster.Errorf(cluster.KindUnavailable, "call", "this node's disk hangs")}) })
+		return
+	}
 	target := w.byID[to]
 	n.post(target, r)
 	n.calls[r.id] = call{target, then}
@@ -94,7 +101,11 @@ func (n *node) call(to cluster.NodeID, r *request, then func(*answer)) {
 }
 
 // tell sends a request that has no answer.
-func (n *node) tell(to cluster.NodeID, r *request) { n.post(n.w.byID[to], r) }
+func (n *node) tell(to cluster.NodeID, r *request) {
+	if !n.out {
+		n.post(n.w.byID[to], r)
+	}
+}
 
 func (n *node) post(target *node, r *request) {
 	w := n.w
@@ -145,9 +156,10 @@ func (n *node) load() cluster.Load {
 		Commit:   commitTime + n.slow + n.slowDisk,
 		DiskFull: n.full,
 		DiskFree: diskSize - int64(len(n.disk.objects))*messageSize,
-		Draining: n.leaving || n.draining,
+		Draining: n.leaving || n.draining || n.out,
 		Objects:  int64(len(n.disk.objects)),
-		Sole:     n.disk.sole > 0,
+		Sole:     n.disk.isSole(),
+		Machine:  n.machine,
 	}
 }
 
@@ -169,6 +181,12 @@ func (n *node) fence(r *request) error {
 
 // serve executes a request.
 func (n *node) serve(from *node, r *request) {
+	if n.out {
+		if r.method != methodRetire {
+			n.reply(from, r.id, &answer{err: refusal()})
+		}
+		return
+	}
 	n.seesClock(r.clock)
 	n.loads.Observe(from.id, r.load, n.w.time())
 	if r.method == methodPush { // has its own fence, in the core
@@ -196,6 +214,8 @@ func (n *node) serve(from *node, r *request) {
 		n.serveList(from, r)
 	case methodRead:
 		n.serveRead(from, r)
+	case methodWhole:
+		n.serveWhole(from, r)
 	case methodChange:
 		n.serveChange(r, func(a *answer) { n.reply(from, r.id, a) })
 	}

@@ -10,6 +10,8 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/membership"
+	"porcupine/internal/cluster/placement"
+	"porcupine/internal/cluster/watchdog"
 )
 
 // bootTime is the time within which the first machines start.
@@ -18,8 +20,8 @@ const bootTime = 2 * time.Second
 // Lengths of the second phase.
 const (
 	// settleMax is how long after the heal the cluster may take until all nodes share an epoch, no
-	// bucket is incomplete and nothing is owed. It is longer than the longest penalty.
-	settleMax  = 90 * time.Second
+	// bucket is incomplete and nothing is owed. It is longer than the longest penalties.
+	settleMax  = 90*time.Second + watchdog.WaitMax
 	settleStep = time.Second
 	// stillTime is how long the cluster must then stay in one epoch.
 	stillTime = 20 * time.Second
@@ -35,6 +37,7 @@ func Run(opt Options) (res Result) {
 		}
 	}()
 	w.draw()
+	w.drawMachines()
 	w.boot(w.opt.Nodes)
 	until := w.opt.Break
 	w.faults.run(int64(until))
@@ -152,6 +155,20 @@ func (n *node) endpoint() cluster.Endpoint {
 func (w *World) heal() {
 	w.healing = true
 	w.faults.heal()
+	w.converge()
+	if w.opt.Machines {
+		w.loseMachine()
+		w.converge()
+	}
+	w.check.that("S1", w.softStateDiffers())
+	w.check.that(w.diverging())
+	w.check.that("D4", w.changesLost())
+	w.check.that("R2", w.flagsLost())
+	w.listAll()
+}
+
+// converge waits until the cluster is at rest, and checks that it is what it should be.
+func (w *World) converge() {
 	begun := w.now
 	for w.now < begun+int64(settleMax) && w.check.failure == nil {
 		w.run(time.Duration(w.now) + settleStep)
@@ -159,7 +176,7 @@ func (w *World) heal() {
 			break
 		}
 	}
-	w.stats.Converged = time.Duration(w.now - begun)
+	w.stats.Converged = max(w.stats.Converged, time.Duration(w.now-begun))
 	w.check.that("M5", w.unsettled(w.nodes))
 	epochs := w.stats.Epochs
 	w.run(time.Duration(w.now) + stillTime)
@@ -170,13 +187,10 @@ func (w *World) heal() {
 	w.await("R4", drainMax, w.undrained)
 	w.await("R1", repairMax, w.differing)
 	w.await("R6", repairMax, w.thin)
+	w.await("R6", repairMax+placement.ApartAfter, w.crowded)
 	w.await("R7", repairMax, w.scattered)
+	w.await("R1", repairMax, w.unhealed)
 	w.await("R4", drainMax, w.undrained)
-	w.check.that("S1", w.softStateDiffers())
-	w.check.that(w.diverging())
-	w.check.that("D4", w.changesLost())
-	w.check.that("R2", w.flagsLost())
-	w.listAll()
 }
 
 // Limits of the second phase for hard state.
@@ -208,6 +222,9 @@ func (w *World) unsettled(nodes []*node) string {
 			continue
 		}
 		running++
+		if n.out || n.blocked {
+			return fmt.Sprintf("%v is out still, or waits for its disk", n)
+		}
 		v := n.view()
 		if epoch.IsZero() {
 			epoch = v.Epoch
@@ -331,6 +348,8 @@ func (w *World) changesLost() string {
 // listAll is D1, D6, D8 and D9: every mailbox is listed, at one node or another, and the ledger
 // compares. check.shown compares too, with the disks.
 func (w *World) listAll() {
+	w.client.closed = true
+	w.run(time.Duration(w.now) + settleStep) // what was handed in before is answered
 	mailboxes := make(map[string][]string)
 	for i, u := range w.client.users {
 		n := w.nodes[i%len(w.nodes)]

@@ -13,13 +13,14 @@ import (
 )
 
 var (
-	seedFlag  = flag.Uint64("sim.seed", 0, "replay this seed (TestReplay)")
-	hoursFlag = flag.Float64("sim.hours", 0, "simulate at least this many cluster-hours (TestMany)")
-	nodesFlag = flag.Int("sim.nodes", 30, "nodes of TestScale")
-	breakFlag = flag.Duration("sim.break", 0, "length of the phase of faults in TestMany and TestReplay; 0: drawn from the seed")
-	onlyFlag  = flag.String("sim.only", "", "classes of faults for TestMany and TestReplay, separated by commas, in place of those drawn from the seed")
-	firstFlag = flag.Uint64("sim.first", 0, "first seed of TestMany; 0: others each day")
-	goOnFlag  = flag.Bool("sim.all", false, "TestMany goes on after a failure, and tells of each at once")
+	seedFlag     = flag.Uint64("sim.seed", 0, "replay this seed (TestReplay)")
+	hoursFlag    = flag.Float64("sim.hours", 0, "simulate at least this many cluster-hours (TestMany)")
+	nodesFlag    = flag.Int("sim.nodes", 30, "nodes of TestScale")
+	breakFlag    = flag.Duration("sim.break", 0, "length of the phase of faults in TestMany and TestReplay; 0: drawn from the seed")
+	onlyFlag     = flag.String("sim.only", "", "classes of faults for TestMany and TestReplay, separated by commas, in place of those drawn from the seed")
+	firstFlag    = flag.Uint64("sim.first", 0, "first seed of TestMany; 0: others each day")
+	machinesFlag = flag.Bool("sim.machines", false, "several nodes on one machine, and one machine is lost in the end, in TestMany and TestReplay")
+	goOnFlag     = flag.Bool("sim.all", false, "TestMany goes on after a failure, and tells of each at once")
 )
 
 // TestSameSeedSameTrace is the ground that all else stands on.
@@ -43,12 +44,26 @@ func TestScale(t *testing.T) {
 	}
 }
 
+// TestChanges tells what single changes cost a large cluster, and what rest costs it.
+func TestChanges(t *testing.T) {
+	var phases []Phase
+	if f := Changes(*nodesFlag, 1, func(p Phase) { t.Log(p); phases = append(phases, p) }); f != nil {
+		t.Fatal(f)
+	}
+	if death := phases[2]; death.Epochs != 1 || death.Bytes == 0 || death.Busiest > death.Bytes {
+		t.Errorf("%v: want one epoch, and octets", death)
+	}
+	if rest := phases[1]; rest.Epochs != 0 || rest.Pushes != 0 {
+		t.Errorf("%v: want neither an epoch nor a push", rest)
+	}
+}
+
 // TestReplay plays one seed and tells what happens.
 func TestReplay(t *testing.T) {
 	if *seedFlag == 0 {
 		t.Skip("give a seed with -sim.seed=N")
 	}
-	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Sparse: *sparseFlag, Only: *onlyFlag, Log: os.Stdout})
+	r := Run(Options{Seed: *seedFlag, Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Sparse: *sparseFlag, Only: *onlyFlag, Machines: *machinesFlag, Log: os.Stdout})
 	t.Logf("seed %d: %d nodes, trace %016x, %+v", r.Seed, r.Nodes, r.Trace, r.Stats)
 	if r.Failure != nil {
 		t.Fatalf("at commit %s: %v", commit(t), r.Failure)
@@ -132,7 +147,7 @@ func (p *player) work() {
 func TestMany(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // short-lived garbage: collect it less often
 	begun, first := time.Now(), firstSeed()
-	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Sparse: *sparseFlag, Only: *onlyFlag}, goOn: *goOnFlag}
+	p := player{opt: Options{Break: *breakFlag, Dense: *denseFlag, Days: *daysFlag, Sparse: *sparseFlag, Only: *onlyFlag, Machines: *machinesFlag}, goOn: *goOnFlag}
 	if *goOnFlag {
 		p.fails = func(f *Failure) { t.Logf("seed %d breaks %s at %v: %s", f.Seed, f.Invariant, f.At, f.Text) }
 	}

@@ -20,7 +20,8 @@ type upkeep struct {
 	circumstance string
 	since        time.Time
 	passes       int
-	healing      map[cluster.ObjectID]bool // copies that are being brought in order
+	healing      map[cluster.ObjectID]bool     // copies that are being brought in order
+	lost         map[cluster.ObjectID][32]byte // the sums of contents that nobody has who was asked
 	running      bool
 	moves        []placement.Move
 	flying       int
@@ -69,7 +70,7 @@ func (n *node) world() placement.World {
 	if u := &n.upkeep; u.circumstance != key {
 		u.circumstance, u.since = key, n.wall()
 	}
-	w.Since = n.upkeep.since
+	w.Since, w.Part = n.upkeep.since, true
 	if n.w.healing {
 		w.Rebalance, w.Spread = true, n.w.spread+n.w.copies-1
 	}
@@ -171,7 +172,7 @@ func affected(p *placement.Planner, own *owned) bool {
 				return true
 			}
 			if set := s.object.Replicas; !set.Equal(last) {
-				if last = set; p.Affected(set, 0) {
+				if last = set; p.Affected(set, 0) || p.Crowded(set) {
 					return true
 				}
 			}
@@ -241,21 +242,28 @@ func (n *node) carry(m *placement.Move, updates []cluster.Update, step int, end 
 	})
 }
 
-// heal brings a damaged copy in order, from another replica of the same version (D5).
-func (n *node) heal(s *stored) {
+// heal brings a damaged copy in order, from another copy of the same contents (D5): of a replica or, if none
+// has it, of one who asked whether he may drop his.
+func (n *node) heal(s *stored, also ...cluster.NodeID) {
 	id := s.object.ID
 	if n.upkeep.healing[id] {
 		return
 	}
 	n.upkeep.healing[id] = true
-	homes := s.object.Replicas.Without(cluster.ReplicaSet{n.id})
+	homes := s.object.Replicas.Without(cluster.ReplicaSet{n.id}).Without(n.struck)
+	homes = append(homes, also...)
+	heard := true // from all of them
 	var try func(i int)
 	try = func(i int) {
 		if i == len(homes) {
 			delete(n.upkeep.healing, id)
+			if heard {
+				n.upkeep.lost[id] = s.object.Sum
+			}
 			return
 		}
 		n.callAgain(homes[i], &request{method: methodRead, object: id}, func(a *answer) {
+			heard = heard && (a.err == nil || cluster.IsKind(a.err, cluster.KindNotFound) || cluster.IsKind(a.err, cluster.KindCorrupt))
 			if a.err != nil || a.objects[0].Sum != s.object.Sum {
 				try(i + 1)
 				return
@@ -276,4 +284,20 @@ func (n *node) heal(s *stored) {
 		})
 	}
 	try(0)
+}
+
+// unhealed names a copy whose contents are damaged, while those of another one are owed still. Whoever has
+// it asks the others in his turn, and again in the next one if none of them answered.
+func (w *World) unhealed() string {
+	for _, n := range w.nodes {
+		if n.disk.destroyed {
+			continue
+		}
+		for _, id := range n.disk.ids() {
+			if s := n.disk.objects[id]; s.damaged && !w.oracle.lost[id] && !w.oracle.newest[id].Timestamp.IsZero() {
+				return fmt.Sprintf("%v has a damaged copy of %s of %s: %s", n, id.ID, id.Owner, w.states(id))
+			}
+		}
+	}
+	return ""
 }

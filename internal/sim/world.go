@@ -32,6 +32,7 @@ type World struct {
 	oracle oracle
 	trace  trace
 	stats  Stats
+	meter  *meter // nil: octets are not counted
 	second int64
 	burst  int // events in this second
 
@@ -43,6 +44,7 @@ type World struct {
 	grace       time.Duration
 	repairAfter time.Duration // see placement.World
 	healing     bool          // the second phase
+	machines    int           // that nodes are on; 0: each is one of its own
 }
 
 // stormMax is how many events a node may cause in one second.
@@ -50,16 +52,17 @@ const stormMax = 20_000
 
 // Options say what to run. The seed decides all that is left zero.
 type Options struct {
-	Seed   uint64
-	Nodes  int           // at the start
-	Break  time.Duration // length of the first phase
-	Log    io.Writer     // every event of note goes there; nil: nowhere
-	Quiet  bool          // no clients
-	Dense  bool          // minutes with many faults, no days
-	Days   bool          // days alone
-	Sparse bool          // with Days: the sparsest timing alone, with which days cost seconds
-	Only   string        // classes of faults, separated by commas, in place of those drawn
-	timing timing
+	Seed     uint64
+	Nodes    int           // at the start
+	Break    time.Duration // length of the first phase
+	Log      io.Writer     // every event of note goes there; nil: nowhere
+	Quiet    bool          // no clients
+	Dense    bool          // minutes with many faults, no days
+	Days     bool          // days alone
+	Sparse   bool          // with Days: the sparsest timing alone, with which days cost seconds
+	Only     string        // classes of faults, separated by commas, in place of those drawn
+	Machines bool          // several nodes on one machine, and one is lost in the end
+	timing   timing
 }
 
 // seeds is the number of nodes whose addresses are in everybody's configuration.
@@ -112,11 +115,13 @@ type Stats struct {
 	Refusals   int64             // processes that were refused for good
 	Moves      int64             // of objects, for repair and balance
 	Healed     int64             // damaged copies brought in order
+	Outages    int64             // nodes that went out because their disk hung
 	Skewed     int64             // stamps too far in the future
 	Late       int64             // requests too old to be executed
 	Boundaries int64             // crashes between two effects
 	Unsynced   int64             // writes lost in crashes
 	Lost       int64             // messages whose last disk was destroyed
+	Machines   int64             // lost with all their nodes
 	Simulated  time.Duration
 	Default    time.Duration // of it with the periods of production
 	Converged  time.Duration // after the heal
@@ -143,11 +148,13 @@ func (s *Stats) add(o *Stats) {
 	s.Refusals += o.Refusals
 	s.Moves += o.Moves
 	s.Healed += o.Healed
+	s.Outages += o.Outages
 	s.Skewed += o.Skewed
 	s.Late += o.Late
 	s.Boundaries += o.Boundaries
 	s.Unsynced += o.Unsynced
 	s.Lost += o.Lost
+	s.Machines += o.Machines
 	s.Simulated += o.Simulated
 	s.Default += o.Default
 	s.Converged = max(s.Converged, o.Converged)
@@ -181,6 +188,7 @@ type Failure struct {
 	Days      bool          // Options.Days
 	Sparse    bool          // Options.Sparse
 	Only      string        // Options.Only
+	Machines  bool          // Options.Machines
 	Invariant string
 	At        time.Duration
 	Text      string
@@ -204,6 +212,9 @@ func (f *Failure) Error() string {
 	}
 	if f.Sparse {
 		s += " -sim.sparse"
+	}
+	if f.Machines {
+		s += " -sim.machines"
 	}
 	if f.Only != "" {
 		s += fmt.Sprintf(" -sim.only=%q", f.Only)
@@ -245,6 +256,7 @@ func (w *World) addNode() *node {
 	n := &node{w: w, index: len(w.nodes)}
 	n.rng = w.stream(n.addr())
 	n.id = cluster.NodeID(n.rng.Uint64() | 1)
+	n.machine = w.machineOf(n)
 	n.disk = newDisk(n.id, w.id)
 	w.nodes = append(w.nodes, n)
 	w.byID[n.id], w.byAddr[n.addr()] = n, n
@@ -290,7 +302,7 @@ func (w *World) step(e event) {
 		}
 		return
 	}
-	if n.paused {
+	if n.paused || n.blocked {
 		n.hold(e)
 		return
 	}
@@ -319,12 +331,20 @@ func (n *node) hold(e event) {
 // resume lets a stopped process go on: all that came and fell due meanwhile is there at once.
 func (n *node) resume() {
 	n.paused = false
+	n.release()
+	n.w.client.burst(n)
+}
+
+// release gives the process what was held, if it goes on.
+func (n *node) release() {
+	if n.paused || n.blocked {
+		return
+	}
 	for _, e := range n.held {
 		e.at = n.w.now + 1
 		n.w.queue.push(e)
 	}
 	n.held = nil
-	n.w.client.burst(n)
 }
 
 // record notes an event of note.

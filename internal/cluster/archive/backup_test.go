@@ -21,13 +21,14 @@ import (
 const (
 	profile cluster.ObjectType = "user"
 	message cluster.ObjectType = "message"
+	tree    cluster.ObjectType = "tree" // cached, and no profile
 )
 
 func types() []cluster.TypeSpec {
-	return []cluster.TypeSpec{{Name: profile, Cached: true}, {Name: message}}
+	return []cluster.TypeSpec{{Name: profile, Cached: true}, {Name: message}, {Name: tree, Cached: true}}
 }
 
-func isCached(t cluster.ObjectType) bool { return t == profile }
+func isProfile(t cluster.ObjectType) bool { return t == profile }
 
 var (
 	clusterA = cluster.ID{1}

@@ -24,7 +24,7 @@ type Has struct {
 	// Knowledge of the owner's manager. Below Complete what is not in Objects may lie on a member
 	// all the same; below Conclusive a cached object may.
 	Knowledge cluster.Knowledge
-	// Floor: an object that is not cached and not newer belonged to a former owner of the name. Zero: none.
+	// Floor: an object that is no profile and not newer belonged to a former owner of the name. Zero: none.
 	Floor   cluster.Timestamp
 	Objects []Known // tombstones of cached types included; any order
 }
@@ -33,7 +33,6 @@ type Has struct {
 type Known struct {
 	ID        cluster.ObjectID
 	Timestamp cluster.Timestamp
-	Cached    bool
 	Deleted   bool // a tombstone
 }
 
@@ -47,15 +46,16 @@ type Live interface {
 
 // Injector gives a live cluster what a store has and it lacks.
 //
-// An object is injected if the cluster has none of its id. A cached object (a profile) of which the
-// cluster has a tombstone stays deleted, unless Deleted is set. Objects that are not cached (mail) are
-// injected only for owners that have a profile, there or injected: nobody could reach them.
+// An object is injected if the cluster has none of its id. One of which the cluster has a tombstone stays
+// deleted, unless Deleted is set. Objects that are no profiles (mail, folders) are injected only for owners
+// that have one, there or injected: nobody could reach them.
 // A deletion of mail leaves no trace for long, so mail that was deleted after the store's moment is
 // lacking too, and comes back: DryRun shows it first.
 type Injector struct {
-	Store  Store
-	Live   Live
-	Cached func(t cluster.ObjectType) bool // whether a type is cached
+	Store Store
+	Live  Live
+	// Profile tells the types whose objects say that their owner exists.
+	Profile func(t cluster.ObjectType) bool
 	// Wants selects owners; nil: all. An owner that is not wanted is not looked up.
 	Wants func(owner string) bool
 	// Stays selects objects that are not injected whatever lacks, as if the store had none of them; nil: none.
@@ -200,10 +200,10 @@ func (in *Injector) owner(ctx context.Context, h *cluster.Holding) error {
 	})
 	in.Tally.met(h.Owner, false, p.removed)
 	// Profiles BEFORE mail: mail without a profile is lost to its owner.
-	if err := in.put(ctx, p.cached); err != nil {
+	if err := in.put(ctx, p.profiles); err != nil {
 		return err
 	}
-	in.Tally.met(h.Owner, len(p.cached) > 0, false)
+	in.Tally.met(h.Owner, len(p.profiles) > 0, false)
 	if err := in.put(ctx, p.others); err != nil {
 		return err
 	}
@@ -215,7 +215,7 @@ func (in *Injector) owner(ctx context.Context, h *cluster.Holding) error {
 
 // plan is what is to be done for one owner.
 type plan struct {
-	cached, others                        []cluster.Object // to be injected
+	profiles, others                      []cluster.Object // to be injected
 	objects, present, stayGone, ownerless int
 	removed                               bool // the owner's profile was, and that stays so
 }
@@ -225,7 +225,7 @@ func newPlan(in *Injector, have []cluster.Object, has *Has) (p plan) {
 	owner := ""
 	for _, k := range has.Objects {
 		there[k.ID] = k
-		profile = profile || k.Cached && !k.Deleted
+		profile = profile || in.Profile(k.ID.Type) && !k.Deleted
 	}
 	for _, o := range have {
 		if o.Deleted || in.Stays != nil && in.Stays(o.ID) {
@@ -241,17 +241,17 @@ func newPlan(in *Injector, have []cluster.Object, has *Has) (p plan) {
 		case known && !in.Deleted:
 			p.stayGone++
 			in.Tally.note(&o, fateStaysGone)
-			p.removed = p.removed || in.Cached(o.ID.Type)
-		case !in.Cached(o.ID.Type) && !has.Floor.IsZero() && o.Timestamp.Compare(has.Floor) <= 0:
+			p.removed = p.removed || in.Profile(o.ID.Type)
+		case !in.Profile(o.ID.Type) && !has.Floor.IsZero() && o.Timestamp.Compare(has.Floor) <= 0:
 			p.stayGone++ // not even with Deleted: it is nobody's business but the former owner's
 			in.Tally.note(&o, fateStaysGone)
-		case in.Cached(o.ID.Type):
-			p.cached = append(p.cached, o)
+		case in.Profile(o.ID.Type):
+			p.profiles = append(p.profiles, o)
 		default:
 			p.others = append(p.others, o)
 		}
 	}
-	if !profile && len(p.cached) == 0 && !in.Tally.revived(owner) {
+	if !profile && len(p.profiles) == 0 && !in.Tally.revived(owner) {
 		p.ownerless += len(p.others)
 		for i := range p.others {
 			in.Tally.note(&p.others[i], fateOwnerless)

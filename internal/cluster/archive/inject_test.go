@@ -36,12 +36,12 @@ func (l *live) Has(_ context.Context, owner string) (Has, error) {
 	h := Has{Knowledge: l.knowledge, Floor: l.floor}
 	for id := range l.objects {
 		if id.Owner == owner {
-			h.Objects = append(h.Objects, Known{ID: id, Cached: isCached(id.Type)})
+			h.Objects = append(h.Objects, Known{ID: id})
 		}
 	}
 	for id := range l.gone {
 		if id.Owner == owner {
-			h.Objects = append(h.Objects, Known{ID: id, Cached: true, Deleted: true})
+			h.Objects = append(h.Objects, Known{ID: id, Deleted: true})
 		}
 	}
 	return h, nil
@@ -79,7 +79,7 @@ func source(t *testing.T) Store {
 }
 
 func injector(t *testing.T, s Store, l *live) *Injector {
-	return &Injector{Store: s, Live: l, Cached: isCached,
+	return &Injector{Store: s, Live: l, Profile: isProfile,
 		Failed: func(what string, err error) { t.Logf("%s: %v", what, err) },
 		Pause:  func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
 }
@@ -143,14 +143,33 @@ func TestInjectOnlyWhatLacks(t *testing.T) {
 	}
 }
 
+// What a removed owner has beside the profile, cached or not, comes back with the profile or not at all.
+func TestInjectFoldersAreNoProfile(t *testing.T) {
+	s := openStore(t, filepath.Join(t.TempDir(), "store"), clusterA)
+	owner := "zoe@x.example"
+	put(t, s, profile, owner, "", "profile", 1)
+	put(t, s, tree, owner, "", "folders", 2)
+	put(t, s, message, owner, "m1", "text", 3)
+	l := newLive()
+	l.gone[id(profile, "zoe", "")] = true
+	if n := inject(t, injector(t, s, l)); n.Put != 0 || n.Removed != 1 || n.Ownerless != 2 {
+		t.Errorf("injected %+v, want nothing", n)
+	}
+	in := injector(t, s, l)
+	in.Deleted = true
+	if n := inject(t, in); n.Put != 3 || l.order[0].Type != profile {
+		t.Errorf("with Deleted: %+v, in the order %v; want all three, the profile first", n, l.order)
+	}
+}
+
 // What must not come back from a backup is left there, and counted nowhere.
 func TestInjectLeavesWhatStays(t *testing.T) {
 	l := newLive()
 	in := injector(t, source(t), l)
-	in.Stays = func(id cluster.ObjectID) bool { return !isCached(id.Type) }
+	in.Stays = func(id cluster.ObjectID) bool { return !isProfile(id.Type) }
 	n := inject(t, in)
 	for id := range l.objects {
-		if !isCached(id.Type) {
+		if !isProfile(id.Type) {
 			t.Errorf("%v was injected", id)
 		}
 	}

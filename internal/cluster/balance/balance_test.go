@@ -1,6 +1,7 @@
 package balance
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -91,6 +92,36 @@ func TestStaleLoadIsUnknownNotIdle(t *testing.T) {
 	got := count(q, table, now)
 	if got[1] != 0 || got[2] != 1000 {
 		t.Errorf("stale idle node chosen %d times, idle node %d of 1000", got[1], got[2])
+	}
+}
+
+// Nor does old news make a node better than it was: a slow disk is slow still, and a long queue does not
+// go faster than its disk works.
+func TestStaleLoadIsNoBetterThanItWas(t *testing.T) {
+	ms := time.Millisecond
+	tests := []struct {
+		name  string
+		stale cluster.Load
+		age   time.Duration
+		want  time.Duration // estimated
+	}{
+		{"slow disk", busy(0, 50*ms), time.Hour, 50 * ms},
+		{"long queue", busy(999, 10*ms), 4 * time.Second, 6 * time.Second},
+		{"queue that is gone", busy(999, 10*ms), time.Hour, 10 * ms},
+		{"quick disk", busy(0, ms), time.Hour, 4 * ms},
+		{"busy, of unknown speed", busy(1000, 0), time.Hour, 4 * ms},
+		{"absurd", busy(1<<62, time.Hour), 4 * time.Second, math.MaxInt64 - 4*time.Second},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			table := NewTable()
+			table.Observe(1, tt.stale, start)
+			now := start.Add(tt.age)
+			table.Observe(2, busy(3, ms), now)
+			if got := table.estimates(ids(1, 2), now)[0].wait; got != tt.want {
+				t.Errorf("%+v of %v ago counts like %v, want %v", tt.stale, tt.age, got, tt.want)
+			}
+		})
 	}
 }
 

@@ -22,15 +22,20 @@ const (
 type Request struct {
 	Holders []cluster.NodeID // nodes that hold objects of the owner: the entry's mail map
 	Members []cluster.NodeID // live members of the view, ascending
+	Beside  []cluster.NodeID // nodes that hold the object already
 	Exclude []cluster.NodeID // nodes that failed at this object before
 	Spread  int              // soft limit on the nodes of an owner; 0: SpreadDefault
 	Copies  int              // nodes wanted; 0: 1
+	// What the object is: for policies that go by it.
+	Type   cluster.ObjectType
+	Bucket cluster.Bucket // of the owner
 }
 
 // Choose picks the nodes for one object, the best first. Candidates are the holders that can
 // take it, filled up to the spread with other members at random; a holder that is down, full,
 // draining or excluded does not count, so the limit is broken when need be (Porcupine §4.5).
-// Copies above the spread widen it. It gives fewer than Copies when fewer members can take
+// Copies above the spread widen it, and so do machines: no two nodes of Beside and of those chosen are on one machine
+// while any member on another one can take the object. It gives fewer than Copies when fewer members can take
 // it, and none when no member can.
 func Choose(q Request, t *Table, now time.Time, rng *rand.Rand) []cluster.NodeID {
 	copies := max(q.Copies, 1)
@@ -39,34 +44,35 @@ func Choose(q Request, t *Table, now time.Time, rng *rand.Rand) []cluster.NodeID
 		spread = SpreadDefault
 	}
 	spread = max(spread, copies)
-	c := candidates(q, t, spread, rng)
-	var chosen []cluster.NodeID
-	for len(chosen) < copies && len(c) > 0 {
-		i := t.best(c, now, rng)
-		chosen = append(chosen, c[i])
-		c = slices.Delete(c, i, i+1)
-	}
-	return chosen
+	c, others := candidates(q, t, spread, rng)
+	return t.leastLoaded(q, c, others, copies, now, rng)
 }
 
-// candidates lists the holders that can take an object, and other members up to the spread.
-func candidates(q Request, t *Table, spread int, rng *rand.Rand) []cluster.NodeID {
-	var holders, others []cluster.NodeID
+// candidates lists the holders that can take an object, and other members up to the spread. others are the
+// members beyond it that can.
+func candidates(q Request, t *Table, spread int, rng *rand.Rand) (list, others []cluster.NodeID) {
+	var holders []cluster.NodeID
 	for _, id := range q.Members {
 		switch {
-		case slices.Contains(q.Exclude, id) || t.closed(id):
+		case q.rulesOut(id) || t.closed(id):
 		case slices.Contains(q.Holders, id):
 			holders = append(holders, id)
 		default:
 			others = append(others, id)
 		}
 	}
-	for i := 0; len(holders) < spread && i < len(others); i++ {
+	i := 0
+	for ; len(holders) < spread && i < len(others); i++ {
 		j := i + rng.IntN(len(others)-i)
 		others[i], others[j] = others[j], others[i]
 		holders = append(holders, others[i])
 	}
-	return holders
+	return holders, others[i:]
+}
+
+// rulesOut reports whether the request rules a node out.
+func (q *Request) rulesOut(id cluster.NodeID) bool {
+	return slices.Contains(q.Exclude, id) || slices.Contains(q.Beside, id)
 }
 
 // best gives the index of the candidate with the shortest wait: of all of them, or of two drawn

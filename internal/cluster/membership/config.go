@@ -61,15 +61,17 @@ type Config struct {
 	// keeps from merging others itself for as long. Default 400 ms.
 	GatherMax time.Duration
 	// ReplyTimeout bounds round 2: who has not answered by then is not a member. It ends at once
-	// when all who are expected have answered. Default 500 ms.
+	// when all who are expected have answered. Default 500 ms. The two that follow are given by it.
 	ReplyTimeout time.Duration
 	// ResendPeriod is how often an unanswered message of a round is repeated. Default 60 ms.
 	ResendPeriod time.Duration
 	// ViewTimeout bounds round 3: who has not acknowledged the view by then is left out of the
-	// next one. Default 1 s.
+	// next one. Default 1 s, or twice ReplyTimeout if that is longer.
 	ViewTimeout time.Duration
 	// PromiseTimeout is how long a node that answered round 1 waits for round 3 before it
-	// notices changes on its own again. Default 2.5 s: the rounds at their longest.
+	// notices changes on its own again. Default 2.5 s, or, if that is longer, the rounds at their longest: twice
+	// ReplyTimeout (the answers, and the view to go on from), ViewTimeout and half a second. It must be longer than
+	// the two timeouts together: members that lose patience with a round begin one of their own, and so for ever.
 	PromiseTimeout time.Duration
 
 	// ProbePeriod is the first time between two probes of one absent address; it doubles up to
@@ -88,6 +90,9 @@ type Config struct {
 
 // withDefaults fills in the zero fields and checks the rest.
 func (c Config) withDefaults() (Config, error) {
+	cluster.Default(&c.ReplyTimeout, 500*time.Millisecond)
+	cluster.Default(&c.ViewTimeout, max(time.Second, 2*c.ReplyTimeout))
+	cluster.Default(&c.PromiseTimeout, max(2500*time.Millisecond, 2*c.ReplyTimeout+c.ViewTimeout+500*time.Millisecond))
 	durations := []struct {
 		name string
 		p    *time.Duration
@@ -97,10 +102,10 @@ func (c Config) withDefaults() (Config, error) {
 		{"DoubtPeriod", &c.DoubtPeriod, 50 * time.Millisecond},
 		{"GatherDelay", &c.GatherDelay, 50 * time.Millisecond},
 		{"GatherMax", &c.GatherMax, 400 * time.Millisecond},
-		{"ReplyTimeout", &c.ReplyTimeout, 500 * time.Millisecond},
+		{"ReplyTimeout", &c.ReplyTimeout, c.ReplyTimeout},
 		{"ResendPeriod", &c.ResendPeriod, 60 * time.Millisecond},
-		{"ViewTimeout", &c.ViewTimeout, time.Second},
-		{"PromiseTimeout", &c.PromiseTimeout, 2500 * time.Millisecond},
+		{"ViewTimeout", &c.ViewTimeout, c.ViewTimeout},
+		{"PromiseTimeout", &c.PromiseTimeout, c.PromiseTimeout},
 		{"ProbePeriod", &c.ProbePeriod, time.Second},
 		{"ProbePeriodMax", &c.ProbePeriodMax, 5 * time.Second},
 		{"PenaltyMin", &c.PenaltyMin, time.Second},
@@ -127,6 +132,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.PingMissesDoubt < 0 || c.DoubtMissesMax < 0 {
 		errs = append(errs, fmt.Errorf("PingMissesDoubt %d, DoubtMissesMax %d: want positive counts", c.PingMissesDoubt, c.DoubtMissesMax))
+	}
+	if c.PromiseTimeout <= c.ReplyTimeout+c.ViewTimeout {
+		errs = append(errs, fmt.Errorf("PromiseTimeout is %v: want more than ReplyTimeout %v and ViewTimeout %v together", c.PromiseTimeout, c.ReplyTimeout, c.ViewTimeout))
 	}
 	if c.Assign == nil {
 		errs = append(errs, errors.New("Assign is nil: give usermap.Assign"))

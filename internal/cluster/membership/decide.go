@@ -78,6 +78,9 @@ func (c *Core) decide(now time.Time, base *cluster.View) {
 	for _, id := range r.order() {
 		a := r.asks[id]
 		if !a.answered || c.contacts.byID[id].Removed {
+			if a.expected && !a.answered && !c.view.Contains(id) {
+				c.penalties.silent(id, now, &c.cfg)
+			}
 			delete(r.asks, id) // of the struck, a reply may have told just now
 		} else if c.contacts.byID[id].Life.outran(a.reply) { // likewise
 			c.refuse(a.to, a.reply.Process, RefusalRolledBack)

@@ -37,6 +37,7 @@ type world struct {
 	broken  []string // violated invariants
 	watchOn bool     // trace messages too
 	grace   time.Duration
+	reply   time.Duration                            // ReplyTimeout; 0: the default
 	copies  map[cluster.NodeID]membership.Persistent // of data directories
 	stand   func(n *node) bool                       // may this node be refused? nil: none may
 	settled time.Duration
@@ -126,8 +127,8 @@ func (w *world) launch(n *node, peers ...cluster.NodeID) {
 	cfg := membership.Config{
 		Self:   cluster.Endpoint{ID: id, Name: name(id), Addr: n.addr},
 		Assign: usermap.Assign,
-		Grace:  w.grace,
-		Found:  n.seq,
+		Grace:  w.grace, ReplyTimeout: w.reply,
+		Found: n.seq,
 	}
 	n.seq += 1000 // numbers jump when a store is opened
 	n.life++

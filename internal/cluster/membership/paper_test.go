@@ -287,6 +287,9 @@ func TestNewRefusesBadConfig(t *testing.T) {
 		{"no address", func(c *membership.Config) { c.Self.Addr = "" }},
 		{"no Assign", func(c *membership.Config) { c.Assign = nil }},
 		{"negative period", func(c *membership.Config) { c.PingPeriod = -1 }},
+		{"impatient", func(c *membership.Config) {
+			c.ReplyTimeout, c.ViewTimeout, c.PromiseTimeout = 3*time.Second, time.Second, 4*time.Second
+		}},
 		{"negative count", func(c *membership.Config) { c.DoubtMissesMax = -1 }},
 	} {
 		cfg := good

@@ -9,7 +9,8 @@ import (
 // penalty is the record of a node that was a member. A node that is lost again soon after it was
 // taken in (a link that flaps, that works one way or not between all members, that carries small
 // messages but no views) would cost two epochs each time; so it must wait before it is merged
-// again, twice as long each time. A node that is lost after a long membership has merely
+// again, twice as long each time. So must one that agrees to be merged and does not answer in round 1: its
+// disk may be too slow to promise anything in time. A node that is lost after a long membership has merely
 // crashed, and pays nothing.
 type penalty struct {
 	since time.Time // when it was last taken in, or silent in round 3
@@ -40,6 +41,12 @@ func (p penalties) lost(id cluster.NodeID, now time.Time, cfg *Config) {
 		r.until = now.Add(r.wait)
 	}
 	p[id] = r
+}
+
+// silent notes that a node agreed to be merged, and did not answer when it came to that.
+func (p penalties) silent(id cluster.NodeID, now time.Time, cfg *Config) {
+	p.joined(id, now)
+	p.lost(id, now, cfg)
 }
 
 // penalise compares a new view with the old one: who was taken in, and who is missing. A node

@@ -84,6 +84,8 @@ func (n *Node) reserveClock(ctx context.Context, t int64) error {
 	if t <= r.until.Load() {
 		return nil
 	}
+	ctx, end := n.whileSound(ctx)
+	defer end()
 	select {
 	case r.write <- struct{}{}:
 		defer func() { <-r.write }()

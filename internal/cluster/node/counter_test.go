@@ -137,7 +137,7 @@ func (c *Counters) store(ctx context.Context, name string, e *cluster.Entry, old
 		}
 	}
 	if missing := min(2, c.node.KnownNodes()) - len(on); missing > 0 {
-		more, err := c.node.Choose(*e, CounterType, missing, missing, on)
+		more, err := c.node.Choose(*e, CounterType, missing, missing, on, nil)
 		if err != nil {
 			return err
 		}

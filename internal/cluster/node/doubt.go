@@ -61,7 +61,9 @@ func (n *Node) settleDoubts(ctx context.Context) {
 		results, err := n.cfg.Store.Accept(ctx, batch) // not accept: whether it may be taken in is not the question
 		if err != nil {
 			n.doubts.giveBack(batch)
-			n.log.Warn("the disk does not say whether updates are stored; asking again", "updates", len(batch), "owner", batch[0].Object.ID.Owner, "err", err)
+			if !n.isOut() { // of that the log has heard
+				n.log.Warn("the disk does not say whether updates are stored; asking again", "updates", len(batch), "owner", batch[0].Object.ID.Owner, "err", err)
+			}
 			rest(ctx, DoubtRetry)
 			continue
 		}

@@ -171,11 +171,11 @@ func TestFullDisk(t *testing.T) {
 			}
 			e := m.lookup("o")
 			for range 20 {
-				if got, err := m.node.Choose(e, typeNote, 1, 2, nil); err != nil || got.Contains(b.id) {
+				if got, err := m.node.Choose(e, typeNote, 1, 2, nil, nil); err != nil || got.Contains(b.id) {
 					t.Fatalf("node %v: Choose = %v, %v; want the node with room", m.id, got, err)
 				}
 			}
-			if _, err := m.node.Choose(e, typeNote, 1, 2, ids(a)); !cluster.IsKind(err, cluster.KindFull) {
+			if _, err := m.node.Choose(e, typeNote, 1, 2, nil, ids(a)); !cluster.IsKind(err, cluster.KindFull) {
 				t.Errorf("node %v: Choose among full nodes = %v, want kind full", m.id, err)
 			}
 		}
@@ -198,7 +198,7 @@ func TestStopping_TakesNothingNew(t *testing.T) {
 			if err := m.tryPut(typeNote, "o", "x", "contents", b.id); !cluster.IsKind(err, cluster.KindFull) {
 				t.Errorf("node %v: Update on a node that stops = %v, want kind full", m.id, err)
 			}
-			if got, err := m.node.Choose(cluster.Entry{Owner: "o"}, typeNote, 2, 2, nil); err != nil || got.Contains(b.id) {
+			if got, err := m.node.Choose(cluster.Entry{Owner: "o"}, typeNote, 2, 2, nil, nil); err != nil || got.Contains(b.id) {
 				t.Errorf("node %v: Choose = %v, %v; want the node that stays", m.id, got, err)
 			}
 		}

@@ -35,6 +35,8 @@ func (n *Node) Handle(ctx context.Context, from cluster.NodeID, r *transport.Inc
 		return n.handleList(r)
 	case call.MethodOpen:
 		return n.handleOpen(r)
+	case call.MethodWhole:
+		return n.handleWhole(ctx, r)
 	case call.MethodRange:
 		return n.handleRange(r)
 	case call.MethodDerived:
@@ -63,7 +65,12 @@ func (n *Node) handleMembership(ctx context.Context, from cluster.NodeID, r *tra
 	if m.From.ID != from {
 		return nil, cluster.Errorf(cluster.KindDenied, "membership", "message of node %s from node %s", m.From.ID, from)
 	}
-	if err := n.post(ctx, func(l *loop) { l.obey(l.members.Step(l.now(), *m)) }); err != nil {
+	err = n.post(ctx, func(l *loop) {
+		if !n.isOut() { // else it was too late
+			l.obey(l.members.Step(l.now(), *m))
+		}
+	})
+	if err != nil {
 		return nil, err
 	}
 	return &transport.Response{}, nil

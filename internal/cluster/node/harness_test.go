@@ -64,8 +64,9 @@ type world struct {
 	machines []*machine
 	log      *slog.Logger
 	logged   *safeBuffer
-	register func(*Node) // the services of every node
-	records  int         // Config.RecordsMax
+	register func(*Node)       // the services of every node
+	records  int               // Config.RecordsMax
+	times    membership.Config // Config.Membership
 	onFatal  atomic.Int64
 }
 
@@ -104,11 +105,12 @@ func (m *machine) failCalls(f func(method string, to cluster.NodeID) error) {
 // failWrites has f decide which durable writes of values fail; nil: none.
 func (m *machine) failWrites(f func(name string) error) { m.hooks.putMeta.Store(&f) }
 
-// disk is a file system in memory that says how much room there is.
+// disk is a file system in memory that says how much room there is, and that may hang.
 type disk struct {
 	vfs.FS
-	mem  *vfs.MemFS
-	free atomic.Uint64
+	mem   *vfs.MemFS
+	free  atomic.Uint64
+	valve valve
 }
 
 func newDisk(mem *vfs.MemFS) *disk {
@@ -155,7 +157,7 @@ func rounds(n int) int {
 // newWorld makes machines without starting them. Every one is told the addresses of all.
 func newWorld(t testing.TB, count int) *world {
 	t.Helper()
-	w := &world{TB: t, net: transport.NewSwitch(1), logged: &safeBuffer{}}
+	w := &world{TB: t, net: transport.NewSwitch(1), logged: &safeBuffer{}, times: membership.Config{PingMissesDoubt: 2}}
 	w.log = slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	t.Cleanup(func() {
 		for _, m := range w.machines {
@@ -225,7 +227,7 @@ func (m *machine) tryStart() (err error) {
 		Self:    cluster.Endpoint{ID: m.id, Name: m.addr(), Addr: m.addr()},
 		Cluster: testCluster, Version: "test", Store: hookedStore{m.store, m}, Link: hookedLink{m.link, m},
 		Peers: m.peers, Logger: m.w.log.With("node", m.id), Now: m.now,
-		Membership: membership.Config{PingMissesDoubt: 2}, RecordsMax: m.w.records,
+		Membership: m.w.times, RecordsMax: m.w.records,
 		OnFatal:   func(error) { m.w.onFatal.Add(1) },
 		OnStruck:  func(membership.Refusal) { m.hooks.struck.Add(1) },
 		OnDamaged: func(cluster.ObjectID) { m.hooks.damaged.Add(1) },

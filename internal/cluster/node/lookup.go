@@ -16,8 +16,7 @@ const LookupTimeout = 2*ConfirmTimeout + time.Second
 // Entry.Knowledge says what the entry proves. Error: KindUnavailable when no manager could be
 // asked before the context ended.
 //
-// Conclusive is confirmed only where it matters, when the entry has no cached object but
-// tombstones. A service that keeps several cached objects for one owner must not conclude from the
+// Conclusive is confirmed only where it matters, when the entry has no cached object or is Gone. A service that keeps several cached objects for one owner must not conclude from the
 // presence of one that another does not exist anywhere.
 func (n *Node) Lookup(ctx context.Context, owner string) (cluster.Entry, error) {
 	var entry cluster.Entry
@@ -69,7 +68,7 @@ func (n *Node) lookupHere(owner string) (cluster.Entry, cluster.Epoch, error) {
 // exist is confirmed first; if that fails it proves nothing for good.
 func (n *Node) lookupProven(ctx context.Context, owner string) (cluster.Entry, error) {
 	e, _, err := n.lookupHere(owner)
-	if err != nil || e.Knowledge != cluster.Conclusive || exists(&e) {
+	if err != nil || e.Knowledge != cluster.Conclusive || len(e.Cached) > 0 && !e.Gone() {
 		return e, err
 	}
 	confirmed, confirmErr := n.confirm(ctx)
@@ -83,16 +82,6 @@ func (n *Node) lookupProven(ctx context.Context, owner string) (cluster.Entry, e
 		e.Knowledge = min(e.Knowledge, cluster.Complete)
 	}
 	return e, nil
-}
-
-// exists reports whether the entry has a cached object that is no tombstone.
-func exists(e *cluster.Entry) bool {
-	for i := range e.Cached {
-		if !e.Cached[i].Object.Deleted {
-			return true
-		}
-	}
-	return false
 }
 
 func (n *Node) handleLookup(ctx context.Context, r *transport.Incoming) (*transport.Response, error) {

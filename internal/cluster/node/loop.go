@@ -15,7 +15,6 @@ import (
 	"porcupine/internal/cluster/softstate"
 	"porcupine/internal/cluster/transport"
 	"porcupine/internal/cluster/usermap"
-	"porcupine/internal/cluster/wire"
 	"porcupine/internal/cluster/wire/call"
 )
 
@@ -36,12 +35,14 @@ type loop struct {
 	waiters    map[string][]*waiter // owner -> commits that wait for the manager to have heard
 	sending    chan struct{}        // bounds membership messages in flight
 	calling    chan struct{}        // bounds pushes in flight
-	left       []chan struct{}      // those that wait for Left
-	met        bool                 // this node has met others, in this life or before
-	sole       bool                 // this node's Sole flag, as the core has it
-	soleAt     time.Time            // when it was last looked at
-	begun      bool                 // begin is over
-	failed     error                // why the membership state is not durable
+	encoder    encoder
+	left       []chan struct{} // those that wait for Left
+	met        bool            // this node has met others, in this life or before
+	sole       bool            // this node's Sole flag, as the core has it
+	soleAt     time.Time       // when it was last looked at
+	begun      bool            // begin is over
+	slowSaid   time.Time       // when people were last told that the disk is slow
+	failed     error           // why the membership state is not durable
 }
 
 func newLoop(n *Node) (*loop, error) {
@@ -55,7 +56,7 @@ func newLoop(n *Node) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &loop{
+	l := &loop{
 		n:        n,
 		events:   make(chan func(*loop), EventsMax),
 		members:  core,
@@ -67,7 +68,9 @@ func newLoop(n *Node) (*loop, error) {
 		sending:  make(chan struct{}, MessagesInFlight),
 		calling:  make(chan struct{}, CallsInFlight),
 		met:      len(persistent.Contacts) > 0 || !slices.ContainsFunc(n.cfg.Peers, func(a string) bool { return a != n.cfg.Self.Addr }),
-	}, nil
+	}
+	l.log.Wait(func(id cluster.ObjectID) bool { return !l.reporter.Owes(id.Owner) })
+	return l, nil
 }
 
 // begin obeys the core's first output. When it returns the view of one is durable and installed,
@@ -123,6 +126,9 @@ func (l *loop) deadline() time.Time {
 	l.n.soft.mu.Lock()
 	manager := l.n.soft.manager.Deadline()
 	l.n.soft.mu.Unlock()
+	if l.n.isOut() {
+		return d
+	}
 	for _, t := range [...]time.Time{l.next, l.reporter.Deadline(), manager, l.log.Deadline(), l.n.retirer.deadline()} {
 		if !t.IsZero() && t.Before(d) {
 			d = t
@@ -132,6 +138,9 @@ func (l *loop) deadline() time.Time {
 }
 
 func (l *loop) tick() {
+	if l.n.isOut() {
+		return // the cores stand still
+	}
 	now := l.now()
 	if now.Sub(l.soleAt) >= solePeriod {
 		l.tellSole()
@@ -155,7 +164,8 @@ func (l *loop) tick() {
 //
 // The durable write is made here, in the loop: nothing may overtake it. While the disk is slow the
 // node is mute, and the core takes the time for a pause of the process; if it is slow for
-// long, the others go on without a node that could promise them nothing.
+// long, the others go on without a node that could promise them nothing. If it hangs, the node is out
+// (Outage), and the loop waits here for as long as it does.
 func (l *loop) obey(o membership.Output) {
 	l.next = o.Next
 	if l.failed != nil {
@@ -198,63 +208,6 @@ func (l *loop) refused(why membership.Refusal) {
 	}
 }
 
-// persist makes the core's state durable. It goes on when the node is stopping: who has begun
-// to leave has promised, too.
-func (l *loop) persist(p *membership.Persistent) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.n.ctx), PersistTimeout)
-	defer cancel()
-	return savePersistent(ctx, l.n.cfg.Store, *p)
-}
-
-// fail ends this node's part in the cluster: what it would promise now, it could forget.
-func (l *loop) fail(err error) {
-	l.failed = cluster.Errorf(cluster.KindUnavailable, "make the membership state durable", "%w", err)
-	l.n.failed.Store(true)
-	l.release()
-	if l.begun { // else Start gives the error
-		l.n.cfg.OnFatal(l.failed)
-	}
-}
-
-// known tells the manager of the soft state which nodes exist: they decide what is conclusive. A
-// node that was told of others, and has never met one, does not know how many there are.
-func (l *loop) known() {
-	known := l.members.Known()
-	l.n.stats.known.Store(&known)
-	struck := cluster.NewReplicaSet(l.members.Struck()...)
-	l.n.stats.struck.Store(&struck)
-	l.strike(struck)
-	counted := softstate.AfterStrike(known, l.absent(), l.struckAt)
-	if l.met = l.met || len(known) > 1; !l.met {
-		counted = append(slices.Clone(counted), cluster.Known{Sole: true}) // NoNode is never a member
-	}
-	l.n.soft.mu.Lock()
-	l.n.soft.manager.SetKnown(counted)
-	l.n.soft.mu.Unlock()
-}
-
-// absent notes which known nodes are not members, and since when.
-func (l *loop) absent() map[cluster.NodeID]time.Time {
-	now := l.now()
-	since := map[cluster.NodeID]time.Time{}
-	for _, a := range l.members.Absent(now) {
-		since[a.ID] = now.Add(-a.For)
-	}
-	l.n.stats.absent.Store(&since)
-	return since
-}
-
-// strike takes the nodes that were removed for good out of what the log waits for.
-func (l *loop) strike(struck cluster.ReplicaSet) {
-	if len(struck) > 0 && (l.struckAt.IsZero() || !l.struck.ContainsAll(struck)) {
-		l.struckAt = l.now()
-	}
-	for _, id := range struck.Without(l.struck) {
-		l.follow(l.log.Strike(id, l.now()))
-	}
-	l.struck = struck
-}
-
 // install makes v the current view: in the manager, then for all who ask, then in the reporter. A
 // lookup sees manager and view change together.
 func (l *loop) install(v *cluster.View) {
@@ -278,13 +231,17 @@ func (l *loop) install(v *cluster.View) {
 
 // send gives a membership message to the transport; what exceeds the bound is lost, as on a network.
 func (l *loop) send(e membership.Envelope) {
+	if l.n.isOut() {
+		l.n.stats.dropped.Add(1)
+		return
+	}
 	select {
 	case l.sending <- struct{}{}:
 	default:
 		l.n.stats.dropped.Add(1)
 		return
 	}
-	payload := wire.MarshalMessage(&e.Message)
+	payload := l.encoder.encode(&e.Message)
 	begun := l.n.async(func(ctx context.Context) {
 		defer func() { <-l.sending }()
 		ctx, cancel := context.WithTimeout(ctx, MessageTimeout)
@@ -324,8 +281,11 @@ func (l *loop) event(e membership.Event) {
 	l.n.log.LogAttrs(l.n.ctx, levelOf(e.Kind), "membership "+e.Kind.String(), attrs...)
 }
 
-// notice takes what has been noted since the last time.
+// notice takes what has been noted since the last time. While the node is out it stays noted.
 func (l *loop) notice() {
+	if l.n.isOut() {
+		return
+	}
 	suspects, soles := l.n.notices.take()
 	for _, id := range slices.Sorted(maps.Keys(suspects)) {
 		l.obey(l.members.Suspect(l.now(), id))
@@ -358,6 +318,10 @@ func (l *loop) tellDurable() { l.members.SetDurable(l.n.cfg.Store.DurableSeq()) 
 // leave begins the departure; left is closed when nobody counts on this node any more.
 func (l *loop) leave(left chan struct{}) {
 	l.left = append(l.left, left)
+	if l.n.isOut() {
+		l.release() // the others have gone on, or will by themselves: nothing can be promised them
+		return
+	}
 	l.retire(l.now().Add(RetireDelay)) // what waits, BEFORE nobody takes calls of this node any more
 	l.obey(l.members.Leave(l.now()))
 	if l.failed != nil {
@@ -376,6 +340,9 @@ func (l *loop) release() {
 // on it alone counts as existing. KindInvalid for a member, KindNotFound for a node that is not
 // known. A node that comes back all the same is refused under that id, for ever.
 func (n *Node) Forget(ctx context.Context, id cluster.NodeID) error {
+	if err := n.takesPart("forget node "+id.String(), cluster.KindUnavailable); err != nil {
+		return err
+	}
 	var result error // read only after the loop has written it
 	err := n.ask(ctx, func(l *loop) {
 		o, err := l.members.Forget(l.now(), id)

@@ -16,6 +16,8 @@ import (
 	"porcupine/internal/cluster/softstate"
 	"porcupine/internal/cluster/store"
 	"porcupine/internal/cluster/transport"
+	"porcupine/internal/cluster/watchdog"
+	"porcupine/internal/cluster/wire"
 )
 
 // Limits of a node.
@@ -35,8 +37,8 @@ const (
 	MessageTimeout = 2 * time.Second
 	// LeaveTimeout bounds an orderly departure.
 	LeaveTimeout = 3 * time.Second
-	// PersistTimeout bounds a durable write of the membership state. A disk that is slower has
-	// failed: nobody can be promised anything.
+	// PersistTimeout bounds a durable write of the membership state. A disk that is slower, and does not
+	// hang (see Outage), has failed: nobody can be promised anything.
 	PersistTimeout = 30 * time.Second
 )
 
@@ -46,17 +48,22 @@ type Hard interface {
 	Accept(ctx context.Context, updates []cluster.Update) ([]store.Result, error)
 	Retire(ctx context.Context, items []cluster.Retirement) error
 	Records(fn func(cluster.Record) error) error
+	Record(id cluster.ObjectID) (cluster.Record, bool, error)
 	Update(id cluster.ObjectID, ts cluster.Timestamp) (cluster.Update, bool, error)
+	Get(id cluster.ObjectID) (cluster.Object, error)
 	OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error)
 	OpenRange(id cluster.ObjectID, offset, length int64) (cluster.Object, io.ReadCloser, error)
 	List(owner string, t cluster.ObjectType) ([]cluster.Object, error)
 	ListPage(owner string, t cluster.ObjectType, after string, most, bytesMax int) (list []cluster.Object, more bool, err error)
+	Pieces(ctx context.Context, owner string, t cluster.ObjectType, pieces []cluster.Piece, bytesMax int) ([]cluster.Derived, error)
 	Derived(ctx context.Context, owner string, t cluster.ObjectType, ids []string, bytesMax int) ([]cluster.Derived, error)
 	Contents(owner string, t cluster.ObjectType, after string, most, bytesMax int) (list []cluster.Copy, more bool, err error)
 	Merges(t cluster.ObjectType) bool
+	IsCached(t cluster.ObjectType) bool
 	Holding(owner string) (cluster.Holding, error)
 	ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (uint64, error)
 	Load() cluster.Load
+	Hangs() (age time.Duration, what string)
 	LastTime() int64
 	FoundSeq() uint64
 	DurableSeq() uint64
@@ -64,17 +71,22 @@ type Hard interface {
 	PutMeta(ctx context.Context, name string, value []byte) error
 }
 
-// Config is what a node is made of. All fields but Peers and Now are needed.
+// MachineLengthMax is the length in bytes of the longest name of a machine.
+const MachineLengthMax = wire.NameLengthMax
+
+// Config is what a node is made of. All fields but Peers, Policy and Now are needed.
 type Config struct {
 	Self       cluster.Endpoint
 	Cluster    cluster.ID
 	Version    string             // of the program; shown in status
+	Machine    string             // the name of what the node shares with others, at most MachineLengthMax bytes; empty: nothing
 	Counted    cluster.ObjectType // the cached type that status counts; empty: none
 	Store      Hard
 	Link       transport.Link
 	Peers      []string          // cluster addresses to look for at start
 	Membership membership.Config // timings; Self, Assign and Found are filled in
 	RecordsMax int               // update records before an absent node is struck; default replication.RecordsMax
+	Policy     balance.Policy    // chooses nodes for objects; default balance.Dynamic
 	Logger     *slog.Logger
 	Now        func() time.Time // the wall clock, with its monotonic reading; default time.Now
 	// OnFatal is called at most once, from the loop, when the node can no longer keep its promises
@@ -89,11 +101,15 @@ type Config struct {
 	// OnDamaged is called when contents on this node's disk turn out not to match their checksum,
 	// from the goroutine that read them: it may not wait. nil: nobody repairs them.
 	OnDamaged func(cluster.ObjectID)
+	// IsLost reports whether it is known that no node has the contents of an object whose copy here is damaged. It may
+	// not wait, and it may forget. nil: that is never known.
+	IsLost func(cluster.ObjectID) bool
 }
 
 // Node is one running node. Its methods may be called from any goroutine.
 type Node struct {
 	cfg  Config
+	on   cluster.Machine
 	log  *slog.Logger
 	ctx  context.Context // of the node's life
 	end  context.CancelFunc
@@ -101,12 +117,15 @@ type Node struct {
 	soft soft
 
 	senses    senses
+	machines  machineNames
 	notices   notices
 	clock     reserve
 	owners    atomic.Int64 // managed here, as of the last change of view or report
 	draining  atomic.Bool  // takes no new objects
 	stopping  atomic.Bool  // Stop has begun
 	failed    atomic.Bool  // the node cannot keep its promises: it refuses everything
+	standing  atomic.Pointer[standing]
+	dog       watchdog.Watchdog // of watchDisk alone
 	services  services
 	watcher   Watcher // nil: nobody; written before Start only
 	stats     counters
@@ -115,6 +134,7 @@ type Node struct {
 	facts     chan fact // for the log
 	retirer   retirer
 	catchUp   catchUp
+	keeping   keeping
 	doubts    doubts
 	farewells chan struct{} // places
 
@@ -130,11 +150,19 @@ func New(cfg Config) (*Node, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Policy == nil {
+		cfg.Policy = balance.Dynamic{}
+	}
 	if cfg.Self.ID == cluster.NoNode || cfg.Store == nil || cfg.Link == nil || cfg.Logger == nil || cfg.OnFatal == nil {
 		return nil, cluster.Errorf(cluster.KindInvalid, "new node", "configuration lacks an identity, store, link, logger or OnFatal")
 	}
-	n := &Node{cfg: cfg, log: cfg.Logger, stopped: make(chan struct{})}
+	if len(cfg.Machine) > MachineLengthMax {
+		return nil, cluster.Errorf(cluster.KindInvalid, "new node", "the name of its machine has %d bytes, at most %d", len(cfg.Machine), MachineLengthMax)
+	}
+	n := &Node{cfg: cfg, on: cluster.MachineNamed(cfg.Machine), log: cfg.Logger, stopped: make(chan struct{})}
 	n.ctx, n.end = context.WithCancel(context.Background())
+	n.standing.Store(newStanding(n.ctx, nil))
+	n.cfg.Store = guarded{cfg.Store, n}
 	reserved, err := loadClock(cfg.Store)
 	if err != nil {
 		return nil, fmt.Errorf("new node: %w", err)
@@ -146,11 +174,14 @@ func New(cfg Config) (*Node, error) {
 		sole:  map[cluster.NodeID]bool{},
 		skews: map[cluster.NodeID]time.Time{},
 		rng:   rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+
+		policy: cfg.Policy,
 	}
 	n.notices.init()
 	n.facts = make(chan fact, FactsMax)
-	n.retirer = retirer{ring: n.notices.ring, peers: map[cluster.NodeID]*retiring{}}
+	n.retirer = retirer{ring: n.notices.ring, isSoon: n.cfg.Store.IsCached, peers: map[cluster.NodeID]*retiring{}}
 	n.catchUp.init()
+	n.keeping.init()
 	n.farewells = make(chan struct{}, FarewellsInFlight)
 	n.soft.manager = softstate.NewManager(cfg.Self.ID, cfg.Cluster)
 	n.view.Store(newInstalled(n.ctx, &cluster.View{Map: make(cluster.UserMap, cluster.BucketCount)}, nil))
@@ -181,6 +212,7 @@ func (n *Node) Start() error {
 		defer close(n.stopped)
 		n.loop.run(n.ctx)
 	}()
+	n.async(n.watchDisk)
 	return nil
 }
 

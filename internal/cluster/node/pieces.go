@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"io"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/transport"
@@ -51,38 +50,11 @@ func (n *Node) Pieces(ctx context.Context, on cluster.NodeID, owner string, t cl
 }
 
 func (n *Node) piecesHere(ctx context.Context, owner string, t cluster.ObjectType, pieces []cluster.Piece) ([]cluster.Derived, error) {
-	items := make([]cluster.Derived, 0, len(pieces))
-	size := 0
-	for i := range pieces {
-		if err := ctx.Err(); err != nil {
-			return nil, cluster.Errorf(cluster.KindUnavailable, "read pieces of "+owner, "%w", err)
-		}
-		p := &pieces[i]
-		if size += int(p.Length); size > piecesPageBytes && i > 0 {
-			break
-		}
-		var d cluster.Derived
-		d.Data, d.Err = n.pieceHere(cluster.ObjectID{Type: t, Owner: owner, ID: p.ID}, p)
-		items = append(items, d)
+	items, err := n.cfg.Store.Pieces(ctx, owner, t, pieces, piecesPageBytes)
+	for i := range items {
+		n.noteDamage(cluster.ObjectID{Type: t, Owner: owner, ID: pieces[i].ID}, items[i].Err)
 	}
-	return items, nil
-}
-
-// pieceHere reads one piece; all of it, or it is an error.
-func (n *Node) pieceHere(id cluster.ObjectID, p *cluster.Piece) ([]byte, error) {
-	object, body, err := n.openRangeHere(id, p.Offset, p.Length)
-	if err != nil {
-		return nil, err
-	}
-	data := make([]byte, min(p.Length, max(object.Size-p.Offset, 0)))
-	_, err = io.ReadFull(body, data)
-	if closeErr := body.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return nil, cluster.Errorf(cluster.KindOf(err), "read a piece of "+id.Owner, "%w", err)
-	}
-	return data, nil
+	return items, err
 }
 
 func (n *Node) handlePieces(ctx context.Context, r *transport.Incoming) (*transport.Response, error) {

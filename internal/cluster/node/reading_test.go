@@ -175,7 +175,7 @@ func TestV1_ReadingMethodsAreRefused(t *testing.T) {
 	notUnderRace(t)
 	inBubble(t, func(t *testing.T) {
 		m := boot(t, 1).machines[0]
-		for _, method := range []string{call.MethodRange, call.MethodDerived, call.MethodPieces, call.MethodContents} {
+		for _, method := range []string{call.MethodWhole, call.MethodRange, call.MethodDerived, call.MethodPieces, call.MethodContents} {
 			for _, payload := range [][]byte{nil, bytes.Repeat([]byte{0xff}, 9)} {
 				if _, err := m.node.Handle(context.Background(), 0x99, &transport.Incoming{Method: method, Payload: payload}); !cluster.IsKind(err, cluster.KindInvalid) {
 					t.Errorf("%s of %x = %v, want kind invalid", method, payload, err)

@@ -27,6 +27,7 @@ const (
 type fact struct {
 	added   *cluster.Record    // nil: retired
 	told    cluster.ReplicaSet // targets that the sender of added's update tells
+	holding *cluster.Holding   // the manager must hear of it BEFORE others remove their copies because of added
 	retired []cluster.Retirement
 }
 
@@ -51,6 +52,14 @@ func (n *Node) recorded(r *store.Result, u *cluster.Update) {
 	f := fact{added: r.Record}
 	if r.Verdict != replication.Older {
 		f.told = u.Targets()
+	}
+	if r.Announce && replication.Moves(n.cfg.Self.ID, &cluster.Update{Object: cluster.Object{Replicas: r.Record.Replicas}, Previous: r.Record.Targets}) {
+		h, err := n.cfg.Store.Holding(u.Object.ID.Owner)
+		if err != nil {
+			n.log.Error("a holding cannot be read: its manager is told late where objects lie", "owner", u.Object.ID.Owner, "err", err)
+		} else {
+			f.holding = &h
+		}
 	}
 	n.learn(f)
 }
@@ -80,6 +89,9 @@ func (l *loop) loadRecords() error {
 func (l *loop) learn(f fact) {
 	now := l.now()
 	for taken := 1; ; taken++ {
+		if f.holding != nil {
+			l.carry(l.reporter.Register(*f.holding, now))
+		}
 		if f.added != nil {
 			l.follow(l.log.AddedFor(*f.added, f.told, now))
 		} else {

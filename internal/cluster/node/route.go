@@ -54,10 +54,13 @@ func (e *goneError) Unwrap() error { return e.error }
 
 // retry runs f with the installed view, and again as long as the error may pass by itself. It
 // gives nil, an error of f's that will not pass, or KindUnavailable when the context or the node
-// ends: a caller never sees KindStale or KindBehind.
+// ends, or this node's disk hangs: a caller never sees KindStale or KindBehind.
 func (n *Node) retry(ctx context.Context, op string, f func(context.Context, *cluster.View) error) error {
 	pause := RouteRetry
 	for {
+		if err := n.takesPart(op, cluster.KindUnavailable); err != nil {
+			return err
+		}
 		in := n.view.Load()
 		err := f(ctx, in.view)
 		if err == nil || !n.mayPass(err, in) {
@@ -124,6 +127,9 @@ func isSilent(err error) bool { return transport.Unreachable(err) || errors.Is(e
 // call sends one request to a member and tells membership of a failure. It gives up when the node
 // leaves the view, long before the deadline if it is a machine without power.
 func (n *Node) call(ctx context.Context, to cluster.Member, r *transport.Request) (*transport.Response, error) {
+	if err := n.takesPart(r.Method, cluster.KindUnavailable); err != nil {
+		return nil, err
+	}
 	s, ok := n.view.Load().stays[to.ID]
 	if !ok {
 		return nil, departed(r.Method, to.ID)

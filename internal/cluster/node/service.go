@@ -106,6 +106,9 @@ func (n *Node) Tell(ctx context.Context, to cluster.NodeID, method string, paylo
 // service runs a method at the owner's manager: this node, or the caller has another view. Without
 // an owner it was this very node that was meant.
 func (n *Node) service(ctx context.Context, from cluster.NodeID, owner, method string, payload []byte) ([]byte, error) {
+	if err := n.takesPart(method, cluster.KindUnavailable); err != nil {
+		return nil, err
+	}
 	if owner != "" && n.View().Manager(n.cfg.Cluster.BucketOf(owner)) != n.cfg.Self.ID {
 		return nil, cluster.Errorf(cluster.KindStale, method, "this node does not manage the owner")
 	}

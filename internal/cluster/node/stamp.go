@@ -23,6 +23,8 @@ type senses struct {
 	sole  map[cluster.NodeID]bool      // as last heard
 	skews map[cluster.NodeID]time.Time // when a clock too far ahead was last reported
 	rng   *rand.Rand
+
+	policy balance.Policy
 }
 
 // read gives the clock's reading for a stamp.
@@ -70,7 +72,7 @@ func (s *senses) choose(q balance.Request, self cluster.NodeID, own cluster.Load
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loads.Observe(self, own, wall)
-	return balance.Choose(q, s.loads, wall, s.rng)
+	return s.policy.Choose(q, s.loads, wall, s.rng)
 }
 
 // retain forgets the nodes that are not members.
@@ -125,7 +127,8 @@ func (n *Node) Stamp() cluster.Stamp {
 func (n *Node) load() cluster.Load {
 	l := n.cfg.Store.Load()
 	l.Owners = n.owners.Load()
-	l.Draining = n.draining.Load() || n.stopping.Load()
+	l.Machine = n.on
+	l.Draining = n.draining.Load() || n.stopping.Load() || n.isOut()
 	return l
 }
 
@@ -139,6 +142,10 @@ func isUnfenced(method string) bool {
 func (n *Node) Admit(_ context.Context, s cluster.Stamp, method string) error {
 	if n.failed.Load() {
 		return cluster.Errorf(cluster.KindUnavailable, method, "this node has failed and must be started again")
+	}
+	// Not KindUnavailable: who asked should ask again in the next view, which will be without this node.
+	if err := n.takesPart(method, cluster.KindBehind); err != nil {
+		return err
 	}
 	n.Observe(s)
 	if isUnfenced(method) {

@@ -24,8 +24,9 @@ type counters struct {
 	records                                 atomic.Int64
 	offers, offered, wants, caughtUp        atomic.Int64
 	retires, superseded, late, doubtsLost   atomic.Int64
-	reconciled                              atomic.Int64
+	reconciled, unconfirmed                 atomic.Int64
 	owed                                    atomic.Pointer[map[cluster.NodeID]int]
+	outages, owing                          atomic.Int64     // owing: nanoseconds
 	events                                  [64]atomic.Int64 // by membership.EventKind
 }
 
@@ -67,7 +68,12 @@ type Metrics struct {
 	Retires                     int64 // retirements heard of
 	Superseded, LateCalls       int64 // updates that met a newer one; calls refused as too late
 	Reconciled                  int64 // cached objects of which nodes held different versions
+	Unconfirmed                 int64 // times that a copy was not removed, since nobody who keeps one said that it was whole
 	DoubtsLost                  int64 // records that the log will know after the next start only
+
+	Outages int64         // times that this node's disk hung and it left the cluster for that
+	Out     bool          // it takes no part now (gauge)
+	Owing   time.Duration // for how long the disk has owed its oldest answer, as of a moment ago (gauge)
 
 	Events map[string]int64 // membership events by name
 }
@@ -90,8 +96,9 @@ func (n *Node) Metrics() Metrics {
 		Offers:       s.offers.Load(), OfferedItems: s.offered.Load(), Wants: s.wants.Load(),
 		CatchUpBytes: s.caughtUp.Load(), Retires: s.retires.Load(),
 		Superseded: s.superseded.Load(), LateCalls: s.late.Load(), DoubtsLost: s.doubtsLost.Load(),
-		Reconciled: s.reconciled.Load(),
-		Events:     map[string]int64{},
+		Reconciled: s.reconciled.Load(), Unconfirmed: s.unconfirmed.Load(),
+		Outages: s.outages.Load(), Out: n.isOut(), Owing: time.Duration(s.owing.Load()),
+		Events: map[string]int64{},
 	}
 	for k := range s.events {
 		if c := s.events[k].Load(); c > 0 {
@@ -141,6 +148,9 @@ func (n *Node) Ready() error {
 	case n.stopping.Load():
 		return stopping("node")
 	}
+	if err := n.takesPart("node", cluster.KindUnavailable); err != nil {
+		return err
+	}
 	if len(n.View().Members) == 0 {
 		return cluster.Errorf(cluster.KindUnavailable, "node", "no view is installed yet")
 	}
@@ -170,7 +180,7 @@ func (n *Node) Members(ctx context.Context) (*cluster.View, []MemberStatus) {
 
 func (n *Node) memberStatus(ctx context.Context, m cluster.Member) MemberStatus {
 	if m.ID == n.cfg.Self.ID {
-		return MemberStatus{Member: m, StatusAnswer: n.selfStatus()}
+		return MemberStatus{Member: m, StatusAnswer: n.selfStatus(), Err: n.takesPart("status", cluster.KindUnavailable)}
 	}
 	ctx, cancel := context.WithTimeout(ctx, StatusTimeout)
 	defer cancel()
@@ -181,7 +191,9 @@ func (n *Node) memberStatus(ctx context.Context, m cluster.Member) MemberStatus 
 	s := MemberStatus{Member: m}
 	if err := s.Unmarshal(resp.Payload); err != nil {
 		s.Err = malformed(call.MethodStatus, m.ID, err)
+		return s
 	}
+	n.machines.learn(m.ID, s.Machine)
 	return s
 }
 
@@ -195,6 +207,7 @@ func (n *Node) selfStatus() call.StatusAnswer {
 		Incomplete: counts.Incomplete,
 		Pending:    int(n.stats.owedBuckets.Load() + n.stats.owedHoldings.Load()),
 		Counted:    n.countHere(n.cfg.Counted),
+		Machine:    n.cfg.Machine,
 	}
 }
 

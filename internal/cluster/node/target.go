@@ -62,7 +62,7 @@ func (n *Node) apply(ctx context.Context, u *cluster.Update, body cluster.Body) 
 	n.tellChange(u, &r)
 	// What was there already may have been stored by a call that did not get as far as the manager.
 	switch {
-	case r.Announce || !r.Applied && !r.Want && u.Object.Replicas.Contains(n.cfg.Self.ID):
+	case r.Announce || n.movesHere(&r, u) || !r.Applied && !r.Want && u.Object.Replicas.Contains(n.cfg.Self.ID):
 		err = n.announce(ctx, []cluster.Update{*u})
 	case r.Applied:
 		n.usage.touch(u.Object.ID.Owner)
@@ -81,7 +81,11 @@ func (n *Node) accept(ctx context.Context, batch []cluster.Update, tell func(con
 		if err == nil {
 			err = n.reserveJoin(ctx, batch[i].Object.ID.Type)
 		}
-		if replies[i].Err = err; err == nil {
+		replies[i].Err = err
+	}
+	n.confirmKept(ctx, batch, replies)
+	for i := range batch {
+		if replies[i].Err == nil {
 			admitted, places = append(admitted, batch[i]), append(places, i)
 		}
 	}
@@ -107,7 +111,7 @@ func (n *Node) accepted(updates []cluster.Update, results []store.Result) (chang
 		n.recorded(r, &updates[i])
 		n.tellChange(&updates[i], r)
 		switch {
-		case r.Announce:
+		case r.Announce || n.movesHere(r, &updates[i]):
 			changed = append(changed, updates[i])
 		case r.Applied:
 			n.usage.touch(updates[i].Object.ID.Owner)
@@ -116,12 +120,19 @@ func (n *Node) accepted(updates []cluster.Update, results []store.Result) (chang
 	return changed
 }
 
+// movesHere reports whether others will remove their copies because this node has one. Then the manager must have heard, even if the
+// fragment was here before: it may have come with another object that moved just now, of which he has not heard either (V2).
+func (n *Node) movesHere(r *store.Result, u *cluster.Update) bool {
+	return r.Err == nil && !r.Want && r.Verdict != replication.Older && replication.Moves(n.cfg.Self.ID, u)
+}
+
 func replyOf(r *store.Result) replication.Reply {
 	return replication.Reply{Verdict: r.Verdict, Have: r.Have, Want: r.Want, Err: r.Err}
 }
 
 // announce tells the managers of the owners of updates that have been applied here, and waits until
-// they have heard.
+// they have heard. That they have not in time is an error for cached objects (V1), and where others will
+// remove their copies (V2).
 func (n *Node) announce(ctx context.Context, updates []cluster.Update) error {
 	if len(updates) == 0 {
 		return nil
@@ -131,7 +142,7 @@ func (n *Node) announce(ctx context.Context, updates []cluster.Update) error {
 		return fmt.Errorf("stored, but the manager cannot be told: %w", err)
 	}
 	for i := range late {
-		if h := &late[i]; slices.ContainsFunc(updates, func(u cluster.Update) bool { return isCachedIn(h, u.Object.ID) }) {
+		if h := &late[i]; slices.ContainsFunc(updates, func(u cluster.Update) bool { return n.mustHear(h, &u) }) {
 			return cluster.Errorf(cluster.KindUnavailable, "update "+h.Owner, "stored, but the owner's manager has not heard of it yet")
 		}
 	}
@@ -166,6 +177,12 @@ func ownersOf(updates []cluster.Update) []string {
 	}
 	slices.Sort(owners)
 	return slices.Compact(owners)
+}
+
+// mustHear reports whether an update may not count as applied here before the manager has heard of the
+// holding that it led to.
+func (n *Node) mustHear(h *cluster.Holding, u *cluster.Update) bool {
+	return u.Object.ID.Owner == h.Owner && (isCachedIn(h, u.Object.ID) || replication.Moves(n.cfg.Self.ID, u))
 }
 
 func isCachedIn(h *cluster.Holding, id cluster.ObjectID) bool {
@@ -223,17 +240,46 @@ func (n *Node) handleApply(ctx context.Context, r *transport.Incoming) (*transpo
 	return &transport.Response{Payload: (&call.ApplyAnswer{Replies: replies}).Marshal()}, nil
 }
 
-// handleOffer answers the log of another target. Nobody waits for the managers to hear of it.
+// handleOffer answers the log of another target. Nobody waits for the managers to hear of it, but where
+// others will remove their copies (V2).
 func (n *Node) handleOffer(ctx context.Context, r *transport.Incoming) (*transport.Response, error) {
 	var req call.ApplyRequest
 	if err := req.Unmarshal(r.Payload); err != nil {
 		return nil, err
 	}
 	replies, err := n.accept(ctx, req.Updates, n.mention)
+	if err == nil {
+		err = n.awaitMoves(ctx, req.Updates, replies)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &transport.Response{Payload: (&call.ApplyAnswer{Replies: replies}).Marshal()}, nil
+}
+
+// awaitMoves waits until the managers have heard of what was offered and will be removed elsewhere. Where
+// they have not in time, the reply becomes an error: it will be offered again.
+func (n *Node) awaitMoves(ctx context.Context, updates []cluster.Update, replies []replication.Reply) error {
+	var moves []cluster.Update
+	for i := range updates {
+		if r := &replies[i]; r.Err == nil && !r.Want && r.Verdict != replication.Older && replication.Moves(n.cfg.Self.ID, &updates[i]) {
+			moves = append(moves, updates[i])
+		}
+	}
+	if len(moves) == 0 {
+		return nil
+	}
+	late, err := n.register(ctx, ownersOf(moves))
+	if err != nil {
+		return fmt.Errorf("stored, but the manager cannot be told: %w", err)
+	}
+	for i := range updates {
+		owner := updates[i].Object.ID.Owner
+		if replication.Moves(n.cfg.Self.ID, &updates[i]) && slices.ContainsFunc(late, func(h cluster.Holding) bool { return h.Owner == owner }) {
+			replies[i] = replication.Reply{Err: cluster.Errorf(cluster.KindUnavailable, "update "+owner, "stored, but the owner's manager has not heard of it yet")}
+		}
+	}
+	return nil
 }
 
 func (n *Node) handleRetire(r *transport.Incoming) (*transport.Response, error) {

@@ -32,7 +32,8 @@ const FarewellsInFlight = 64
 // nil: durable on all of the replica set, and the owner's manager has been told. If the manager
 // does not answer within RegisterWait, then it is nil for objects of which the manager knows only
 // where they lie (the reporter goes on until the manager knows), and a failure of that target for
-// cached objects: who relies on one must find it (V1). Of a deletion without trace: durable on
+// cached objects, since who relies on one must find it (V1), and for objects that others shall remove: the
+// manager would send readers there (V2). Of a deletion without trace: durable on
 // a target, and the others have it too or were not reached. What a target missed the others'
 // records bring to it when it is back.
 //
@@ -123,6 +124,8 @@ func (n *Node) applyAtAll(ctx context.Context, p *replication.Propagation, targe
 // applyAt applies one update at one target. req is what is sent to another node; nil: not made yet.
 func (n *Node) applyAt(ctx context.Context, id cluster.NodeID, u *cluster.Update, body cluster.Body, req *transport.Request) (r replication.Reply, err error) {
 	if id == n.cfg.Self.ID {
+		ctx, end := n.whileSound(ctx)
+		defer end()
 		return n.apply(ctx, u, body)
 	}
 	if req == nil {
@@ -164,6 +167,9 @@ func (n *Node) prepare(ctx context.Context, u *cluster.Update) (err error) {
 	op := "update " + u.Object.ID.Owner
 	if n.failed.Load() {
 		return cluster.Errorf(cluster.KindUnavailable, op, "this node has failed and must be started again")
+	}
+	if err := n.takesPart(op, cluster.KindUnavailable); err != nil {
+		return err
 	}
 	if k := len(u.Targets()); k == 0 || k > replication.TargetsMax {
 		return cluster.Errorf(cluster.KindInvalid, op, "%d target nodes, want 1 to %d", k, replication.TargetsMax)
@@ -271,6 +277,8 @@ func fitting(batch []cluster.Update, most int) int {
 // applySome applies updates without contents in one call.
 func (n *Node) applySome(ctx context.Context, id cluster.NodeID, batch []cluster.Update) (replies []replication.Reply, err error) {
 	if id == n.cfg.Self.ID {
+		ctx, end := n.whileSound(ctx)
+		defer end()
 		return n.accept(ctx, batch, n.announce)
 	}
 	req := &transport.Request{Method: call.MethodApply, Payload: (&call.ApplyRequest{Updates: batch}).Marshal()}

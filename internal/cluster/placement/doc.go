@@ -1,6 +1,6 @@
 // Package placement decides where objects should lie that lie elsewhere (Porcupine §5; thesis ch. 7,
 // "rebalancer"), as pure decisions over one bucket at a time: missing replicas of absent nodes,
-// surplus ones, objects of a node on its way out, an uneven use of disks, too wide a spread.
+// surplus ones, objects of a node on its way out, copies that share a machine, an uneven use of disks, too wide a spread.
 //
 // A [Planner] sees the objects of a node's own disk and the loads of the members ([World]), and
 // gives [Move]s: an object's new replica set. The shell carries a move out as one or two updates

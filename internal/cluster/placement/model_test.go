@@ -37,7 +37,7 @@ func newModel(t *rapid.T) *model {
 		copies: map[cluster.NodeID]map[cluster.ObjectID]cluster.Object{}, owed: map[cluster.NodeID]map[cluster.ObjectID]cluster.Object{},
 	}
 	for n, id := rapid.IntRange(2, 6).Draw(t, "nodes"), cluster.NodeID(1); int(id) <= n; id++ {
-		m.loads[id] = cluster.Load{DiskFree: int64(rapid.IntRange(10, 40).Draw(t, "free")) << 30}
+		m.loads[id] = cluster.Load{DiskFree: int64(rapid.IntRange(10, 40).Draw(t, "free")) << 30, Machine: cluster.Machine(rapid.IntRange(0, 3).Draw(t, "machine"))}
 		m.copies[id] = map[cluster.ObjectID]cluster.Object{}
 		m.owed[id] = map[cluster.ObjectID]cluster.Object{}
 	}
@@ -87,7 +87,7 @@ func (m *model) apply(id cluster.NodeID, o cluster.Object) {
 func (m *model) planner(self cluster.NodeID) *Planner {
 	w := World{
 		Self: self, Absent: m.absent, Struck: m.struck, Now: m.now, Since: m.since,
-		Rebalance: m.balance, Spread: 3,
+		Rebalance: m.balance, Spread: 3, Part: true,
 	}
 	for _, id := range m.live() {
 		l := m.loads[id]
@@ -265,7 +265,8 @@ func (m *model) fault() {
 
 // R6, R7: whatever happens, the cluster comes to rest; no step leaves too few replicas; at rest every
 // object that lives has as many sound live replicas as it can have, none on a node that drains if
-// there are enough others, and none too many.
+// there are enough others, and none too many; and no two of them share a machine while there is another that
+// has room.
 func TestR6R7_ComesToRestWithTheWantedReplicas(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t)
@@ -315,6 +316,25 @@ func (m *model) checkRest() {
 					m.Fatalf("%v at rest names struck node %v", o.ID, id)
 				}
 			}
+			if len(sound) == len(o.Replicas) {
+				m.checkApart(&o)
+			}
 		}
+	}
+}
+
+// checkApart: no two copies are on one machine while one of them could be on another.
+func (m *model) checkApart(o *cluster.Object) {
+	machines := cluster.Machines{}
+	var open []cluster.NodeID
+	for _, id := range m.live() {
+		machines[id] = m.loads[id].Machine
+		free := m.loads[id].DiskFree - int64(len(m.copies[id]))*o.Size
+		if !m.loads[id].Draining && free > o.Size {
+			open = append(open, id)
+		}
+	}
+	if others := machines.Apart(o.Replicas, open); len(others) > 0 && machines.Count(o.Replicas) < len(o.Replicas) {
+		m.Fatalf("%v at rest: %v share machines of %v, %v have none of it and room", o.ID, o.Replicas, machines, others)
 	}
 }

@@ -12,12 +12,13 @@ import (
 // each disk, so that one pass does not run all to the same node. One owner, no lock; make a new one
 // for each pass, with new loads.
 type Planner struct {
-	w       World
-	members map[cluster.NodeID]cluster.Load
-	ids     []cluster.NodeID         // of the members, ascending
-	free    map[cluster.NodeID]int64 // with what was planned
-	settled int                      // nodes that are to stay: members that do not drain, and absent ones
-	held    Held
+	w        World
+	members  map[cluster.NodeID]cluster.Load
+	ids      []cluster.NodeID         // of the members, ascending
+	free     map[cluster.NodeID]int64 // with what was planned
+	machines cluster.Machines
+	settled  int // nodes that are to stay: members that do not drain, and absent ones
+	held     Held
 }
 
 // Held is what a node on its way out cannot let go yet.
@@ -64,10 +65,13 @@ func NewPlanner(w World) *Planner {
 	w.RepairAfter = cmp.Or(w.RepairAfter, RepairAfterDefault)
 	w.Grace = cmp.Or(w.Grace, GraceDefault)
 	w.EvenMin = cmp.Or(w.EvenMin, EvenMinDefault)
-	p := &Planner{w: w, members: map[cluster.NodeID]cluster.Load{}, free: map[cluster.NodeID]int64{}}
+	p := &Planner{w: w, members: map[cluster.NodeID]cluster.Load{}, free: map[cluster.NodeID]int64{}, machines: cluster.Machines{}}
 	for _, m := range w.Members {
 		p.members[m.ID] = m.Load
 		p.free[m.ID] = m.Load.DiskFree
+		if m.Load.Machine != cluster.NoMachine {
+			p.machines[m.ID] = m.Load.Machine
+		}
 		p.ids = append(p.ids, m.ID)
 		if !m.Load.Draining {
 			p.settled++
@@ -172,7 +176,7 @@ func (p *Planner) Bucket(objects []Object, maps map[string][]cluster.Fragment) (
 			switch {
 			case !ok:
 			case !p.myTurn(o, &move):
-				if move.Reason != Spread {
+				if move.Reason != Spread && move.Reason != Apart {
 					waiting++
 				}
 			default:
@@ -198,6 +202,9 @@ func (p *Planner) plan(o *Object, h *home) (Move, bool) {
 		copies = len(o.Replicas)
 	}
 	m, ok := p.restore(o, parts, copies, h)
+	if !ok && p.w.Part && !o.Deleted {
+		m, ok = p.part(o, h)
+	}
 	if !ok && p.w.Rebalance && len(parts.sound) == len(o.Replicas) && !o.Deleted && !o.Cached {
 		if m, ok = p.gather(o, h); !ok {
 			m, ok = p.even(o, h)
@@ -226,7 +233,7 @@ func (p *Planner) restore(o *Object, s parts, copies int, h *home) (Move, bool) 
 	need := copies - len(s.sound) - len(s.away)
 	var added cluster.ReplicaSet
 	if need > 0 {
-		added = p.choose(o, h, need)
+		added = p.choose(o, h, slices.Concat(s.sound, s.away), need)
 	}
 	set := cluster.NewReplicaSet(slices.Concat(s.sound, s.away, added)...)
 	m := Move{Reason: Repair}
@@ -251,7 +258,7 @@ func (p *Planner) restore(o *Object, s parts, copies int, h *home) (Move, bool) 
 	}
 	if extra := len(s.sound) - copies; extra > 0 && len(s.sound) == len(set) && set.Equal(o.Replicas) {
 		m.Reason = Surplus
-		m.leaving = p.fullest(o.ID, s.sound, extra)
+		m.leaving = p.leave(o.ID, s.sound, extra)
 		set = set.Without(m.leaving)
 	}
 	m.Replicas = set
@@ -268,31 +275,30 @@ func (p *Planner) latest(absent cluster.ReplicaSet, n int) cluster.ReplicaSet {
 	return cluster.NewReplicaSet(list[:min(n, len(list))]...)
 }
 
-// fullest gives the n nodes of the set that have the least free space.
-func (p *Planner) fullest(id cluster.ObjectID, set cluster.ReplicaSet, n int) cluster.ReplicaSet {
-	list := slices.Clone(set)
-	slices.SortFunc(list, func(a, b cluster.NodeID) int {
-		return cmp.Or(cmp.Compare(p.free[a], p.free[b]), cmp.Compare(hashOf(id.ID, uint64(a)), hashOf(id.ID, uint64(b))))
-	})
-	return cluster.NewReplicaSet(list[:n]...)
+// choose picks up to n nodes for new replicas beside the given ones: on machines that have none, as far as there are any.
+func (p *Planner) choose(o *Object, h *home, beside []cluster.NodeID, n int) cluster.ReplicaSet {
+	var open []cluster.NodeID
+	for _, id := range p.ids {
+		if !o.Replicas.Contains(id) && p.open(id, o.Size) {
+			open = append(open, id)
+		}
+	}
+	return cluster.NewReplicaSet(p.machines.Pick(beside, p.inOrder(o, h, open), n)...)
 }
 
-// choose picks up to n nodes for new replicas: those that hold other objects of the owner first, so
-// that the owner's spread does not grow, then any, both in the order that free space draws.
-func (p *Planner) choose(o *Object, h *home, n int) cluster.ReplicaSet {
+// inOrder puts nodes into the order in which they are to get replicas: those that hold other objects of the owner
+// first, so that the owner's spread does not grow, then the others, both in the order that free space draws.
+func (p *Planner) inOrder(o *Object, h *home, ids []cluster.NodeID) []cluster.NodeID {
 	var near, far []cluster.NodeID
-	for _, id := range p.ids {
-		switch {
-		case o.Replicas.Contains(id) || !p.open(id, o.Size):
-		case h.weight[id] > 0:
+	for _, id := range ids {
+		if h.weight[id] > 0 {
 			near = append(near, id)
-		default:
+		} else {
 			far = append(far, id)
 		}
 	}
 	free := func(id cluster.NodeID) int64 { return p.members[id].DiskFree }
-	order := append(draw(o.ID.Owner, near, free), draw(o.ID.Owner, far, free)...)
-	return cluster.NewReplicaSet(order[:min(n, len(order))]...)
+	return append(draw(o.ID.Owner, near, free), draw(o.ID.Owner, far, free)...)
 }
 
 // myTurn reports whether this node is to carry out the move now.
@@ -320,7 +326,7 @@ func (p *Planner) myTurn(o *Object, m *Move) bool {
 	switch m.Reason {
 	case Even:
 		return true // only the fullest node proposes it
-	case Surplus, Spread:
+	case Surplus, Spread, Apart:
 		return place == 0 // nobody suffers if it is not done
 	case Drain:
 		// A node that drains knows it before the others do.

@@ -48,7 +48,7 @@ func (p *Planner) homeOf(objects []Object, maps map[string][]cluster.Fragment) *
 		}
 	}
 	slices.SortStableFunc(ids, func(a, b cluster.NodeID) int { return cmp.Compare(h.weight[b], h.weight[a]) })
-	h.core = cluster.NewReplicaSet(ids[:min(p.w.Spread, len(ids))]...)
+	h.core = cluster.NewReplicaSet(p.machines.Pick(nil, ids, p.w.Spread)...)
 	return h
 }
 
@@ -64,16 +64,19 @@ func (p *Planner) gather(o *Object, h *home) (Move, bool) {
 			inside = append(inside, id)
 		}
 	}
-	n := min(len(outside), len(inside))
-	if n == 0 {
-		return Move{}, false
-	}
 	inside = draw(o.ID.Owner, inside, func(id cluster.NodeID) int64 { return p.members[id].DiskFree })
-	return exchange(o, outside[:n], inside[:n], Spread), true
+	for n := min(len(outside), len(inside)); n > 0; n-- {
+		out := outside[:n]
+		m := exchange(o, out, p.machines.Pick(o.Replicas.Without(out), inside, n), Spread)
+		if p.crowding(m.Replicas) <= p.crowding(o.Replicas) {
+			return m, true
+		}
+	}
+	return Move{}, false
 }
 
-// even moves an object of this node to the emptiest one, if this node is the fullest and the
-// difference is large.
+// even moves an object of this node to the emptiest one that has no other copy on its machine, if this node is the
+// fullest and the difference is large.
 func (p *Planner) even(o *Object, h *home) (Move, bool) {
 	self, least, most := p.w.Self, p.w.Self, cluster.NoNode
 	for _, id := range p.ids {
@@ -83,7 +86,7 @@ func (p *Planner) even(o *Object, h *home) (Move, bool) {
 		if p.members[id].DiskFree < p.members[least].DiskFree {
 			least = id
 		}
-		if p.open(id, o.Size) && (most == cluster.NoNode || p.free[id] > p.free[most]) {
+		if p.open(id, o.Size) && !p.crowds(id, o.Replicas) && (most == cluster.NoNode || p.free[id] > p.free[most]) {
 			most = id
 		}
 	}

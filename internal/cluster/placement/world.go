@@ -17,6 +17,10 @@ const (
 	// SettleAfter is how old an object must be before it is moved while it still propagates: the
 	// update's own log may bring it to where it is missing.
 	SettleAfter = 10 * time.Second
+	// ApartAfter is how long an object of a cached or inline type must have been left as it is before a copy of it is
+	// moved for Apart: a service that has such objects lie together, and writes one again and again where they lay
+	// before, would have it moved again and again.
+	ApartAfter = 5 * time.Minute
 	// EvenMinDefault is the least difference in free space, in bytes, for which disks are evened out;
 	// it must also be more than an EvenShare-th part of the larger one's.
 	EvenMinDefault = 4 << 30
@@ -49,6 +53,9 @@ type World struct {
 	Rebalance bool
 	Spread    int   // nodes that the objects of one owner may be spread over; 0: no limit
 	EvenMin   int64 // 0: EvenMinDefault
+
+	// Part permits moves of copies that share a machine (Apart).
+	Part bool
 }
 
 // Object is one object of the node's own disk, a tombstone or not.
@@ -73,10 +80,12 @@ const (
 	Spread
 	// Even: a disk is much fuller than another.
 	Even
+	// Apart: two of its copies are on one machine, and need not be.
+	Apart
 )
 
 func (r Reason) String() string {
-	return [...]string{"none", "repair", "surplus", "drain", "spread", "even"}[r]
+	return [...]string{"none", "repair", "surplus", "drain", "spread", "even", "apart"}[r]
 }
 
 // Move gives an object another replica set.

@@ -16,6 +16,8 @@ const TargetsMax = 64
 type State struct {
 	Object *cluster.Object // the copy or tombstone; nil: none
 	Record *cluster.Record // nil: none
+	// Alone: the last Decision about the object said so, and its record propagates still.
+	Alone bool
 }
 
 // newest is the timestamp of the newest update that the node knows; zero: none.
@@ -67,6 +69,12 @@ type Decision struct {
 	// node answers, together with the copy, if it is not the State's own (Changed).
 	Record  *cluster.Record
 	Changed bool
+	// Alone: the node has a copy, and as far as it knows no other node has one of any version, though the
+	// replica set names others: they are not known to have got theirs. It ends when the record is retired,
+	// or replaced by a Decision that says otherwise. Until then the copy counts as the only one there is
+	// (cluster.Load.Sole). A shell that starts, and has not kept it, takes it for true of each copy whose
+	// record propagates.
+	Alone bool
 }
 
 // Decide applies the rules to an update that arrives at node self. now is the wall time in
@@ -114,11 +122,18 @@ func newer(self cluster.NodeID, have State, u *cluster.Update, now int64) Decisi
 		r.Retired = now
 	}
 	d.Record, d.Changed = r, r != nil || have.Record != nil
+	d.Alone = d.Put && !o.Deleted && len(o.Replicas) > 1 && !have.elsewhere()
 	return d
 }
 
+// elsewhere reports whether another node is known to have a copy of some version. It keeps it until all
+// replicas of a newer one have that: who shall remove a copy is told last (Propagation).
+func (s State) elsewhere() bool {
+	return s.Object != nil && !s.Object.Deleted && len(s.Object.Replicas) > 1 && !s.Alone
+}
+
 func same(have State, u *cluster.Update) Decision {
-	d := Decision{Verdict: Same, Record: have.Record}
+	d := Decision{Verdict: Same, Record: have.Record, Alone: have.Alone}
 	r := have.Record
 	if r == nil || r.Retired != 0 {
 		return d
@@ -132,7 +147,7 @@ func same(have State, u *cluster.Update) Decision {
 }
 
 func older(self cluster.NodeID, have State, u *cluster.Update) Decision {
-	d := Decision{Verdict: Older, Record: have.Record}
+	d := Decision{Verdict: Older, Record: have.Record, Alone: have.Alone}
 	var r cluster.Record
 	if have.Record != nil {
 		r = *have.Record

@@ -180,3 +180,35 @@ func TestNotice(t *testing.T) {
 		t.Errorf("at a node that has it: %+v", d)
 	}
 }
+
+// TestV1_ACopyIsAloneUntilAnotherIsKnown: a profile that was written at one node alone is to get a second
+// replica, which dies before it has it. The first said already that it was the sole holder no more, and
+// when it went away too, the others answered 550.
+func TestV1_ACopyIsAloneUntilAnotherIsKnown(t *testing.T) {
+	tombstone := copyOf(5, set(1, 2))
+	tombstone.Deleted = true
+	buried := updateOf(6, set(1, 2), nil)
+	buried.Object.Deleted = true
+	for _, test := range []struct {
+		name   string
+		have   replication.State
+		update cluster.Update
+		want   bool
+	}{
+		{"a second replica of what lay here alone", replication.State{Object: copyOf(5, set(1))}, updateOf(6, set(1, 2), nil), true},
+		{"new here", replication.State{}, updateOf(6, set(1, 2), nil), true},
+		{"made again", replication.State{Object: tombstone}, updateOf(6, set(1, 2), nil), true},
+		{"changed before the second is known", replication.State{Object: copyOf(5, set(1, 2)), Record: recordOf(5, set(1, 2), set(1, 2), 0), Alone: true}, updateOf(6, set(1, 2), nil), true},
+		{"sent again", replication.State{Object: copyOf(5, set(1, 2)), Record: recordOf(5, set(1, 2), set(1, 2), 0), Alone: true}, updateOf(5, set(1, 2), nil), true},
+		{"an older one comes", replication.State{Object: copyOf(5, set(1, 2)), Record: recordOf(5, set(1, 2), set(1, 2), 0), Alone: true}, updateOf(4, set(1, 2, 3), nil), true},
+		{"changed where others have it", replication.State{Object: copyOf(5, set(1, 2))}, updateOf(6, set(1, 2), nil), false},
+		{"moved where others have it", replication.State{Object: copyOf(5, set(1, 2))}, updateOf(6, set(1, 3), nil), false},
+		{"the replica set says it", replication.State{Object: copyOf(5, set(1, 2))}, updateOf(6, set(1), nil), false},
+		{"deleted", replication.State{Object: copyOf(5, set(1, 2)), Record: recordOf(5, set(1, 2), set(1, 2), 0), Alone: true}, buried, false},
+		{"moved away", replication.State{Object: copyOf(5, set(1, 2)), Record: recordOf(5, set(1, 2), set(1, 2), 0), Alone: true}, updateOf(6, set(2), set(1)), false},
+	} {
+		if d := replication.Decide(1, test.have, &test.update, 77); d.Alone != test.want {
+			t.Errorf("%s: Alone = %t, want %t", test.name, d.Alone, test.want)
+		}
+	}
+}

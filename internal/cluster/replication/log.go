@@ -41,12 +41,15 @@ const (
 type Log struct {
 	self    cluster.NodeID
 	entries map[cluster.ObjectID]*entry
-	peers   []*peer // ascending by id: all that were ever a target or a member
-	offers  uint64  // numbers given
+	peers   []*peer          // ascending by id: all that were ever a target or a member
+	turns   turns            // of those to whom an offer is or will be due
+	flying  map[uint64]*peer // by the number of the offer on its way to it
+	offers  uint64           // numbers given
 	epoch   time.Time
 	begun   bool // epoch is set
 	most    int  // RecordsMax
 	done    []*entry
+	told    func(cluster.ObjectID) bool // Wait; nil: nothing is waited for
 }
 
 // entry is one record. Its sets of targets are bits: bit i is Targets[i].
@@ -122,7 +125,7 @@ type Answer struct {
 // count as having acknowledged everything. most is how many records make a node overdue; 0:
 // RecordsMax.
 func NewLog(self cluster.NodeID, struck []cluster.NodeID, most int) *Log {
-	l := &Log{self: self, entries: map[cluster.ObjectID]*entry{}, most: cmp.Or(most, RecordsMax)}
+	l := &Log{self: self, entries: map[cluster.ObjectID]*entry{}, flying: map[uint64]*peer{}, most: cmp.Or(most, RecordsMax)}
 	for _, id := range struck {
 		l.peer(id).struck = true
 	}
@@ -146,6 +149,7 @@ func (l *Log) Install(members []cluster.NodeID, now time.Time) Output {
 			came = append(came, p)
 		}
 		p.live = live
+		l.turns.seat(p)
 	}
 	for _, p := range came {
 		p.rest()
@@ -238,7 +242,7 @@ func (l *Log) queueEach(e *entry, due func(cluster.NodeID) time.Duration) {
 	for i, id := range e.rec.Targets {
 		if bit := uint64(1) << i; (e.acked|e.queued)&bit == 0 && e.open(bit) {
 			e.queued |= bit
-			l.peer(id).line.push(waiting{due(id), e})
+			l.enqueue(l.peer(id), e, due(id))
 		}
 	}
 }
@@ -263,7 +267,7 @@ func (l *Log) remove(e *entry) {
 			p.owed--
 		}
 		if e.queued&bit != 0 {
-			p.left()
+			l.left(p)
 		}
 	}
 }
@@ -287,6 +291,7 @@ func (l *Log) Retired(items []cluster.Retirement, now time.Time) Output {
 func (l *Log) Strike(node cluster.NodeID, now time.Time) Output {
 	p := l.peer(node)
 	p.struck, p.live = true, false
+	l.turns.seat(p)
 	for _, e := range l.entries { // in any order: flush sorts what is complete
 		l.acknowledge(e, p, l.since(now))
 	}

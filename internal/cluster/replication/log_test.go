@@ -407,6 +407,33 @@ func BenchmarkAddedRetired(b *testing.B) {
 	}
 }
 
+// BenchmarkManyPeers is an update's way through the log of one of three hundred nodes, each of which has a record that
+// waits, with the questions for the deadline that a node asks after each event.
+func BenchmarkManyPeers(b *testing.B) {
+	const members = 300
+	now := time.Unix(1000, 0)
+	l := NewLog(1, nil, 0)
+	var ids []cluster.NodeID
+	for id := range cluster.NodeID(members) {
+		ids = append(ids, id+1)
+	}
+	l.Install(ids, now)
+	for _, id := range ids[1:] {
+		set := nodes(1, id)
+		l.Added(rec(fmt.Sprint("waits", id), 5, set, set), now)
+	}
+	for i := 0; b.Loop(); i++ {
+		both := nodes(1, ids[1+i%(members-1)])
+		r := rec(fmt.Sprint(i), 5, both, both)
+		l.Added(r, now)
+		l.Deadline()
+		l.Retired([]cluster.Retirement{retirement(r)}, now)
+		if l.Deadline().IsZero() {
+			b.Fatal("nothing waits")
+		}
+	}
+}
+
 // R4: a record that is reported while an offer of it is on its way is not forgotten because the store did
 // not have it when the offer was made: it may have been retired, and revived by an older update since.
 func TestR4_GoneIsOldNews(t *testing.T) {

@@ -22,6 +22,9 @@ type peer struct {
 	sent    []*entry // in it
 	backoff time.Duration
 	until   time.Duration // no offer before
+
+	turn  time.Duration // when an offer is due, if the peer is in Log.turns
+	place int           // in Log.turns; -1: no offer can be made to it before something happens
 }
 
 // emptyMax is how many places in a line may be empty before they are looked for.
@@ -31,18 +34,25 @@ const emptyMax = 64
 func (l *Log) peer(id cluster.NodeID) *peer {
 	i, ok := slices.BinarySearchFunc(l.peers, id, func(p *peer, id cluster.NodeID) int { return cmp.Compare(p.id, id) })
 	if !ok {
-		l.peers = slices.Insert(l.peers, i, &peer{id: id})
+		l.peers = slices.Insert(l.peers, i, &peer{id: id, place: -1})
 	}
 	return l.peers[i]
 }
 
 // left notes that a record in line, or on its way, is gone.
-func (p *peer) left() {
+func (l *Log) left(p *peer) {
 	if p.empty++; p.empty > emptyMax && 2*p.empty > len(p.line) {
 		p.line = slices.DeleteFunc(p.line, func(w waiting) bool { return w.entry.gone })
 		heap.Init(&p.line)
 		p.empty = 0
+		l.turns.seat(p)
 	}
+}
+
+// enqueue puts a record into a peer's line.
+func (l *Log) enqueue(p *peer, e *entry, due time.Duration) {
+	p.line.push(waiting{due, e})
+	l.turns.seat(p)
 }
 
 // rest ends the pause after failures.
@@ -61,15 +71,13 @@ func (l *Log) hasten(p *peer, now time.Time) {
 		p.line[i].due = soon + TakeOverAfter*time.Duration(l.rank(p.line[i].entry, p.id))
 	}
 	heap.Init(&p.line)
+	l.turns.seat(p)
 }
 
 // dispatch makes the offers that are due: to each live peer that has none on its way, at most one.
 func (l *Log) dispatch(now time.Duration) []Offer {
 	var all []Offer
-	for _, p := range l.peers {
-		if !p.live || p.id == l.self || p.offer != 0 || now < p.until {
-			continue
-		}
+	for _, p := range l.turns.due(now) {
 		for len(p.sent) < OfferMax && len(p.line) > 0 && p.line[0].due <= now {
 			e := heap.Pop(&p.line).(waiting).entry
 			bit := e.bit(p.id)
@@ -78,15 +86,20 @@ func (l *Log) dispatch(now time.Duration) []Offer {
 				p.empty = max(p.empty-1, 0)
 			case e.acked&bit != 0 || !e.open(bit):
 				e.queued &^= bit
+			case l.untold(e, bit):
+				p.line.push(waiting{now + RetryMin, e})
 			default:
 				p.sent = append(p.sent, e)
 			}
 		}
 		if len(p.sent) == 0 {
+			l.turns.seat(p)
 			continue
 		}
 		l.offers++
 		p.offer = l.offers
+		l.flying[p.offer] = p
+		l.turns.seat(p)
 		o := Offer{Number: p.offer, To: p.id, Items: make([]cluster.Record, len(p.sent))}
 		for i, e := range p.sent {
 			o.Items[i] = e.rec
@@ -100,11 +113,11 @@ func (l *Log) dispatch(now time.Duration) []Offer {
 // was sent, or an error if none came. What was not acknowledged is offered again, with growing pauses;
 // a peer that takes nothing at all is left alone for a growing while.
 func (l *Log) Answered(number uint64, answers []Answer, err error, now time.Time) Output {
-	i := slices.IndexFunc(l.peers, func(p *peer) bool { return p.offer == number })
-	if number == 0 || i < 0 {
+	p := l.flying[number]
+	if p == nil {
 		return l.flush(now)
 	}
-	p := l.peers[i]
+	delete(l.flying, number)
 	sent := p.sent
 	p.offer, p.sent = 0, nil
 	last := make(map[cluster.ObjectID]Answer, len(answers))
@@ -135,6 +148,7 @@ func (l *Log) Answered(number uint64, answers []Answer, err error, now time.Time
 			l.again(e, p, bit, l.since(now)+e.pause())
 		}
 	}
+	l.turns.seat(p)
 	return l.flush(now)
 }
 
@@ -153,7 +167,7 @@ func (l *Log) outside(e *entry) bool {
 // again puts a record back into a peer's line.
 func (l *Log) again(e *entry, p *peer, bit uint64, due time.Duration) {
 	e.queued |= bit
-	p.line.push(waiting{due, e})
+	l.enqueue(p, e, due)
 }
 
 // pause is how long a record waits that a peer did not take.
@@ -162,24 +176,6 @@ func (e *entry) pause() time.Duration {
 	pause := min(RetryMin<<min(e.tries, doublings), RetryMax)
 	e.tries = min(e.tries+1, doublings)
 	return pause
-}
-
-// Deadline says when Tick is wanted next; zero: not before the next event.
-func (l *Log) Deadline() time.Time {
-	var at time.Duration
-	any := false
-	for _, p := range l.peers {
-		if !p.live || p.offer != 0 || len(p.line) == 0 {
-			continue
-		}
-		if due := max(p.line[0].due, p.until); !any || due < at {
-			at, any = due, true
-		}
-	}
-	if !any {
-		return time.Time{}
-	}
-	return l.epoch.Add(at)
 }
 
 // waiting is a record's place in the line of a peer.

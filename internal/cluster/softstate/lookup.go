@@ -24,6 +24,12 @@ func (m *Manager) Lookup(name string) (cluster.Entry, error) {
 	if i, ok := b.search(name); ok {
 		e.Fragments = m.placed(&b.owners[i])
 		e.Cached = m.newest(&b.owners[i])
+		// Where one node is away a deletion proves nothing: what argues for the rest (see assess) is that an object lies on two
+		// nodes, and a deletion takes away all copies but those that it does not reach. Such a one may have been changed since,
+		// alone, and then it lives (V1).
+		if m.absent > 0 && e.Gone() {
+			e.Knowledge = min(e.Knowledge, cluster.Complete)
+		}
 	}
 	return e, nil
 }

@@ -16,11 +16,12 @@ import (
 // Invariant: a bucket without missing members has a reference for everything those members
 // hold of its owners and do not still owe as a single holding (S2).
 type Manager struct {
-	self  cluster.NodeID
-	id    cluster.ID
-	view  *cluster.View
-	known []cluster.Known
-	proof cluster.Knowledge // of a bucket without missing members
+	self   cluster.NodeID
+	id     cluster.ID
+	view   *cluster.View
+	known  []cluster.Known
+	absent int               // known nodes that are not members
+	proof  cluster.Knowledge // of a bucket without missing members
 
 	buckets    [cluster.BucketCount]*bucket // nil: managed elsewhere
 	managed    int
@@ -120,15 +121,16 @@ func (m *Manager) SetKnown(known []cluster.Known) {
 // meanwhile, of whom this node cannot know. Two members, of three known, were there when any
 // node was taken in that is not absent itself.
 func (m *Manager) assess() {
-	absent, sole := 0, false
+	m.absent = 0
+	sole := false
 	for _, k := range m.known {
 		if !m.view.Contains(k.ID) {
-			absent++
+			m.absent++
 			sole = sole || k.Sole
 		}
 	}
 	m.proof = cluster.Complete
-	if m.view != nil && len(m.known) > 0 && (absent == 0 || absent == 1 && !sole && len(m.view.Members) >= 2) {
+	if m.view != nil && len(m.known) > 0 && (m.absent == 0 || m.absent == 1 && !sole && len(m.view.Members) >= 2) {
 		m.proof = cluster.Conclusive
 	}
 }

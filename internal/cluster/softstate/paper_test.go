@@ -195,6 +195,47 @@ func TestV1_Knowledge(t *testing.T) {
 	}
 }
 
+// V1: a name that was deleted is free for good only when nobody is away who may have changed it since.
+func TestV1_WasDeleted(t *testing.T) {
+	cached := func(kind cluster.ObjectType, at int64, deleted bool) cluster.CachedObject {
+		return cluster.CachedObject{Object: cluster.Object{ID: cluster.ObjectID{Type: kind, Owner: "bob"}, Timestamp: cluster.Timestamp{Time: at, Node: 2}, Deleted: deleted}}
+	}
+	for _, c := range []struct {
+		name    string
+		members int
+		holds   []cluster.CachedObject
+		want    cluster.Knowledge
+	}{
+		{"deleted, all are here", 3, []cluster.CachedObject{cached("user", 1, true)}, cluster.Conclusive},
+		{"deleted, one is away", 2, []cluster.CachedObject{cached("user", 1, true)}, cluster.Complete},
+		{"lives, one is away", 2, []cluster.CachedObject{cached("user", 1, false)}, cluster.Conclusive},
+		{"a user deleted, an alias in his place, one is away", 2, []cluster.CachedObject{cached("alias", 2, false), cached("user", 1, true)}, cluster.Conclusive},
+		{"an alias deleted, a user in its place, one is away", 2, []cluster.CachedObject{cached("alias", 1, true), cached("user", 2, false)}, cluster.Conclusive},
+		{"a user deleted, his folders not yet, one is away", 2, []cluster.CachedObject{cached("folders", 1, false), cached("user", 2, true)}, cluster.Complete},
+		{"never heard of, one is away", 2, nil, cluster.Conclusive},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := NewManager(1, clusterID)
+			v := oneView(1, c.members)
+			for b := range v.Map {
+				v.Map[b].Manager = 1
+			}
+			m.Install(v, t0)
+			m.SetKnown([]cluster.Known{{Endpoint: cluster.Endpoint{ID: 1}}, {Endpoint: cluster.Endpoint{ID: 2}}, {Endpoint: cluster.Endpoint{ID: 3}}})
+			for id := 1; id <= c.members; id++ {
+				var hs []cluster.Holding
+				if id == 2 && len(c.holds) > 0 {
+					hs = []cluster.Holding{{Owner: "bob", Cached: c.holds, Seq: 1}}
+				}
+				tell(t, m, v, cluster.NodeID(id), hs...)
+			}
+			if got := lookup(t, m, "bob").Knowledge; got != c.want {
+				t.Errorf("knowledge = %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
 func TestM4_PushesOfOtherEpochsAreRefused(t *testing.T) {
 	m := NewManager(1, clusterID)
 	if err := m.Receive(&Push{From: 1}, t0); !cluster.IsKind(err, cluster.KindBehind) {

@@ -62,7 +62,7 @@ func (s *Store) Apply(ctx context.Context, u cluster.Update, body cluster.Body) 
 	if err := s.admit(&u, body); err != nil {
 		return Result{}, within(opName(name, u.Object.ID), err)
 	}
-	if err := s.takePlace(ctx, name); err != nil {
+	if err := s.takePlaceFor(ctx, name, &u, body); err != nil {
 		return Result{}, err
 	}
 	p := s.newOp(name, 1)
@@ -155,6 +155,37 @@ func (s *Store) PutMeta(ctx context.Context, name string, value []byte) error {
 	p.metaKey = layout.MetaKey(name)
 	p.meta = layout.AppendMeta(nil, p.metaKey, value)
 	return s.commit(ctx, p, nil)
+}
+
+// isLarge reports whether the contents of an update are written here, in chunks.
+func (s *Store) isLarge(u *cluster.Update, body cluster.Body) bool {
+	o, t := &u.Object, s.types[u.Object.ID.Type]
+	return body != nil && o.Size > layout.ChunkSize && !t.HasInline() && o.Replicas.Contains(s.format.Node)
+}
+
+// takePlaceFor is takePlace for an update. One whose contents are large takes a large writer's place BEFORE the other: whoever waits
+// for one, for as long as peers take to send theirs, leaves the writers' places to small updates. writeChunks gives it back.
+func (s *Store) takePlaceFor(ctx context.Context, name string, u *cluster.Update, body cluster.Body) error {
+	if !s.isLarge(u, body) {
+		return s.takePlace(ctx, name)
+	}
+	if s.count.pending.Add(1) > waitersMax {
+		s.count.pending.Add(-1)
+		return cluster.Errorf(cluster.KindLimit, name, "%d updates are waiting already", waitersMax)
+	}
+	defer s.count.pending.Add(-1) // takePlace counts it
+	select {
+	case s.chunked <- struct{}{}:
+	case <-ctx.Done():
+		return cluster.Errorf(cluster.KindUnavailable, name, "the disk is busy: %w", context.Cause(ctx))
+	case <-s.dead:
+		return s.failure(name)
+	}
+	err := s.takePlace(ctx, name)
+	if err != nil {
+		<-s.chunked
+	}
+	return err
 }
 
 // takePlace waits for a writer's place. Places bound the queue and the memory for staged contents.

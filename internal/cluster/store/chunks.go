@@ -15,16 +15,10 @@ import (
 // chunks. One chunk is in memory at a time.
 //
 // The caller's goroutine reads and hashes, the committer writes. If ctx ends while the committer
-// has a chunk, it keeps the place of the update and undoes what was written (st.adopted).
+// has a chunk, it keeps the places of the update and undoes what was written (st.adopted). The caller has taken a large writer's place
+// (takePlaceFor), which is given back here.
 func (s *Store) writeChunks(ctx context.Context, st *staged, body cluster.Body) error {
 	const name = "write large contents"
-	select {
-	case s.chunked <- struct{}{}:
-	case <-ctx.Done():
-		return cluster.Errorf(cluster.KindUnavailable, name, "the disk is busy: %w", context.Cause(ctx))
-	case <-s.dead:
-		return s.failure(name)
-	}
 	p := &op{name: name, done: make(chan struct{}, 1), chunk: s.db.NewBatchWithSize(largeBuffer), number: s.nextNumber()}
 	err := s.writeIntent(ctx, p, st.key)
 	if err == nil {

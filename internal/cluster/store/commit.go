@@ -3,16 +3,19 @@ package store
 import (
 	"bytes"
 	"errors"
+	"runtime"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/store/internal/iowatch"
 	"porcupine/internal/cluster/store/internal/layout"
 )
 
 // committer owns every change of records and headers. It is one goroutine with no lock:
 //
-//	take an op, and all others that wait
+//	take an op, and all others that wait, or come soon while many do (pace)
 //	for each update: read what it touches (may fail, then it is refused and changes nothing),
 //	                 decide (replication.Decide),
 //	                 then change objects, update records, headers and state in the batch (cannot fail)
@@ -28,12 +31,16 @@ type committer struct {
 	batch   *pebble.Batch
 	owners  *owners
 	filter  *filter
+	alone   alone
 	group   []*op
 	records map[cluster.ObjectID]*layout.Record // as after the group so far; nil: absent
 	updates map[cluster.ObjectID]*layout.Update // likewise
 	inline  map[cluster.ObjectID][]byte         // contents of those records whose type merges
 	dirty   []*owner
 	state   layout.State
+	chunks  int // bytes of large contents written while the group was gathered
+	pace    pace
+	began   time.Time      // the last commit
 	sync    bool           // the group holds what must be durable BEFORE it is answered
 	update  cluster.Update // what Decide is asked about
 	buf     []byte
@@ -42,16 +49,19 @@ type committer struct {
 }
 
 func newCommitter(s *Store) *committer {
-	return &committer{
+	c := &committer{
 		s:       s,
 		batch:   s.db.NewBatch(pebble.WithInitialSizeBytes(groupBytesMax/4), pebble.WithMaxRetainedSizeBytes(2*groupBytesMax)),
 		owners:  newOwners(),
 		filter:  s.fillFilter(),
+		alone:   s.findAlone(),
 		records: make(map[cluster.ObjectID]*layout.Record),
 		updates: make(map[cluster.ObjectID]*layout.Update),
 		inline:  make(map[cluster.ObjectID][]byte),
-		state:   *s.state.Load(),
+		state:   s.state.Load().State,
 	}
+	s.state.Store(&totals{c.state, len(c.alone)})
+	return c
 }
 
 // run serves the queue until it is closed and empty.
@@ -59,11 +69,8 @@ func (c *committer) run() {
 	defer close(c.s.stopped)
 	for first := range c.s.queue {
 		c.gather(first)
-		err := c.doneReading()
-		if err == nil {
-			err = c.commit()
-		}
-		c.answer(err)
+		c.doneReading()
+		c.answer(c.commit())
 	}
 	if c.s.failed.Load() == nil {
 		_ = c.batch.Close() // releases memory only
@@ -72,8 +79,14 @@ func (c *committer) run() {
 
 // gather builds one group of the first op and those that wait behind it.
 func (c *committer) gather(first *op) {
+	c.chunks = 0
 	c.add(first)
-	for c.batch.Len() < groupBytesMax {
+	if d := c.pace.wait(c.s.since(c.began)); d > 0 && len(c.group) > 0 {
+		time.Sleep(d)
+	} else {
+		runtime.Gosched() // callers that are about to come need a processor, no time
+	}
+	for c.batch.Len()+c.chunks < groupBytesMax {
 		select {
 		case p, ok := <-c.s.queue:
 			if !ok {
@@ -130,12 +143,14 @@ func (c *committer) apply(p *op) {
 			r.Err = within(opName(p.name, st.object.ID), r.Err)
 			c.must(c.discard(st))
 		}
+		p.work.count(st, r)
 	}
 }
 
 // writeChunk writes a part of large contents, un-synced, at once: the fsync of the update that
 // will refer to it covers it. If the caller has left meanwhile, what it began is undone here.
 func (c *committer) writeChunk(p *op) {
+	c.chunks += p.chunk.Len()
 	p.err = c.s.write(p.chunk, pebble.NoSync)
 	if p.leave(opAnswered) {
 		p.done <- struct{}{}
@@ -219,6 +234,8 @@ func (c *committer) logged(id cluster.ObjectID, objectKey []byte) (*layout.Updat
 // objects: an iterator can use the filters of all levels to see that they are absent, while the
 // engine's Get reads a block of the last level each time.
 func (c *committer) get(key []byte, use func(value []byte) error) (bool, error) {
+	place := c.s.fs.Underway.Begin(iowatch.DeedRead)
+	defer c.s.fs.Underway.End(place)
 	if c.it == nil {
 		it, err := c.s.db.NewIter(&pebble.IterOptions{UseL6Filters: true})
 		if err != nil {
@@ -226,24 +243,28 @@ func (c *committer) get(key []byte, use func(value []byte) error) (bool, error) 
 		}
 		c.it = it
 	}
-	if !c.it.SeekPrefixGE(key) || !bytes.Equal(c.it.Key(), key) {
-		return false, engineError(c.it.Error())
+	found := c.it.SeekPrefixGE(key) && bytes.Equal(c.it.Key(), key)
+	err := c.it.Error()
+	var value []byte
+	if found && err == nil {
+		value, err = c.it.ValueAndErr()
 	}
-	value, err := c.it.ValueAndErr()
 	if err != nil {
+		c.doneReading() // it would give the error again, to who reads something else
 		return false, engineError(err)
+	}
+	if !found {
+		return false, nil
 	}
 	return true, use(value)
 }
 
-// doneReading ends what get began.
-func (c *committer) doneReading() error {
-	if c.it == nil {
-		return nil
+// doneReading ends what get began. What its end says has been said to the update that met it: the others go on.
+func (c *committer) doneReading() {
+	if c.it != nil {
+		_ = c.it.Close()
+		c.it = nil
 	}
-	it := c.it
-	c.it = nil
-	return engineError(it.Close())
 }
 
 // commit makes the group durable, if it must be. Nothing is written for a group that changed nothing.
@@ -268,6 +289,8 @@ func (c *committer) commit() error {
 	c.must(c.batch.Set(layout.StateKey(), c.buf, nil))
 	c.s.space.wrote(int64(c.batch.Len()))
 	start := c.s.cfg.Now()
+	c.began = start
+	c.pace.committed(len(c.group))
 	if !c.sync {
 		if err := c.s.write(c.batch, pebble.NoSync); err != nil {
 			return err
@@ -277,11 +300,12 @@ func (c *committer) commit() error {
 			return err
 		}
 		c.s.durable.Store(c.state.Seq) // AFTER the fsync
-		c.s.count.committed(c.s.since(start), c.s.cfg.Now())
+		if c.s.cfg.Disk == nil {
+			c.s.count.committed(c.s.since(start), c.s.cfg.Now())
+		}
 	}
 	c.batch.Reset()
-	state := c.state
-	c.s.state.Store(&state)
+	c.s.state.Store(&totals{c.state, len(c.alone)})
 	return nil
 }
 
@@ -301,9 +325,9 @@ func (c *committer) answer(err error) {
 		if p.retired == nil && p.drops == nil && p.derives == nil {
 			c.s.count.updates.Add(1)
 		}
-		c.s.count.pending.Add(-1)
-		<-c.s.places
-		p.done <- struct{}{} // never blocks; from here on p is the caller's
+		if err != nil || !c.s.serve(p) {
+			c.s.finish(p)
+		}
 	}
 	c.group = c.group[:0]
 	c.dirty = c.dirty[:0]

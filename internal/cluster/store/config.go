@@ -41,7 +41,9 @@ const (
 	// damagedMax bounds the damaged contents that are remembered, so that the engine need not look
 	// at them again.
 	damagedMax = 4096
-	// derivesMax bounds the objects of one Derived, which are staged together.
+	// seeksMax is how many objects are looked up together, in the order in which they lie.
+	seeksMax = 128
+	// derivesMax bounds what is derived late and staged together.
 	derivesMax = 64
 	// ownersCachedMax bounds the headers kept in memory by the committer (two generations).
 	ownersCachedMax = 1 << 14
@@ -78,6 +80,9 @@ type Config struct {
 	// give one now it gives the zero Timestamp, and the update is refused with KindUnavailable. nil, for
 	// who only reads: no update is joined, those that would have to be are refused likewise.
 	Stamp func() cluster.Timestamp
+	// Disk, if it is not nil, delays the answers of calls that store contents, and its times are told as
+	// those of commits. For the evaluation alone.
+	Disk Disk
 	// Now reads the wall clock; default time.Now. It may jump: sequence numbers grow all the same.
 	Now func() time.Time
 }

@@ -22,12 +22,15 @@ func (s *Store) Derived(ctx context.Context, owner string, t cluster.ObjectType,
 		return nil, err
 	}
 	defer s.gate.exit()
-	spec, ok := s.types[t]
-	if err := layout.CheckOwner(owner); err != nil || !ok || spec.Derive == nil {
-		return nil, cluster.Errorf(cluster.KindInvalid, name, "type is declared, with Derive: %t; %w", ok && spec.Derive != nil, err)
+	spec, err := s.declared(name, owner, t)
+	if err != nil {
+		return nil, err
+	}
+	if spec.Derive == nil {
+		return nil, cluster.Errorf(cluster.KindInvalid, name, "nothing is derived from objects of this type")
 	}
 	var all []cluster.Derived
-	for chunk := range slices.Chunk(ids, derivesMax) {
+	for chunk := range slices.Chunk(ids, seeksMax) {
 		got, err := s.derivedOf(ctx, &spec, owner, chunk)
 		if err != nil {
 			return nil, within(name, err)
@@ -42,7 +45,7 @@ func (s *Store) Derived(ctx context.Context, owner string, t cluster.ObjectType,
 	return all, nil
 }
 
-// sought is an object of which derived data is wanted.
+// sought is an object of which a part, or what is derived from it, is wanted.
 type sought struct {
 	place  int // in the answer
 	key    []byte
@@ -50,8 +53,33 @@ type sought struct {
 }
 
 // derivedOf gives what is derived from some objects, all as of one moment.
-func (s *Store) derivedOf(ctx context.Context, t *cluster.TypeSpec, owner string, ids []string) (all []cluster.Derived, err error) {
-	all = make([]cluster.Derived, len(ids))
+func (s *Store) derivedOf(ctx context.Context, t *cluster.TypeSpec, owner string, ids []string) ([]cluster.Derived, error) {
+	all := make([]cluster.Derived, len(ids))
+	var late []lateDerived
+	err := s.together(t, owner, ids, layout.PrefixDerive, all, func(it *pebble.Iterator, x *sought) (err error) {
+		d, found := s.findDerived(it, t, &x.record)
+		if !found {
+			if d, err = s.deriveLate(t, x, &late); err != nil {
+				return err
+			}
+			if len(late) == derivesMax {
+				s.keepLate(ctx, late)
+				late = nil
+			}
+		}
+		all[x.place] = d
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.keepLate(ctx, late)
+	return all, nil
+}
+
+// together calls do for objects of one owner, all as of one moment, in the order in which their contents lie: that of their arrival, and
+// what is derived from them lies in it too. it reads what is stored under the prefix. For objects that are not there, or damaged, the answer is written.
+func (s *Store) together(t *cluster.TypeSpec, owner string, ids []string, prefix layout.Prefix, all []cluster.Derived, do func(it *pebble.Iterator, x *sought) error) (err error) {
 	snap := s.db.NewSnapshot()
 	defer func() {
 		if err2 := snap.Close(); err == nil {
@@ -60,32 +88,20 @@ func (s *Store) derivedOf(ctx context.Context, t *cluster.TypeSpec, owner string
 	}()
 	list, err := s.seek(snap, t, owner, ids, all)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	// Contents lie in order of arrival, and so does what is derived from them.
 	slices.SortFunc(list, func(a, b sought) int { return cmp.Compare(a.record.Number, b.record.Number) })
-	it, err := snap.NewIter(bounds(layout.PrefixDerive))
+	it, err := snap.NewIter(bounds(prefix))
 	if err != nil {
-		return nil, engineError(err)
+		return engineError(err)
 	}
-	defer func() {
-		if err2 := it.Close(); err == nil {
-			err = engineError(err2)
-		}
-	}()
-	var late []lateDerived
+	defer func() { _ = it.Close() }() // it gives the last error again, which do has met
 	for i := range list {
-		x := &list[i]
-		d, found := s.findDerived(it, t, &x.record)
-		if !found {
-			if d, err = s.deriveLate(t, x, &late); err != nil {
-				return nil, err
-			}
+		if err := do(it, &list[i]); err != nil {
+			return err
 		}
-		all[x.place] = d
 	}
-	s.keepLate(ctx, late)
-	return all, nil
+	return nil
 }
 
 func bounds(p layout.Prefix) *pebble.IterOptions {
@@ -107,7 +123,13 @@ func (s *Store) seek(snap *pebble.Snapshot, t *cluster.TypeSpec, owner string, i
 		}
 	}()
 	const op = "look up"
-	for i, id := range ids {
+	order := make([]int, len(ids)) // the records lie by id
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(ids[i], ids[j]) })
+	for _, i := range order {
+		id := ids[i]
 		x := sought{place: i, key: append(bytes.Clone(lower), id...)}
 		oid := cluster.ObjectID{Type: t.Name, Owner: owner, ID: id}
 		if !it.SeekGE(x.key) || !bytes.Equal(it.Key(), x.key) {

@@ -26,7 +26,7 @@ func (s *Store) Heal(ctx context.Context, o cluster.Object, body cluster.Body) e
 	if !o.Replicas.Contains(s.format.Node) {
 		return cluster.Errorf(cluster.KindInvalid, opName(name, o.ID), "this node is not in its replica set %v", o.Replicas)
 	}
-	if err := s.takePlace(ctx, name); err != nil {
+	if err := s.takePlaceFor(ctx, name, &u, body); err != nil {
 		return err
 	}
 	p := s.newOp(name, 1)

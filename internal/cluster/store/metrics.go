@@ -131,6 +131,14 @@ func (s *Store) Metrics() Metrics {
 	return m
 }
 
+// Hangs gives for how long the oldest of what commits wait for the disk to do has been under way, and
+// says what it is, for people; 0 and "" when they wait for nothing. Every disk makes wait for
+// milliseconds; one that does for seconds hangs, or nearly so. It never waits itself.
+func (s *Store) Hangs() (time.Duration, string) {
+	age, what := s.fs.Underway.Oldest()
+	return age, what.String()
+}
+
 // Load gives the store's part of the node's load measure: Pending, Commit, DiskFull, DiskFree,
 // Objects and Sole. It waits for nothing but, once a second, one question to the file system.
 func (s *Store) Load() cluster.Load {
@@ -142,6 +150,6 @@ func (s *Store) Load() cluster.Load {
 		DiskFull: full,
 		DiskFree: s.space.free.Load(),
 		Objects:  state.Objects,
-		Sole:     state.Sole > 0,
+		Sole:     state.Sole > 0 || state.alone > 0,
 	}
 }

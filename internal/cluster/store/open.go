@@ -58,7 +58,7 @@ func newStore(cfg Config) *Store {
 	for _, t := range cfg.Types {
 		s.types[t.Name] = t
 	}
-	s.fs = iowatch.New(cfg.FS, cfg.Dir, s.logFailed)
+	s.fs = iowatch.New(cfg.FS, cfg.Dir, cfg.Now, s.logFailed)
 	s.space.s = s
 	return s
 }
@@ -159,7 +159,7 @@ func (s *Store) recover() error {
 	if err != nil {
 		return errors.Join(err, b.Close())
 	}
-	s.state.Store(&state)
+	s.state.Store(&totals{State: state})
 	s.found = state.Seq
 	s.numbers.Store(max(int64(state.Seq)+int64(reopenGap), int64(last)))
 	if b.Empty() {

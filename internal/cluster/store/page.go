@@ -97,16 +97,16 @@ func (s *Store) pages(name, owner string, t cluster.ObjectType, after string, fn
 		return err
 	}
 	defer s.gate.exit()
-	spec, ok := s.types[t]
-	if err := layout.CheckOwner(owner); err != nil || !ok {
-		return cluster.Errorf(cluster.KindInvalid, name, "type is declared: %t; %w", ok, err)
+	spec, err := s.declared(name, owner, t)
+	if err != nil {
+		return err
 	}
 	lower, upper := layout.OwnerBounds(objectPrefix(spec), s.format.Cluster.BucketOf(owner), owner, t)
 	names, from := len(lower), lower
 	if after != "" {
 		from = append(append(bytes.Clone(lower), after...), 0)
 	}
-	err := s.each(s.db, from, upper, func(key, value []byte) error {
+	err = s.each(s.db, from, upper, func(key, value []byte) error {
 		return fn(cluster.ObjectID{Type: t, Owner: owner, ID: string(key[names:])}, key, value)
 	})
 	if errors.Is(err, errEnough) {
@@ -114,6 +114,9 @@ func (s *Store) pages(name, owner string, t cluster.ObjectType, after string, fn
 	}
 	return within(name, err)
 }
+
+// IsCached reports whether managers hold objects of a type in memory (cluster.TypeSpec.Cached).
+func (s *Store) IsCached(t cluster.ObjectType) bool { return s.types[t].Cached }
 
 // Merges reports whether updates of a type may be joined (cluster.TypeSpec.Merge).
 func (s *Store) Merges(t cluster.ObjectType) bool { return s.types[t].Merge != nil }

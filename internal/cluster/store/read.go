@@ -86,6 +86,18 @@ func objectPrefix(t cluster.TypeSpec) layout.Prefix {
 	return layout.PrefixObject
 }
 
+// declared gives what is declared of a type of objects, for work on those of one owner. KindInvalid: nothing is, or there can be no such owner.
+func (s *Store) declared(name, owner string, t cluster.ObjectType) (cluster.TypeSpec, error) {
+	if err := layout.CheckOwner(owner); err != nil {
+		return cluster.TypeSpec{}, cluster.Errorf(cluster.KindInvalid, name, "%w", err)
+	}
+	spec, ok := s.types[t]
+	if !ok {
+		return cluster.TypeSpec{}, cluster.Errorf(cluster.KindInvalid, name, "the type is not declared")
+	}
+	return spec, nil
+}
+
 // List gives the owner's objects of a type, ordered by id, tombstones included, all as of one
 // moment. More than ListMax: KindLimit.
 func (s *Store) List(owner string, t cluster.ObjectType) ([]cluster.Object, error) {
@@ -94,13 +106,13 @@ func (s *Store) List(owner string, t cluster.ObjectType) ([]cluster.Object, erro
 		return nil, err
 	}
 	defer s.gate.exit()
-	spec, ok := s.types[t]
-	if err := layout.CheckOwner(owner); err != nil || !ok {
-		return nil, cluster.Errorf(cluster.KindInvalid, name, "type is declared: %t; %w", ok, err)
+	spec, err := s.declared(name, owner, t)
+	if err != nil {
+		return nil, err
 	}
 	lower, upper := layout.OwnerBounds(objectPrefix(spec), s.format.Cluster.BucketOf(owner), owner, t)
 	var list []cluster.Object
-	err := s.each(s.db, lower, upper, func(key, value []byte) error {
+	err = s.each(s.db, lower, upper, func(key, value []byte) error {
 		if len(list) == ListMax {
 			return cluster.Errorf(cluster.KindLimit, "list", "more than %d objects", ListMax)
 		}

@@ -3,6 +3,8 @@ package store
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -56,6 +58,13 @@ func TestHoldingAndScanBucket(t *testing.T) {
 		if got, want := fmt.Sprintf("%+v", byBucket[h.Owner]), fmt.Sprintf("%+v", h); got != want {
 			t.Errorf("ScanBucket gives %s, Holding %s", got, want)
 		}
+	}
+	want := map[cluster.Bucket]bool{}
+	for i := range 50 {
+		want[testCluster.BucketOf(userName(i))] = true
+	}
+	if got, err := s.Buckets(); err != nil || !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
+		t.Errorf("Buckets = %v, %v, want the %d of the owners", got, err, len(want))
 	}
 	if len(byBucket) != 50 {
 		t.Errorf("%d owners, want 50", len(byBucket))
@@ -135,7 +144,9 @@ func TestLoad(t *testing.T) {
 	}
 	for _, st := range steps {
 		u, body := st.update()
-		mustApply(t, s, u, body)
+		if r := mustApply(t, s, u, body); r.Record != nil {
+			mustRetire(t, s, r.Record)
+		}
 		if l := s.Load(); l.Objects != st.objects || l.Sole != st.sole || l.Pending != 0 || l.Commit <= 0 {
 			t.Errorf("%s: Load = %+v, want %d objects, sole %v", st.name, l, st.objects, st.sole)
 		}

@@ -87,16 +87,7 @@ func (s *Store) Update(id cluster.ObjectID, ts cluster.Timestamp) (cluster.Updat
 		return cluster.Update{}, false, err
 	}
 	defer s.gate.exit()
-	t, ok := s.types[id.Type]
-	if err := layout.CheckID(id); err != nil || !ok {
-		return cluster.Update{}, false, cluster.Errorf(cluster.KindInvalid, opName(name, id), "type is declared: %t; %w", ok, err)
-	}
-	var rec cluster.Record
-	key := layout.AppendUpdateKey(nil, s.objectKey(t, id))
-	found, err := s.get(s.db, key, func(v []byte) (err error) {
-		rec, err = parseUpdate(key, v)
-		return err
-	})
+	rec, found, err := s.record(id)
 	if err != nil || !found || rec.Timestamp != ts || rec.Retired != 0 {
 		return cluster.Update{}, false, within(opName(name, id), err)
 	}
@@ -111,6 +102,31 @@ func (s *Store) Update(id cluster.ObjectID, ts cluster.Timestamp) (cluster.Updat
 		return cluster.Update{}, false, within(opName(name, id), err)
 	}
 	return cluster.Update{Object: r.Object, Previous: rec.Targets}, true, nil
+}
+
+// Record gives the update record of an object, retired or not. False if there is none.
+func (s *Store) Record(id cluster.ObjectID) (cluster.Record, bool, error) {
+	const name = "read update record of object"
+	if err := s.enter(name); err != nil {
+		return cluster.Record{}, false, err
+	}
+	defer s.gate.exit()
+	rec, found, err := s.record(id)
+	return rec, found, within(opName(name, id), err)
+}
+
+// record is Record within another operation.
+func (s *Store) record(id cluster.ObjectID) (rec cluster.Record, found bool, err error) {
+	t, ok := s.types[id.Type]
+	if err := layout.CheckID(id); err != nil || !ok {
+		return rec, false, cluster.Errorf(cluster.KindInvalid, "look up", "type %q is declared: %t; %w", id.Type, ok, err)
+	}
+	key := layout.AppendUpdateKey(nil, s.objectKey(t, id))
+	found, err = s.get(s.db, key, func(v []byte) (err error) {
+		rec, err = parseUpdate(key, v)
+		return err
+	})
+	return rec, found, err
 }
 
 // Review calls fn with every object and tombstone of a bucket, as of one moment, and whether an

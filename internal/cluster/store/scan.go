@@ -64,6 +64,37 @@ func (s *Store) ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (se
 	return seq, err
 }
 
+// Buckets gives the buckets of which something lies here, tombstones included, ascending, all as of one moment: those
+// that ScanBucket calls fn for. The work is proportional to them. One that cannot be read is an error, though the
+// others could be.
+func (s *Store) Buckets() (list []cluster.Bucket, err error) {
+	const name = "list buckets"
+	if err := s.enter(name); err != nil {
+		return nil, err
+	}
+	defer s.gate.exit()
+	lower, upper := layout.Bounds(layout.PrefixHeader)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return nil, within(name, engineError(err))
+	}
+	defer func() {
+		if err2 := it.Close(); err == nil {
+			err = within(name, engineError(err2))
+		}
+	}()
+	for more := it.First(); more; {
+		b, _, err := layout.ParseHeaderKey(it.Key())
+		if err != nil {
+			return nil, within(name, corrupt("%w", err))
+		}
+		list = append(list, b)
+		_, next := layout.BucketBounds(layout.PrefixHeader, b)
+		more = it.SeekGE(next)
+	}
+	return list, nil
+}
+
 // isEmpty reports that a bucket has no record under a prefix. An error counts as no: the scan will meet it again.
 func (s *Store) isEmpty(b cluster.Bucket, p layout.Prefix) bool {
 	lower, upper := layout.BucketBounds(p, b)

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"porcupine/internal/cluster/store/internal/iowatch"
 )
 
 const (
@@ -26,6 +28,7 @@ type space struct {
 	readAt  atomic.Int64 // wall clock, nanoseconds
 	written atomic.Int64 // bytes since the last reading
 	unknown atomic.Bool  // the file system cannot tell
+	asking  atomic.Bool  // somebody waits for the file system's answer
 }
 
 // wrote counts bytes handed to the disk.
@@ -64,7 +67,13 @@ func (p *space) renew() {
 		return
 	}
 	p.written.Store(0)
+	if !p.asking.CompareAndSwap(false, true) {
+		return // a disk that hangs holds one of those who ask, not all of them
+	}
+	defer p.asking.Store(false)
+	place := p.s.fs.Underway.Begin(iowatch.DeedAsk)
 	usage, err := p.s.cfg.FS.GetDiskUsage(p.s.cfg.Dir)
+	p.s.fs.Underway.End(place)
 	p.update(usage, err)
 }
 

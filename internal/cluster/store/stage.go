@@ -31,6 +31,7 @@ type op struct {
 	retired []cluster.Retirement
 	drops   []drop // see Collect
 	derives []lateDerived
+	work    Work
 	results []Result
 	first   [1]Result // backs results when there is one
 	err     error
@@ -213,7 +214,7 @@ func (s *Store) stage(ctx context.Context, st *staged, u *cluster.Update, body c
 	case body == nil && !o.Deleted && (o.Size != 0 || o.Sum == [32]byte{}):
 		st.keep = true
 	case st.inline || o.Size == 0:
-	case o.Size > layout.ChunkSize:
+	case s.isLarge(u, body):
 		if err := s.writeChunks(ctx, st, body); err != nil {
 			return err
 		}

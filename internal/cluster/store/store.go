@@ -29,7 +29,7 @@ type Store struct {
 	failed  atomic.Pointer[error] // why the store is dead; nil while it is not
 	dead    chan struct{}         // closed when failed is set
 	numbers atomic.Int64          // last sequence or contents number given
-	state   atomic.Pointer[layout.State]
+	state   atomic.Pointer[totals]
 	found   uint64        // FoundSeq
 	durable atomic.Uint64 // DurableSeq
 	space   space

@@ -31,6 +31,7 @@ func (c *committer) decide(st *staged, result *Result) error {
 	if logged != nil {
 		have.Record = &logged.Record
 	}
+	have.Alone = c.isAlone(st.object.ID)
 	c.update = cluster.Update{Object: st.object, Previous: st.former}
 	if st.merge && !st.joined && old != nil {
 		if joined, err := c.join(st, have); err != nil || joined != nil {
@@ -61,6 +62,7 @@ func (c *committer) decide(st *staged, result *Result) error {
 	if d.Changed {
 		c.must(c.log(st.object.ID, logged, d.Record))
 	}
+	c.noteAlone(st, &d)
 	if d.Record != nil && d.Record.Retired == 0 {
 		result.Record = d.Record
 	}
@@ -187,6 +189,7 @@ func (c *committer) retire(items []cluster.Retirement) error {
 		after, changed := replication.AfterRetirement(c.s.format.Node, &old.Record, items[i], c.s.cfg.Now().UnixNano())
 		if changed {
 			c.must(c.setUpdate(id, old, after))
+			delete(c.alone, id)
 		}
 	}
 	return failed

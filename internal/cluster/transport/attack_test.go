@@ -21,13 +21,17 @@ type quietHost struct {
 	stamp  cluster.Stamp
 	calls  atomic.Int32
 	handle func(*Incoming) (*Response, error)
+	within func(context.Context) // sees what a request is handled within
 }
 
 func (h *quietHost) Stamp() cluster.Stamp                               { return h.stamp }
 func (h *quietHost) Admit(context.Context, cluster.Stamp, string) error { return nil }
 func (h *quietHost) Observe(cluster.Stamp)                              {}
-func (h *quietHost) Handle(_ context.Context, _ cluster.NodeID, r *Incoming) (*Response, error) {
+func (h *quietHost) Handle(ctx context.Context, _ cluster.NodeID, r *Incoming) (*Response, error) {
 	h.calls.Add(1)
+	if h.within != nil {
+		h.within(ctx)
+	}
 	if h.handle != nil {
 		return h.handle(r)
 	}
@@ -203,6 +207,9 @@ func raw(t *testing.T, p *Port, f *frame) (*frame, error) {
 	}
 	out := new(frame)
 	err = cc.Invoke(t.Context(), unaryPath, e, out)
+	if err == nil {
+		onTrack(t, cc, p, f, out)
+	}
 	return out, err
 }
 

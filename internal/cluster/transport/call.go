@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
 
 	"porcupine/internal/cluster"
 )
@@ -19,6 +21,7 @@ import (
 const (
 	unaryPath  = "/" + serviceName + "/" + unaryName
 	streamPath = "/" + serviceName + "/" + streamName
+	trackPath  = "/" + serviceName + "/" + trackName
 )
 
 // Call makes a call. See Caller.
@@ -47,12 +50,12 @@ func (p *Port) call(ctx context.Context, to cluster.Endpoint, r *Request) (*Resp
 	if err != nil {
 		return nil, cluster.Errorf(cluster.KindUnavailable, opName(to, r.Method), "%w", err)
 	}
-	c := &outgoing{port: p, host: *host, conns: conns, cc: cc, to: to, ctx: ctx, request: r}
+	c := &outgoing{port: p, host: *host, conns: conns, line: line, cc: cc, to: to, ctx: ctx, request: r}
 	if r.Large || r.Body != nil && r.Body.Size() > InlineBodyMax {
 		return c.stream()
 	}
 	defer p.peers.release(conns)
-	return c.unary()
+	return c.brief()
 }
 
 // outgoing is a call under way.
@@ -60,6 +63,7 @@ type outgoing struct {
 	port    *Port
 	host    Host
 	conns   *peerConns
+	line    int
 	cc      *grpc.ClientConn
 	to      cluster.Endpoint
 	ctx     context.Context // the caller's
@@ -69,9 +73,11 @@ type outgoing struct {
 // op names the call in errors.
 func (c *outgoing) op() string { return opName(c.to, c.request.Method) }
 
-// head is the first frame. A body goes with it if it is small.
-func (c *outgoing) head() (encoded, error) {
+// head is the first frame. A body goes with it if it is small. left is the time that the call has, where gRPC does not tell
+// the peer; else 0.
+func (c *outgoing) head(left time.Duration) (encoded, error) {
 	f := head(c.host)
+	f.timeout = left
 	f.method, f.payload = c.request.Method, c.request.Payload
 	inline := 0
 	if body := c.request.Body; body != nil {
@@ -87,17 +93,40 @@ func (c *outgoing) head() (encoded, error) {
 	return e, nil
 }
 
-func (c *outgoing) unary() (*Response, error) {
+// brief makes a call whose request and answer are one frame each: on a track, if the peer is a node that knows them.
+func (c *outgoing) brief() (*Response, error) {
 	ctx := c.ctx
-	if _, ok := ctx.Deadline(); !ok {
+	deadline, ok := ctx.Deadline()
+	if !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, CallTimeoutDefault)
 		defer cancel()
+		deadline, _ = ctx.Deadline()
 	}
-	e, err := c.head()
+	e, err := c.head(max(1, time.Until(deadline)))
 	if err != nil {
 		return nil, err
 	}
+	defer e.buf.Free()
+	ts := &c.conns.tracks[c.line]
+	if c.to.ID == cluster.NoNode || ts.lacks() {
+		return c.unary(ctx, e)
+	}
+	out, err := c.onTrack(ctx, e)
+	switch {
+	case err == nil:
+		return c.accept(out, nil, false)
+	case status.Code(err) == codes.Unimplemented: // this very request was not executed: what the peer is known to lack by now says nothing of it
+		return c.unary(ctx, e)
+	case isClosing(err): // nor was this one: gRPC knows which streams the peer still serves, and who serves at its address next
+		return c.unary(ctx, e)
+	}
+	return nil, rpcError(c.ctx, c.op(), err)
+}
+
+// unary makes such a call on a stream of its own.
+func (c *outgoing) unary(ctx context.Context, e encoded) (*Response, error) {
+	e.buf.Ref() // gRPC frees it
 	var out frame
 	var answerer peer.Peer
 	var opts []grpc.CallOption
@@ -218,7 +247,7 @@ func (c *outgoing) stream() (*Response, error) {
 
 // send sends the request and receives the answer's first frame.
 func (c *outgoing) send(ctx context.Context, size int64, answerer *peer.Peer) (grpc.ClientStream, *frame, error) {
-	e, err := c.head()
+	e, err := c.head(0)
 	if err != nil {
 		return nil, nil, err
 	}

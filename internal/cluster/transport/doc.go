@@ -13,7 +13,8 @@
 //
 //   - [Port] speaks gRPC over mutual TLS 1.3 on the node's cluster port. The peer's certificate
 //     names the node (invariant A3: nothing is parsed before both sides have proven that they
-//     belong to this cluster).
+//     belong to this cluster). Small calls follow one another on streams that stand, one call at a time on
+//     each; large bodies have a stream of their own.
 //   - [SwitchPort], made by [NewSwitch], lives in one process and can lose, delay, reorder and
 //     duplicate requests and cut links, by a seed. It runs inside testing/synctest bubbles.
 //

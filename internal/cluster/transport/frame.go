@@ -5,6 +5,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
@@ -32,8 +33,9 @@ type frame struct {
 	payload         []byte
 	bodySize        int64 // noBody: none
 	body            []byte
-	failure         *RemoteError // its Stamp is not set
-	buf             mem.Buffer   // what payload and body are part of; nil: nothing to free
+	failure         *RemoteError  // its Stamp is not set
+	timeout         time.Duration // of a request on a track: the time that is left to its caller; 0: not told
+	buf             mem.Buffer    // what payload and body are part of; nil: nothing to free
 }
 
 const noBody = -1
@@ -47,6 +49,7 @@ const (
 	fieldBodySize = 5
 	fieldFailure  = 6
 	fieldOldest   = 7
+	fieldTimeout  = 8
 	fieldBody     = 15
 )
 
@@ -108,7 +111,8 @@ func (f *frame) appendHead(b []byte) []byte {
 			return field.String(b, 2, f.failure.Text)
 		})
 	}
-	return field.Uint(b, fieldOldest, f.oldest)
+	b = field.Uint(b, fieldOldest, f.oldest)
+	return field.Uint(b, fieldTimeout, uint64(f.timeout))
 }
 
 // decode reads a frame. Payload and body are part of b.
@@ -138,6 +142,8 @@ func (f *frame) decode(b []byte) error {
 			})
 		case fieldOldest:
 			f.oldest = r.UintMax(math.MaxUint32)
+		case fieldTimeout:
+			f.timeout = time.Duration(r.UintMax(math.MaxInt64))
 		case fieldBody:
 			f.body = r.View(InlineBodyMax)
 		}

@@ -17,12 +17,13 @@ import (
 func exampleFrames() []frame {
 	stamp := cluster.Stamp{
 		From: 1, Epoch: cluster.Epoch{Counter: 12, Coordinator: 3}, Clock: cluster.Timestamp{Time: 1e18, Node: 1},
-		Load: cluster.Load{Pending: 4, Commit: time.Millisecond, DiskFull: true, DiskFree: 1 << 40, Objects: 9, Owners: 8, Draining: true, Sole: true},
+		Load: cluster.Load{Pending: 4, Commit: time.Millisecond, DiskFull: true, DiskFree: 1 << 40, Objects: 9, Owners: 8, Draining: true, Sole: true, Machine: 1 << 63},
 	}
 	return []frame{
 		{bodySize: noBody},
 		{version: 1, oldest: 1, stamp: stamp, hasStamp: true, method: "apply", payload: []byte("payload"), bodySize: 4, body: []byte("body")},
 		{version: 1, oldest: 1, stamp: stamp, hasStamp: true, method: "m", bodySize: 0},
+		{version: 1, oldest: 1, stamp: stamp, hasStamp: true, method: "m", bodySize: noBody, timeout: 3 * time.Second},
 		{version: 1, oldest: 1, hasStamp: true, bodySize: BodyMax},
 		{version: 2, oldest: 1, stamp: stamp, hasStamp: true, bodySize: noBody, failure: &RemoteError{Kind: cluster.KindStale, Text: "epoch is over"}},
 		{bodySize: noBody, failure: &RemoteError{}},
@@ -57,7 +58,7 @@ func TestFrameSchema(t *testing.T) {
 			t.Fatalf("frame %d: %v", i, err)
 		}
 		if m.GetMethod() != want.method || m.GetBodySize() != uint64(want.bodySize+1) || !bytes.Equal(m.GetBody(), want.body) ||
-			m.GetStamp().GetLoad().GetPending() != uint64(want.stamp.Load.Pending) || len(m.ProtoReflect().GetUnknown()) != 0 {
+			m.GetStamp().GetLoad().GetPending() != uint64(want.stamp.Load.Pending) || m.GetTimeout() != uint64(want.timeout) || len(m.ProtoReflect().GetUnknown()) != 0 {
 			t.Errorf("frame %d: the schema reads %v from %+v", i, &m, want)
 		}
 		b, err := proto.Marshal(&m)
@@ -78,6 +79,7 @@ func TestFrameLimits(t *testing.T) {
 		"body":       {Body: make([]byte, InlineBodyMax+1)},
 		"body size":  {BodySize: uint64(BodyMax) + 2},
 		"error text": {Failure: &wirepb.Failure{Text: strings.Repeat("e", ErrorTextMax+1)}},
+		"timeout":    {Timeout: 1 << 63},
 		"load":       {Stamp: &wirepb.Stamp{Load: &wirepb.Load{DiskFree: 1 << 63}}},
 	} {
 		b, err := proto.Marshal(m)

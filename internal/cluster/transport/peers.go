@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/experimental"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/mem"
@@ -23,6 +24,10 @@ const (
 	// peerIdleMax is how long a peer is kept without a call; then its connections are closed.
 	peerIdleMax = 2 * time.Minute
 	sweepPeriod = 10 * time.Second
+	// brokenIdleMax is how long one whose connections are broken is kept without a call: five attempts a second to reach a
+	// node that is dead, by each of the others, are for those who want to call it. The next call dials anew, and waits
+	// for that.
+	brokenIdleMax = 5 * time.Second
 
 	// A connection that broke is tried again within reconnectDelayMax, whoever calls or not: a
 	// peer that was started again is reachable at once. Meanwhile calls fail without waiting.
@@ -58,7 +63,7 @@ type peers struct {
 	dial  func(ctx context.Context, addr string) (net.Conn, error)
 	pool  mem.BufferPool
 
-	closing sync.WaitGroup // connections that are being closed; Add only with mu held and not closed
+	closing sync.WaitGroup // connections that are watched, or being closed; Add only with mu held and not closed
 
 	mu      sync.Mutex
 	closed  bool
@@ -79,10 +84,11 @@ type peerKey struct {
 
 // peerConns are the connections to one peer at one address. Guarded by peers.mu.
 type peerConns struct {
-	addr  string
-	lines [lineCount]*grpc.ClientConn // nil: not called yet
-	calls int                         // under way
-	used  time.Time
+	addr   string
+	lines  [lineCount]*grpc.ClientConn // nil: not called yet
+	tracks [lineCount]tracks           // with a lock of their own
+	calls  int                         // under way
+	used   time.Time
 }
 
 // acquire gives the connection for a call to an endpoint. Release it afterwards.
@@ -100,6 +106,8 @@ func (p *peers) acquire(to cluster.Endpoint, line int) (*grpc.ClientConn, *peerC
 	if now.Sub(p.swept) >= sweepPeriod {
 		p.swept = now
 		p.sweep(now.Add(-peerIdleMax))
+		p.giveUp(now.Add(-brokenIdleMax))
+		p.trim(now.Add(-trackIdleAfter))
 	}
 	c := p.known[key]
 	if c != nil && c.addr != to.Addr { // the node has moved
@@ -122,6 +130,7 @@ func (p *peers) acquire(to cluster.Endpoint, line int) (*grpc.ClientConn, *peerC
 			return nil, nil, err
 		}
 		c.lines[line] = cc
+		p.closing.Go(func() { c.tracks[line].watch(cc) }) // until hangUp
 	}
 	c.calls++
 	c.used = now
@@ -155,6 +164,41 @@ func (p *peers) sweep(since time.Time) {
 	for key, c := range p.known {
 		if c.calls == 0 && c.used.Before(since) {
 			p.retire(key, c)
+		}
+	}
+}
+
+// giveUp retires what was not used since and cannot be reached. Preconditions: p.mu is held.
+func (p *peers) giveUp(since time.Time) {
+	for key, c := range p.known {
+		if c.calls == 0 && c.used.Before(since) && c.isBroken() {
+			p.retire(key, c)
+		}
+	}
+}
+
+// isBroken reports that no connection to the peer stands, and that one was tried in vain.
+func (c *peerConns) isBroken() bool {
+	broken := false
+	for _, cc := range c.lines {
+		if cc == nil {
+			continue
+		}
+		switch cc.GetState() {
+		case connectivity.TransientFailure:
+			broken = true
+		case connectivity.Ready, connectivity.Connecting:
+			return false
+		}
+	}
+	return broken
+}
+
+// trim gives up the tracks that were not used since. Preconditions: p.mu is held.
+func (p *peers) trim(since time.Time) {
+	for _, c := range p.known {
+		for line := range c.tracks {
+			c.tracks[line].trim(since)
 		}
 	}
 }

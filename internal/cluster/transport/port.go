@@ -76,6 +76,7 @@ type Port struct {
 	server      *grpc.Server
 	host        atomic.Pointer[Host]
 	meter       meter
+	expired     atomic.Int64
 
 	life       context.Context // of handshakes and joins
 	end        context.CancelFunc
@@ -139,7 +140,10 @@ func (p *Port) newServer(handshakeTimeout time.Duration) *grpc.Server {
 		ServiceName: serviceName,
 		HandlerType: (*any)(nil),
 		Methods:     []grpc.MethodDesc{{MethodName: unaryName, Handler: p.serveUnary}},
-		Streams:     []grpc.StreamDesc{{StreamName: streamName, Handler: p.serveStream, ServerStreams: true, ClientStreams: true}},
+		Streams: []grpc.StreamDesc{
+			{StreamName: streamName, Handler: p.serveStream, ServerStreams: true, ClientStreams: true},
+			{StreamName: trackName, Handler: p.serveTrack, ServerStreams: true, ClientStreams: true},
+		},
 	}, p)
 	return server
 }

@@ -21,6 +21,7 @@ const (
 	serviceName = "porcupine.cluster.v1.Node"
 	unaryName   = "Call"
 	streamName  = "Stream"
+	trackName   = "Track"
 )
 
 // serveUnary answers a request that came in one message with one message.
@@ -29,14 +30,20 @@ func (p *Port) serveUnary(_ any, ctx context.Context, dec func(any) error, _ grp
 	if err := dec(&in); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
+	return p.respond(ctx, &in)
+}
+
+// respond executes a request that came in one frame, gives the answer, and frees the request. An error is gRPC's: there is no
+// answer.
+func (p *Port) respond(ctx context.Context, in *frame) (encoded, error) {
 	defer in.free()
 	var body io.Reader
 	if in.bodySize != noBody {
 		body = bytes.NewReader(in.body)
 	}
-	host, response, err := p.execute(ctx, &in, body, false)
+	host, response, err := p.execute(ctx, in, body, false)
 	if outOfTime(ctx, err) {
-		return nil, status.FromContextError(ctx.Err()).Err()
+		return encoded{}, status.FromContextError(ctx.Err()).Err()
 	}
 	return p.answer(host, response, err)
 }
@@ -82,6 +89,10 @@ func outOfTime(ctx context.Context, err error) bool {
 // error; its limits are checked.
 func (p *Port) execute(ctx context.Context, in *frame, body io.Reader, large bool) (Host, *Response, error) {
 	host := *p.host.Load() // set before the first connection is taken
+	if err := ctx.Err(); err != nil {
+		p.expired.Add(1)
+		return host, nil, err // its time went by on the way: nobody waits for what it asks for
+	}
 	from, err := callerOf(ctx)
 	if err == nil {
 		err = in.checkSender(from)

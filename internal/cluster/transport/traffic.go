@@ -50,6 +50,10 @@ func (m *meter) count(r *Request, response *Response) {
 	t.Received += received
 }
 
+// Expired counts the calls that came here when their callers had given up already, and were not
+// executed.
+func (p *Port) Expired() int64 { return p.expired.Load() }
+
 // Traffic gives the counts until now, by method.
 func (p *Port) Traffic() map[string]Traffic {
 	p.meter.mu.Lock()

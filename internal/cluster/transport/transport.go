@@ -78,7 +78,8 @@ type Host interface {
 	// Observe sees the stamp of every answer, errors and refusals included.
 	Observe(s cluster.Stamp)
 	// Handle executes a request. The context ends at the caller's deadline, when the caller is
-	// gone, or when the port closes. An error crosses with its cluster.Kind and its text.
+	// gone, or when the port closes: every call carries the time that is left to its caller. One whose
+	// time is over when it comes is not executed. An error crosses with its cluster.Kind and its text.
 	Handle(ctx context.Context, from cluster.NodeID, r *Incoming) (*Response, error)
 }
 

@@ -15,6 +15,7 @@ const (
 	methodLook   = "upkeep.look"   // idList; []state, one for each
 	methodResend = "upkeep.resend" // idList; how many were sent again
 	methodCheck  = "upkeep.check"  // checkRequest; CheckReport as JSON
+	methodYoung  = "upkeep.young"  // span; true or false as JSON
 	methodStatus = "upkeep.status" // empty; Status as JSON
 	methodDrain  = "upkeep.drain"  // "1" or "0"; empty
 )

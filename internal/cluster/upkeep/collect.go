@@ -3,7 +3,6 @@ package upkeep
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -89,6 +88,12 @@ func (u *Upkeep) removeOrphansOf(ctx context.Context, objects []placement.Object
 	return err
 }
 
-func sortedValues(m map[cluster.ObjectID]string) []string { return slices.Sorted(maps.Values(m)) }
+func textsOf(m map[cluster.ObjectID]lost) (list []string) {
+	for _, l := range m {
+		list = append(list, l.text)
+	}
+	slices.Sort(list)
+	return list
+}
 
 func quote(s string) string { return fmt.Sprintf("%q", s) }

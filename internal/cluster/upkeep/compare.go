@@ -14,9 +14,6 @@ import (
 )
 
 const (
-	// quietAfter is how old an object must be to count as at rest: an update that is younger may be
-	// on its way, or its record's end.
-	quietAfter = 10 * time.Second
 	// recheckAfter is how long after a first look two nodes look again before they believe that a
 	// replica differs.
 	recheckAfter = 3 * time.Second
@@ -55,6 +52,10 @@ type CheckReport struct {
 	Divergences     int64 `json:"divergences"`      // not alike though at rest; mended if that was possible
 	UnderReplicated int64 `json:"under_replicated"` // fewer live replicas than wanted and possible
 	Damaged         int64 `json:"damaged"`          // contents that do not match their checksum; mended if possible
+	// Young are objects left out because they changed less than QuietAfter before, each counted at one of its live
+	// holders; Waiting are pairs of copies left out though the object is older: its update still waits for a node.
+	Young   int64 `json:"young"`
+	Waiting int64 `json:"waiting"`
 	// Details says more of the faults, one line each, at most detailsMax.
 	Details []string `json:"details,omitempty"`
 }
@@ -68,6 +69,8 @@ func (r *CheckReport) add(o *CheckReport) {
 	r.Divergences += o.Divergences
 	r.UnderReplicated += o.UnderReplicated
 	r.Damaged += o.Damaged
+	r.Young += o.Young
+	r.Waiting += o.Waiting
 	for _, d := range o.Details {
 		r.detail(d)
 	}
@@ -95,7 +98,9 @@ func (u *Upkeep) check(ctx context.Context, s span) (CheckReport, error) {
 			return report, err
 		}
 		for _, peer := range peers {
-			mine[peer][b] = u.digests(b, u.between(peer, states), peer)
+			between := u.between(peer, states)
+			report.Waiting += u.unsettled(peer, between)
+			mine[peer][b] = u.digests(b, between, peer)
 		}
 	}
 	for _, peer := range peers {
@@ -145,31 +150,16 @@ func (u *Upkeep) tally(o *cluster.Object, r *CheckReport, v *cluster.View) (shor
 	}
 	r.Objects++
 	wanted := min(cmp.Or(o.Copies, len(o.Replicas)), len(v.Members))
-	if live >= wanted || u.young(o.Timestamp, false) {
+	young := u.young(o.Timestamp, false)
+	if young && (live > 1 || live < wanted) {
+		r.Young++
+	}
+	if live >= wanted || young {
 		return false
 	}
 	r.UnderReplicated++
 	r.detail(fmt.Sprintf("%s has %d live replicas of %d", nameOf(o.ID), live, wanted))
 	return true
-}
-
-// young reports whether an update may still be on its way.
-func (u *Upkeep) young(t cluster.Timestamp, propagating bool) bool {
-	return propagating || u.cfg.Now().Sub(time.Unix(0, t.Time)) < quietAfter
-}
-
-// between tells what of some states is under way between this node and a peer: a record that waits for
-// others only, for an absent node perhaps for days, does not keep these two from being alike. What it
-// is given stays as it is.
-func (u *Upkeep) between(peer cluster.NodeID, states []state) []state {
-	if u.node.Owed()[peer] > 0 {
-		return states
-	}
-	states = slices.Clone(states)
-	for i := range states {
-		states[i].Propagating = false
-	}
-	return states
 }
 
 // digests sums up the objects at rest that this node and a peer should both have, by bucket and set.

@@ -10,14 +10,17 @@
 //
 //   - repair: after each change of view, when an absent node's time is up, and from time to time. It
 //     reads owners' headers to find the buckets that may need something, and lists only those.
+//   - apart: when nothing needs repair, at the rate of rebalancing and at any time of day: of two copies on one machine
+//     one is moved to another machine.
 //   - rebalance: the same pass, in its window, with permission for moves that nobody needs.
 //   - drain: a flag that outlives the process. The node takes no new objects, moves off what it
 //     has, and calls Config.OnDrained when nothing is left.
 //   - compare: a digest for each bucket and each replica set that two nodes share. Where they differ, the
 //     two exchange lists, look again, and send the newest version to all holders (R7). That something is
 //     absent elsewhere is never a reason to delete it here.
-//   - scrub: reads all contents. What is damaged is fetched from another replica; if none has it, it is
-//     reported and left alone (D5).
+//   - scrub: reads all contents. What is damaged is fetched from another copy, of whoever has one. If
+//     nobody has it, it is reported and left alone (D5); while one who may have it does not answer,
+//     he is asked again.
 //   - collect: what the store keeps for a time only.
 //
 // # Duties of the caller

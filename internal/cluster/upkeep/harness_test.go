@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -60,6 +59,7 @@ type world struct {
 type machine struct {
 	w       *world
 	id      cluster.NodeID
+	on      string // what it shares with others; empty: nothing
 	fs      *disk
 	bad     *badDisk
 	store   *store.Store
@@ -102,42 +102,6 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// badDisk is a store some of whose contents are damaged until they are healed.
-type badDisk struct {
-	*store.Store
-	mu  sync.Mutex
-	bad map[cluster.ObjectID]bool
-}
-
-func (d *badDisk) damage(id cluster.ObjectID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.bad[id] = true
-}
-
-func (d *badDisk) isBad(id cluster.ObjectID) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.bad[id]
-}
-
-func (d *badDisk) OpenBody(id cluster.ObjectID) (cluster.Object, io.ReadCloser, error) {
-	if d.isBad(id) {
-		return cluster.Object{}, nil, cluster.Errorf(cluster.KindCorrupt, "open", "bits have flipped")
-	}
-	return d.Store.OpenBody(id)
-}
-
-func (d *badDisk) Heal(ctx context.Context, o cluster.Object, body cluster.Body) error {
-	if err := d.Store.Heal(ctx, o, body); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.bad, o.ID)
-	return nil
-}
-
 // inBubble runs a test in fake time.
 func inBubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
@@ -157,6 +121,12 @@ func notUnderRace(t *testing.T) {
 // boot makes a cluster of that many nodes and waits until it is at rest.
 func boot(t testing.TB, count int, cfg upkeep.Config) *world {
 	t.Helper()
+	return bootOn(t, cfg, make([]string, count)...)
+}
+
+// bootOn does so with a node for each of the names: what it shares with others.
+func bootOn(t testing.TB, cfg upkeep.Config, on ...string) *world {
+	t.Helper()
 	w := &world{TB: t, net: transport.NewSwitch(1), logged: &buffer{}, cfg: cfg, buckets: map[cluster.Bucket]bool{}}
 	w.log = slog.New(slog.NewTextHandler(w.logged, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	t.Cleanup(func() {
@@ -167,8 +137,8 @@ func boot(t testing.TB, count int, cfg upkeep.Config) *world {
 			t.Log(w.logged.String())
 		}
 	})
-	for range count {
-		w.add()
+	for _, name := range on {
+		w.addOn(name)
 	}
 	w.settle(w.machines...)
 	return w
@@ -177,7 +147,12 @@ func boot(t testing.TB, count int, cfg upkeep.Config) *world {
 // add makes and starts one more machine.
 func (w *world) add() *machine {
 	w.Helper()
-	m := &machine{w: w, id: cluster.NodeID(0x10 * (len(w.machines) + 1)), fs: &disk{FS: vfs.NewMem()}}
+	return w.addOn("")
+}
+
+func (w *world) addOn(name string) *machine {
+	w.Helper()
+	m := &machine{w: w, on: name, id: cluster.NodeID(0x10 * (len(w.machines) + 1)), fs: &disk{FS: vfs.NewMem()}}
 	m.fs.free.Store(1 << 38)
 	w.machines = append(w.machines, m)
 	m.start()
@@ -214,10 +189,11 @@ func (m *machine) tryStart() (err error) {
 	}
 	m.node, err = node.New(node.Config{
 		Self:    cluster.Endpoint{ID: m.id, Name: m.addr(), Addr: m.addr()},
-		Cluster: testCluster, Version: "test", Store: m.bad, Link: m.link, Peers: peers, Logger: log,
+		Machine: m.on, Cluster: testCluster, Version: "test", Store: m.bad, Link: m.link, Peers: peers, Logger: log,
 		Membership: membership.Config{PingMissesDoubt: 2},
 		OnFatal:    func(err error) { m.w.Errorf("node %v: %v", m.id, err) },
 		OnDamaged:  func(id cluster.ObjectID) { m.up.Damaged(id) },
+		IsLost:     func(id cluster.ObjectID) bool { return m.up.IsLost(id) },
 	})
 	if err != nil {
 		return err

@@ -63,6 +63,7 @@ func (u *Upkeep) Register() {
 	u.node.Serve(methodLook, u.serveLook)
 	u.node.Serve(methodResend, u.serveResend)
 	u.node.Serve(methodCheck, u.serveCheck)
+	u.node.Serve(methodYoung, u.serveYoung)
 	u.node.Serve(methodStatus, func(context.Context, cluster.NodeID, []byte) ([]byte, error) { return json.Marshal(u.Status()) })
 	u.node.Serve(methodDrain, func(ctx context.Context, _ cluster.NodeID, payload []byte) ([]byte, error) {
 		return nil, u.Drain(ctx, string(payload) == "1")

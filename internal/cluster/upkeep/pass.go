@@ -31,28 +31,35 @@ type pass struct {
 	failures   int       // passes in a row in which something failed
 	complained time.Time // when a failure was last logged for people
 
+	changed  <-chan struct{} // closed when the view is not that of the pass any more
+	begun    time.Time       // when it began to move
+	until    time.Time       // when no more copies are moved apart; zero: it is not that they are
+	leftover bool            // some moves are left for the next pass
+
 	missing int // passes in a row that found copies missing which nobody is away for just now
 
 	planner   *placement.Planner
 	rebalance bool
+	cached    bool          // cached objects alone are moved
 	places    chan struct{} // of moves in flight
 	moves     sync.WaitGroup
 	waiting   int64
 	failed    atomic.Int64
+	unread    int64 // of what failed: buckets that cannot be read
 }
 
 // keep makes passes until ctx ends.
 func (u *Upkeep) keep(ctx context.Context) {
 	p := &pass{u: u, places: make(chan struct{}, movesInFlight)}
 	for ctx.Err() == nil {
-		changed := u.node.Changed()
+		p.changed = u.node.Changed()
 		rest := p.run(ctx)
 		timer := time.NewTimer(rest)
 		select {
 		case <-ctx.Done():
 		case <-timer.C:
 		case <-u.wake:
-		case <-changed:
+		case <-p.changed:
 			sleep(ctx, changeRest) // several changes often follow each other
 		}
 		timer.Stop()
@@ -62,13 +69,14 @@ func (u *Upkeep) keep(ctx context.Context) {
 // run makes one pass and says how long to rest.
 func (p *pass) run(ctx context.Context) time.Duration {
 	u := p.u
-	now := u.cfg.Now()
+	now, epoch := u.cfg.Now(), u.node.View().Epoch
 	w := u.world(now)
 	thorough := p.note(&w)
 	p.rebalance = w.Rebalance
 	p.planner = placement.NewPlanner(w)
-	p.waiting = 0
+	p.waiting, p.leftover = 0, false
 	p.failed.Store(0)
+	p.unread = 0
 	short := u.takeShort()
 	found := p.survey(ctx, thorough, short)
 	if !thorough && found.small > p.small {
@@ -76,57 +84,108 @@ func (p *pass) run(ctx context.Context) time.Duration {
 		thorough = true
 		found = p.survey(ctx, thorough, short)
 	}
-	u.count.left.Store(found.left)
-	u.count.short.Store(found.short)
-	u.count.deadline.Store(unixOf(p.planner.Deadline()))
+	u.found(&found, p.planner.Deadline(), epoch)
 	moved := u.count.repair.done.Load()
+	p.begun = u.cfg.Now()
+	if found.short > 0 {
+		p.workCached(ctx, w, found.hits)
+	}
 	p.work(ctx, found.hits, now)
 	if ctx.Err() != nil {
 		return 0
+	}
+	if p.leftover {
+		u.giveBackShort(short)
 	}
 	u.hold(p.planner.Held())
 	if p.failed.Load() == 0 {
 		switch {
 		case !thorough:
 			p.small = min(p.small, found.small)
-		case u.count.repair.done.Load() == moved && p.waiting == 0:
+		case u.count.repair.done.Load() == moved && p.waiting == 0 && !p.leftover:
 			p.thorough, p.small = now, found.small
 		default: // the next one is thorough too, until what is left can be no other way
 			p.thorough, p.small = time.Time{}, 0
 		}
-		if w.Rebalance {
+		if w.Rebalance && !p.leftover {
 			p.rebalanced = now
 		}
 		p.seeToDrain(found.left)
 	}
+	calm := found.short == 0 || p.planner.Deadline().IsZero()
+	// A bucket that cannot be read is no reason to leave the others as they are: it may stay so for days.
+	if calm && p.failed.Load() == p.unread && p.waiting == 0 && !p.leftover {
+		p.part(ctx, w, found.crowded)
+	}
 	return p.rest(now, found.short)
+}
+
+// found notes for Status what the headers say, and in which view.
+func (u *Upkeep) found(s *survey, deadline time.Time, epoch cluster.Epoch) {
+	u.count.left.Store(s.left)
+	u.count.short.Store(s.short)
+	u.count.together.Store(s.together)
+	u.count.deadline.Store(unixOf(deadline))
+	u.mu.Lock()
+	u.surveyed = epoch
+	u.mu.Unlock()
+}
+
+// workCached carries out what the cached objects of all buckets need, BEFORE anything else is moved: they are few and small, all else
+// may take hours, and while one of them has a single copy left the node that has it may go away. What stays undone is met again by
+// work, with a plan of its own.
+func (p *pass) workCached(ctx context.Context, w placement.World, hits []hit) {
+	plan, rebalance := p.planner, p.rebalance
+	w.Rebalance = false
+	p.planner, p.rebalance, p.cached = placement.NewPlanner(w), false, true
+	p.u.count.repair.busy(pendingOf(hits), w.Now)
+	for _, h := range hits {
+		if ctx.Err() != nil || p.isOver() {
+			break
+		}
+		_ = p.bucket(ctx, h) // work meets it again, and tells
+	}
+	p.moves.Wait()
+	p.planner, p.rebalance, p.cached = plan, rebalance, false
+	p.waiting = 0
 }
 
 // work carries out what the buckets need, and waits for it. A bucket that cannot be read does not keep
 // the others from it.
 func (p *pass) work(ctx context.Context, hits []hit, now time.Time) {
 	progress := &p.u.count.repair
-	pending := int64(0)
-	for _, h := range hits {
-		pending += h.count
-	}
+	pending := pendingOf(hits)
 	progress.busy(pending, now)
 	for _, h := range hits {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || p.isOver() {
 			break
 		}
 		if err := p.bucket(ctx, h); err != nil {
 			p.fail(err)
 		}
-		pending -= h.count
+		if !p.leftover {
+			pending -= h.count
+		}
 		progress.busy(max(pending, 1), now)
 	}
 	p.moves.Wait()
-	progress.busy(p.waiting+p.failed.Load(), now)
+	if !p.leftover {
+		pending = 0
+	}
+	progress.busy(pending+p.waiting+p.failed.Load(), now)
 }
 
-// fail notes what keeps the pass from being whole.
+// pendingOf gives how many objects are concerned.
+func pendingOf(hits []hit) (pending int64) {
+	for _, h := range hits {
+		pending += h.count
+	}
+	return pending
+}
+
+// fail notes a bucket that cannot be read, which keeps the pass from being whole.
 func (p *pass) fail(err error) {
+	p.unread++
 	p.failed.Add(1)
 	level := slog.LevelDebug
 	if now := p.u.cfg.Now(); now.Sub(p.complained) >= thoroughEvery {
@@ -173,7 +232,7 @@ func (p *pass) rest(now time.Time, short int64) time.Duration {
 	case p.failed.Load() > 0:
 		p.failures++
 		rest = min(failedRest*time.Duration(p.failures), passEvery)
-	case p.waiting > 0, p.u.draining.Load():
+	case p.waiting > 0, p.u.draining.Load(), p.leftover:
 		rest = failedRest
 		fallthrough
 	default:
@@ -191,86 +250,6 @@ func (p *pass) rest(now time.Time, short int64) time.Duration {
 	return rest
 }
 
-// hit is a bucket that may need something.
-type hit struct {
-	bucket cluster.Bucket
-	count  int64                         // objects concerned, by the headers
-	local  map[string][]cluster.Fragment // the fragments of its owners, as far as they lie here
-}
-
-// survey is what the headers of all buckets say.
-type survey struct {
-	hits  []hit
-	left  int64 // all that this node holds, tombstones included
-	small int64 // objects that lie on fewer nodes than usual
-	short int64 // objects that have fewer live copies than wanted, each counted at one of its live holders
-}
-
-// survey reads the headers of all buckets. What lies on fewer nodes than usual is a hit if the pass is
-// thorough, and so is a bucket in which comparing has found something short of copies.
-func (p *pass) survey(ctx context.Context, thorough bool, short map[cluster.Bucket]bool) (s survey) {
-	for b := cluster.Bucket(0); b < cluster.BucketCount && ctx.Err() == nil; b++ {
-		h := hit{bucket: b, local: map[string][]cluster.Fragment{}}
-		held := false
-		_, err := p.u.disk.ScanBucket(b, func(x cluster.Holding) error {
-			held = true
-			count := p.concerned(&x, thorough, &s)
-			if count > 0 || p.rebalance || short[b] {
-				h.local[x.Owner] = p.u.movable(x.Fragments)
-			}
-			h.count += count
-			return nil
-		})
-		if err != nil {
-			p.fail(fmt.Errorf("scan bucket %d: %w", b, err))
-			continue
-		}
-		if h.count > 0 || held && (p.rebalance || short[b]) {
-			s.hits = append(s.hits, h)
-		}
-	}
-	return s
-}
-
-// concerned counts the objects of an owner that may need something, and adds to the survey.
-func (p *pass) concerned(x *cluster.Holding, thorough bool, s *survey) (count int64) {
-	for _, f := range x.Fragments {
-		s.left += f.Count
-		if p.planner.Lacks(f.Replicas, 0) && p.counts(f.Replicas) {
-			s.short += f.Count
-		}
-		needs := p.planner.Affected(f.Replicas, 0)
-		unusual := !needs && p.planner.Affected(f.Replicas, p.u.cfg.Copies[f.Type])
-		if unusual {
-			s.small += f.Count
-		}
-		if needs || unusual && thorough {
-			count += f.Count
-		}
-	}
-	for i := range x.Cached {
-		s.left++
-		if o := &x.Cached[i].Object; p.planner.Affected(o.Replicas, o.Copies) {
-			count++
-		}
-		if o := &x.Cached[i].Object; !o.Deleted && p.planner.Lacks(o.Replicas, o.Copies) && p.counts(o.Replicas) {
-			s.short++
-		}
-	}
-	return count
-}
-
-// counts reports whether this node is the one of the live holders that counts an object.
-func (p *pass) counts(set cluster.ReplicaSet) bool {
-	v := p.u.node.View()
-	for _, id := range set { // ascending
-		if v.Contains(id) {
-			return id == p.u.node.ID()
-		}
-	}
-	return false
-}
-
 // bucket plans the moves of one bucket and begins to carry them out.
 func (p *pass) bucket(ctx context.Context, h hit) error {
 	maps := h.local
@@ -278,7 +257,7 @@ func (p *pass) bucket(ctx context.Context, h hit) error {
 		maps = p.lookup(ctx, h.local)
 	}
 	for after := (*cluster.Object)(nil); ctx.Err() == nil; {
-		page, more, err := p.u.review(h.bucket, after)
+		page, more, err := p.u.review(h.bucket, after, p.cached)
 		if err != nil {
 			return err
 		}
@@ -292,6 +271,9 @@ func (p *pass) bucket(ctx context.Context, h hit) error {
 		moves, waiting := p.planner.Bucket(page, maps)
 		p.waiting += int64(waiting)
 		for i := range moves {
+			if p.leaves(&moves[i]) {
+				continue
+			}
 			if !p.begin(ctx, &moves[i]) {
 				return nil
 			}
@@ -303,11 +285,18 @@ func (p *pass) bucket(ctx context.Context, h hit) error {
 	return nil
 }
 
-var errPage = errors.New("the page is full")
+// Ends of a page.
+var (
+	errPage   = errors.New("the page is full")
+	errCached = errors.New("no cached objects follow")
+)
 
-// review gives a page of a bucket's objects, those after the one given.
-func (u *Upkeep) review(b cluster.Bucket, after *cluster.Object) (page []placement.Object, more bool, err error) {
+// review gives a page of a bucket's objects, those after the one given; cached: of cached objects alone.
+func (u *Upkeep) review(b cluster.Bucket, after *cluster.Object, cached bool) (page []placement.Object, more bool, err error) {
 	err = u.disk.Review(b, func(o cluster.Object, propagating bool) error {
+		if cached && !u.cached[o.ID.Type] { // these stand at the end
+			return errCached
+		}
 		if after != nil && u.compare(&o.ID, &after.ID) <= 0 {
 			return nil
 		}
@@ -320,7 +309,7 @@ func (u *Upkeep) review(b cluster.Bucket, after *cluster.Object) (page []placeme
 	if errors.Is(err, errPage) {
 		return page, true, nil
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, errCached) {
 		return nil, false, fmt.Errorf("review bucket %d: %w", b, err)
 	}
 	return page, false, nil
@@ -342,8 +331,11 @@ func (u *Upkeep) compare(a, b *cluster.ObjectID) int {
 func (p *pass) lookup(ctx context.Context, local map[string][]cluster.Fragment) map[string][]cluster.Fragment {
 	known := map[string][]cluster.Fragment{}
 	for _, owner := range slices.Sorted(maps.Keys(local)) {
-		if len(local[owner]) == 0 || ctx.Err() != nil {
+		if len(local[owner]) == 0 {
 			continue
+		}
+		if ctx.Err() != nil || p.isOver() {
+			break
 		}
 		e, err := p.u.node.Lookup(ctx, owner)
 		if err != nil || e.Knowledge < cluster.Complete {
@@ -366,7 +358,7 @@ func (u *Upkeep) movable(fragments []cluster.Fragment) []cluster.Fragment {
 // begin carries out a move in a goroutine of its own, when its rate permits. False: ctx ended.
 func (p *pass) begin(ctx context.Context, m *placement.Move) bool {
 	rate, progress := p.u.repairs, &p.u.count.repair
-	if m.Reason == placement.Even || m.Reason == placement.Spread {
+	if isSlow(m) {
 		rate, progress = p.u.rebalances, &p.u.count.rebalance
 	}
 	cost := int64(0)

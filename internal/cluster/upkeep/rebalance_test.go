@@ -101,13 +101,44 @@ func TestV1_VerifyNeedsAllMembers(t *testing.T) {
 		for i := range 10 {
 			w.put(typeNote, "owner", fmt.Sprint(i), 2, a.id, b.id)
 		}
-		v, err := a.up.Verify(ctx, upkeep.VerifyOptions{})
-		if err != nil || !v.OK || v.Objects != 10 {
-			t.Errorf("Verify of fresh objects = %+v, %v; want OK", v, err)
+		v, err := a.up.Verify(ctx, upkeep.VerifyOptions{Wait: time.Second})
+		if err != nil || v.OK || v.Complete || v.Young != 10 || v.Compared != 0 {
+			t.Errorf("Verify of fresh objects that does not wait = %+v, %v; want that 10 were not compared", v, err)
+		}
+		v, err = a.up.Verify(ctx, upkeep.VerifyOptions{})
+		if err != nil || !v.OK || v.Objects != 10 || v.Compared != 10 || v.Young != 0 {
+			t.Errorf("Verify of fresh objects = %+v, %v; want OK, all compared", v, err)
+		}
+		began := time.Now()
+		if v, err = a.up.Verify(ctx, upkeep.VerifyOptions{Wait: time.Second}); err != nil || !v.OK || v.Compared != 10 || time.Since(began) > time.Second {
+			t.Errorf("Verify of old objects = %+v, %v after %v; want OK, all compared, at once", v, err, time.Since(began))
 		}
 		w.net.Cut(a.id, b.id)
 		if _, err := a.up.Verify(ctx, upkeep.VerifyOptions{Wait: time.Second}); err == nil {
 			t.Error("Verify without an answer of a member succeeded")
+		}
+	})
+}
+
+// V1: what comes while Verify waits is told of and is no fault; what was there at its beginning is compared.
+func TestV1_VerifyOfABusyCluster(t *testing.T) {
+	notUnderRace(t)
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 2, upkeep.Config{})
+		a, b := w.machines[0], w.machines[1]
+		w.put(typeNote, "owner", "first", 2, a.id, b.id)
+		done := make(chan upkeep.Verification, 1)
+		go func() {
+			v, err := a.up.Verify(t.Context(), upkeep.VerifyOptions{})
+			if err != nil {
+				t.Errorf("Verify = %v", err)
+			}
+			done <- v
+		}()
+		pass(t, upkeep.QuietAfter-time.Second)
+		w.put(typeNote, "owner", "second", 2, a.id, b.id)
+		if v := <-done; !v.OK || !v.Complete || v.Compared != 1 || v.Young != 1 {
+			t.Errorf("Verify = %+v; want the first compared, the second told of", v)
 		}
 	})
 }

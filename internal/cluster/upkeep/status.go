@@ -20,6 +20,9 @@ type Status struct {
 	// for a member, and not only for absent nodes.
 	Records int `json:"records"`
 	Owed    int `json:"owed"`
+	// Together counts the objects that have two copies on one machine though another one could take one, as of the last
+	// look at the headers; each is counted at one of its holders.
+	Together int64 `json:"together"`
 }
 
 // Progress of a task that moves objects.
@@ -36,6 +39,7 @@ type Progress struct {
 // copies were wanted from the start.
 type Missing struct {
 	Objects int64     `json:"objects"` // with fewer live copies than wanted; each is counted at one of its holders
+	Old     bool      `json:"old"`     // the view has changed since that look
 	At      time.Time `json:"at"`      // when an absent node will have been away for RepairAfter; zero: none is waited for
 }
 
@@ -70,12 +74,15 @@ type Scrub struct {
 	// and a few of them.
 	Lost     int      `json:"lost"`
 	Examples []string `json:"examples,omitempty"`
+	// Waiting are objects whose contents are damaged here, and that a node may have which does not answer: it
+	// is asked again.
+	Waiting int `json:"waiting"`
 }
 
 // counts are the counters behind a Status.
 type counts struct {
 	repair, rebalance                             progress
-	left, short                                   atomic.Int64
+	left, short, together                         atomic.Int64
 	deadline                                      atomic.Int64 // unix nanoseconds; 0: none
 	rounds, compared, divergences, mended         atomic.Int64
 	scrubs, scrubbed, damaged, healed, under      atomic.Int64
@@ -132,11 +139,15 @@ func (u *Upkeep) Status() Status {
 		},
 		Scrub:   Scrub{Rounds: c.scrubs.Load(), Objects: c.scrubbed.Load(), Damaged: c.damaged.Load(), Healed: c.healed.Load()},
 		Missing: Missing{Objects: c.short.Load(), At: timeOf(c.deadline.Load())},
-		Records: u.node.Records(), Owed: u.owed(),
+		Records: u.node.Records(), Owed: u.owed(), Together: c.together.Load(),
+	}
+	if len(u.node.Absent()) == 0 {
+		s.Missing.At = time.Time{} // it is back
 	}
 	waits := u.waits()
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	s.Missing.Old = u.surveyed != u.node.View().Epoch
 	s.Drain = Drain{Draining: u.draining.Load(), Objects: c.left.Load(), Done: u.drained.done, Held: u.drained.held.Objects}
 	if s.Drain.Draining {
 		s.Drain.Waits = u.drained.held.Absent
@@ -144,8 +155,8 @@ func (u *Upkeep) Status() Status {
 			s.Drain.Waits = waits
 		}
 	}
-	s.Scrub.Lost = len(u.lost)
-	for _, text := range sortedValues(u.lost) {
+	s.Scrub.Lost, s.Scrub.Waiting = len(u.lost), len(u.waiting)
+	for _, text := range textsOf(u.lost) {
 		if len(s.Scrub.Examples) == examplesMax {
 			break
 		}

@@ -67,6 +67,18 @@ func TestR6_RepairAfterANodeDied(t *testing.T) {
 	})
 }
 
+// R6: a store that cannot say which buckets are empty is surveyed whole.
+func TestR6_BucketsCannotBeListed(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 1, upkeep.Config{Copies: map[cluster.ObjectType]int{typeNote: 2}})
+		w.machines[0].bad.unlisted.Store(true)
+		w.put(typeNote, "owner", "note", 2, w.machines[0].id)
+		w.add()
+		w.settle(w.machines...)
+		w.await("two copies", time.Minute, func() error { return w.check(2) })
+	})
+}
+
 // R6: objects that were made while there was one node only get their second copy when there is one more.
 func TestR6_MoreNodes(t *testing.T) {
 	notUnderRace(t)
@@ -376,10 +388,37 @@ func TestVerifyRightAfterADeath(t *testing.T) {
 			return nil
 		})
 		w.await("none missing", 10*time.Minute, func() error {
-			if n := a.up.Status().Missing.Objects + b.up.Status().Missing.Objects; n > 0 {
-				return fmt.Errorf("%d missing", n)
+			first, second := a.up.Status().Missing, b.up.Status().Missing
+			if first.Objects+second.Objects > 0 || first.Old || second.Old {
+				return fmt.Errorf("missing %+v, %+v", first, second)
 			}
 			return nil
 		})
+	})
+}
+
+// When the absent node is back, no repair is announced any more, though the figure is of the last look.
+func TestNoRepairIsAnnouncedWhenAllAreBack(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 3, upkeep.Config{})
+		b, c := w.machines[1], w.machines[2]
+		w.put(typeNote, "owner", "note", 2, b.id, c.id)
+		c.kill()
+		w.await("missing copy known", time.Minute, func() error {
+			if m := b.up.Status().Missing; m.Objects != 1 || m.At.IsZero() {
+				return fmt.Errorf("missing %+v", m)
+			}
+			return nil
+		})
+		c.start()
+		w.await("nobody absent", time.Minute, func() error {
+			if n := len(b.node.Absent()); n > 0 {
+				return fmt.Errorf("%d absent", n)
+			}
+			return nil
+		})
+		if m := b.up.Status().Missing; !m.At.IsZero() || m.Objects > 0 && !m.Old {
+			t.Errorf("missing %+v; want no repair announced, and the figure called old", m)
+		}
 	})
 }

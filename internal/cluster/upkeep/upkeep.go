@@ -75,6 +75,7 @@ type node interface {
 
 // disk is *store.Store.
 type disk interface {
+	Buckets() ([]cluster.Bucket, error)
 	ScanBucket(b cluster.Bucket, fn func(cluster.Holding) error) (uint64, error)
 	Review(b cluster.Bucket, fn func(o cluster.Object, propagating bool) error) error
 	Get(id cluster.ObjectID) (cluster.Object, error)
@@ -154,9 +155,12 @@ type Upkeep struct {
 	count      counts
 
 	mu      sync.Mutex
-	lost    map[cluster.ObjectID]string // damaged here, and no replica has it
+	lost    map[cluster.ObjectID]lost // damaged here, and nobody has it
+	waiting map[cluster.ObjectID]bool // damaged here, and who may have it does not answer
 	drained drainState
-	short   map[cluster.Bucket]bool // in which comparing found objects with too few copies; the next pass looks there
+	// surveyed is the view that was there when the headers were last looked at.
+	surveyed cluster.Epoch
+	short    map[cluster.Bucket]bool // in which comparing found objects with too few copies; the next pass looks there
 }
 
 // New makes an Upkeep on a node and its disk. Nothing runs until Run.
@@ -170,7 +174,7 @@ func New(n node, d disk, cfg Config) (*Upkeep, error) {
 		repairs:    newThrottle(cfg.RepairRate, cfg.RepairBytes),
 		rebalances: newThrottle(cfg.RebalanceRate, cfg.RepairBytes/rebalanceBytesDivisor),
 		wake:       make(chan struct{}, 1), damage: make(chan cluster.ObjectID, damagedMax),
-		lost: map[cluster.ObjectID]string{}, short: map[cluster.Bucket]bool{},
+		lost: map[cluster.ObjectID]lost{}, waiting: map[cluster.ObjectID]bool{}, short: map[cluster.Bucket]bool{},
 	}
 	for _, t := range cfg.Types {
 		u.cached[t.Name], u.inline[t.Name] = t.Cached, t.HasInline()
@@ -211,6 +215,15 @@ func (u *Upkeep) takeShort() map[cluster.Bucket]bool {
 	short := u.short
 	u.short = map[cluster.Bucket]bool{}
 	return short
+}
+
+// giveBackShort notes buckets again that a pass has not got to.
+func (u *Upkeep) giveBackShort(short map[cluster.Bucket]bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for b := range short { // a set: the order does not matter
+		u.short[b] = true
+	}
 }
 
 // poke asks for a pass now.

@@ -15,7 +15,7 @@ const verifyAtOnce = bucketsMax
 
 // Times of Verify.
 const (
-	VerifyWaitDefault = 30 * time.Second // for the update logs to be empty
+	VerifyWaitDefault = 30 * time.Second // for the update logs to be empty, and what changed of late to be old enough
 	verifyPoll        = 250 * time.Millisecond
 	verifyRest        = time.Second      // between one that could not be carried out and the next try
 	verifyTimeout     = 15 * time.Minute // of one question: a bucket's contents may be many
@@ -23,49 +23,61 @@ const (
 
 // VerifyOptions say how thorough a Verify is.
 type VerifyOptions struct {
-	Contents bool          // read all contents on every node too
-	Wait     time.Duration // for the update logs to be empty and the view to stay as it is; 0: VerifyWaitDefault
+	Contents bool // read all contents on every node too
+	// Wait is for the update logs to be empty, for what has just changed to be QuietAfter old, and for the view to stay
+	// as it is; 0: VerifyWaitDefault.
+	Wait time.Duration
 }
 
 // Verification is what Verify found in the whole cluster.
 type Verification struct {
 	CheckReport
-	Members int  `json:"members"`
-	Owed    int  `json:"owed"` // updates that some member had not heard of when the waiting was over
-	OK      bool `json:"ok"`   // no fault of any kind
+	Members int `json:"members"`
+	Owed    int `json:"owed"` // updates that some member had not heard of when the waiting was over
+	// Complete says that all was compared that was there when Verify began. What is Young then came later; if it is not
+	// Complete, what is Young may have been there.
+	Complete bool `json:"complete"`
+	OK       bool `json:"ok"` // complete, nothing owed, and no fault of any kind
 }
 
 // Verify has every member compare all its buckets with the others, at once, after waiting for the
-// update logs to be empty but for absent nodes. Divergences are mended as they are found. The error
+// update logs to be empty but for absent nodes, and for what was there when it began to be QuietAfter old: what is
+// younger is not compared. Divergences are mended as they are found. The error
 // says that it could not be carried out in full: a member did not answer, the view changed. Until
 // VerifyOptions.Wait is over it is tried again then.
 func (u *Upkeep) Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 	if o.Wait <= 0 {
 		o.Wait = VerifyWaitDefault
 	}
-	for until := time.Now().Add(o.Wait); ; {
-		result, err := u.verify(ctx, o)
-		o.Wait = time.Until(until)
-		if err == nil || o.Wait < verifyRest || !sleep(ctx, verifyRest) {
+	began := time.Now()
+	until := began.Add(o.Wait)
+	for {
+		result, err := u.verify(ctx, o.Contents, began, until)
+		// To read all contents once more for some updates that waited is too much.
+		again := err != nil || result.Waiting > 0 && !o.Contents
+		if !again || time.Until(until) < verifyRest || !sleep(ctx, verifyRest) {
 			return result, err
 		}
-		o.Wait -= verifyRest
 	}
 }
 
 // verify tries once.
-func (u *Upkeep) verify(ctx context.Context, o VerifyOptions) (Verification, error) {
+func (u *Upkeep) verify(ctx context.Context, contents bool, began, until time.Time) (Verification, error) {
 	v := u.node.View()
 	result := Verification{Members: len(v.Members)}
 	var err error
-	if result.Owed, err = u.awaitRest(ctx, v, o.Wait); err != nil {
+	if result.Owed, err = u.awaitRest(ctx, v, until); err != nil {
+		return result, err
+	}
+	quiet, err := u.awaitQuiet(ctx, v, began, until)
+	if err != nil {
 		return result, err
 	}
 	reports := make([]CheckReport, len(v.Members))
 	errs := make([]error, len(v.Members))
 	var work sync.WaitGroup
 	for i, m := range v.Members {
-		work.Go(func() { errs[i] = u.verifyAt(ctx, m.ID, o.Contents, &reports[i]) })
+		work.Go(func() { errs[i] = u.verifyAt(ctx, m.ID, contents, &reports[i]) })
 	}
 	work.Wait()
 	for i := range reports {
@@ -77,7 +89,8 @@ func (u *Upkeep) verify(ctx context.Context, o VerifyOptions) (Verification, err
 	if u.node.View().Epoch != v.Epoch {
 		return result, cluster.Errorf(cluster.KindUnavailable, "verify", "the view changed meanwhile: run it again")
 	}
-	result.OK = result.Owed == 0 && result.Divergences == 0 && result.UnderReplicated == 0 && result.Damaged == 0
+	result.Complete = result.Waiting == 0 && (quiet || result.Young == 0)
+	result.OK = result.Complete && result.Owed == 0 && result.Divergences == 0 && result.UnderReplicated == 0 && result.Damaged == 0
 	return result, nil
 }
 
@@ -104,10 +117,10 @@ func (u *Upkeep) verifyAt(ctx context.Context, member cluster.NodeID, contents b
 	return nil
 }
 
-// awaitRest waits until no member owes another an update, at most that long, and says how many are
+// awaitRest waits until no member owes another an update, until that moment at most, and says how many are
 // owed then.
-func (u *Upkeep) awaitRest(ctx context.Context, v *cluster.View, wait time.Duration) (owed int, err error) {
-	for until := time.Now().Add(wait); ; {
+func (u *Upkeep) awaitRest(ctx context.Context, v *cluster.View, until time.Time) (owed int, err error) {
+	for {
 		owed = 0
 		for _, m := range v.Members {
 			s, err := u.StatusOf(ctx, m.ID)

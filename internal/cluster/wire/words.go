@@ -62,7 +62,8 @@ func AppendLoad(b []byte, l *cluster.Load) []byte {
 	b = field.Uint(b, 5, natural(l.Objects))
 	b = field.Uint(b, 6, natural(l.Owners))
 	b = field.Bool(b, 7, l.Draining)
-	return field.Bool(b, 8, l.Sole)
+	b = field.Bool(b, 8, l.Sole)
+	return field.Fixed(b, 9, uint64(l.Machine))
 }
 
 // natural is what is written of a number that cannot be negative: a negative one counts as none.
@@ -89,6 +90,8 @@ func UnmarshalLoad(b []byte) (l cluster.Load, err error) {
 			l.Draining = r.Bool()
 		case 8:
 			l.Sole = r.Bool()
+		case 9:
+			l.Machine = cluster.Machine(r.Fixed())
 		}
 	}
 	return l, r.Err()

@@ -107,13 +107,13 @@ func (n *Node) Owners(_ context.Context, t cluster.ObjectType, after string, lim
 
 // Choose takes the members that the owner's mail lies on if there are spread of them, and of
 // those, the emptiest; fewer than copies if fewer can take it.
-func (n *Node) Choose(e cluster.Entry, t cluster.ObjectType, copies, spread int, exclude []cluster.NodeID) (cluster.ReplicaSet, error) {
+func (n *Node) Choose(e cluster.Entry, t cluster.ObjectType, copies, spread int, beside, exclude []cluster.NodeID) (cluster.ReplicaSet, error) {
 	n.cluster.mu.Lock()
 	defer n.cluster.mu.Unlock()
 	var holders, others []cluster.NodeID
 	for _, m := range n.cluster.view.Members {
 		node := n.cluster.Node(m.ID)
-		if slices.Contains(exclude, m.ID) || node.faults.Full {
+		if slices.Contains(exclude, m.ID) || slices.Contains(beside, m.ID) || node.faults.Full {
 			continue
 		}
 		if slices.ContainsFunc(e.Fragments, func(f cluster.Placed) bool { return f.Type == t && f.Replicas.Contains(m.ID) }) {

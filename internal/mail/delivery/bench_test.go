@@ -21,7 +21,7 @@ func BenchmarkDeliver(b *testing.B) {
 	message := bytes.NewReader(make([]byte, 4700))
 	b.ReportAllocs()
 	for b.Loop() {
-		r, err := d.Verify(context.Background(), mail.Address{}, a)
+		r, err := d.Verify(context.Background(), mail.Address{}, a, 0)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -156,6 +156,43 @@ func TestR5_DeletedBetweenAttempts(t *testing.T) {
 	}
 }
 
+// chooser is a node that notes beside which copies others are chosen.
+type chooser struct {
+	*clustertest.Node
+	beside []cluster.ReplicaSet
+}
+
+func (n *chooser) Choose(e cluster.Entry, t cluster.ObjectType, copies, spread int, beside, exclude []cluster.NodeID) (cluster.ReplicaSet, error) {
+	n.beside = append(n.beside, cluster.NewReplicaSet(beside...))
+	return n.Node.Choose(e, t, copies, spread, beside, exclude)
+}
+
+// R6: who replaces a node that failed is chosen beside those that have the message, so that it is not on a machine of theirs.
+func TestR6_ReplacementsAreChosenBesideTheCopies(t *testing.T) {
+	w := newWorld(t, Config{})
+	node := &chooser{Node: w.Node(1)}
+	d, err := New(node, w.people, Config{Copies: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.MoveBucket("a@x.test", 1)
+	env := w.envelope(t, "a@x.test")
+	w.SetFaults(2, clustertest.Faults{Hung: true})
+	for range 20 {
+		node.beside = nil
+		if got := kinds(d.Deliver(context.Background(), env, body)); got != "ok" {
+			t.Fatalf("Deliver = %s", got)
+		}
+		if len(node.beside) > 1 {
+			if len(node.beside[0]) != 0 || len(node.beside[1]) != 1 || node.beside[1].Contains(2) {
+				t.Errorf("nodes were chosen beside %v, want beside nothing and then beside the one that has it", node.beside)
+			}
+			return
+		}
+	}
+	t.Error("no delivery met the node that hangs")
+}
+
 // More copies than a replica set has room for replacements: what is durable counts.
 func TestReplicaSetIsFull(t *testing.T) {
 	people := &people{settings: map[mail.User]mail.Settings{"a@x.test": {Copies: cluster.ReplicaSetMax}}}
@@ -261,7 +298,7 @@ func draw(r *rapid.T, w *world) (mail.Envelope, bool) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		verified, err := w.Verify(context.Background(), mail.Address{}, a)
+		verified, err := w.Verify(context.Background(), mail.Address{}, a, 0)
 		if err != nil {
 			return env, false
 		}

@@ -36,8 +36,9 @@ func (t Together) Deliver(ctx context.Context, env mail.Envelope, body cluster.B
 }
 
 // DeliverAll stores a message for all recipients or none (SMTP, where the message has one reply):
-// if one fails, what was stored for the others is removed again as far as possible, and every
-// recipient has an error. A kind that is for good is kept only if it is that of all.
+// nothing is stored if one is gone or has no room; if one fails later, what was stored for the others
+// is removed again as far as possible. Then every recipient has an error. A kind that is for good is
+// kept only if it is that of all. When the message comes again, Verify refuses the one that had no room.
 func (p *Delivery) DeliverAll(ctx context.Context, env mail.Envelope, body cluster.Body) []error {
 	return p.deliver(ctx, env, body, true)
 }
@@ -46,8 +47,16 @@ func (p *Delivery) deliver(ctx context.Context, env mail.Envelope, body cluster.
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()
 	items, byUser, err := p.prepare(env, body)
-	if err == nil {
-		p.storeEach(ctx, items, body)
+	switch {
+	case err != nil:
+	case together:
+		p.storeAll(ctx, env, items, body)
+	default:
+		p.each(items, func(it *item) {
+			if p.look(ctx, it); it.err == nil {
+				p.store(ctx, it, body)
+			}
+		})
 	}
 	results := make([]error, len(env.Recipients))
 	failed := false
@@ -106,10 +115,27 @@ func (p *Delivery) sumOf(body cluster.Body) (sum [sha256.Size]byte, err error) {
 	return sum, nil
 }
 
-// storeEach stores all items, UsersMax at once.
-func (p *Delivery) storeEach(ctx context.Context, items []item, body cluster.Body) {
+// storeAll stores all items, or none if one is known to fail BEFORE any is stored: a message that is
+// taken away again may have been seen.
+func (p *Delivery) storeAll(ctx context.Context, env mail.Envelope, items []item, body cluster.Body) {
+	p.each(items, func(it *item) { p.look(ctx, it) })
+	fails := false
+	for i := range items {
+		it := &items[i]
+		fails = fails || it.err != nil
+		if len(env.Recipients) > 1 && errors.Is(it.err, mail.ErrOverQuota) {
+			p.noRoom.put(env.From, it.user, it.object.Size, time.Now())
+		}
+	}
+	if !fails {
+		p.each(items, func(it *item) { p.store(ctx, it, body) })
+	}
+}
+
+// each calls f for all items, UsersMax at once.
+func (p *Delivery) each(items []item, f func(*item)) {
 	if len(items) == 1 { // the usual case needs no goroutine
-		p.store(ctx, &items[0], body)
+		f(&items[0])
 		return
 	}
 	slots := make(chan struct{}, p.cfg.UsersMax)
@@ -118,7 +144,7 @@ func (p *Delivery) storeEach(ctx context.Context, items []item, body cluster.Bod
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			p.store(ctx, &items[i], body)
+			f(&items[i])
 		})
 	}
 	wg.Wait()
@@ -226,20 +252,4 @@ func (p *Delivery) remove(ctx context.Context, updates []cluster.Update) {
 				"user", updates[i].Object.ID.Owner, "id", updates[i].Object.ID.ID, "nodes", updates[i].Previous.String(), "err", err)
 		}
 	}
-}
-
-// Restore stores a message for one user again, under an id that the caller has chosen and with the
-// time at which it first came in. Repeated with the same id it is the same message (D6), so nothing is
-// undone if it fails. KindNotFound: there is no such user.
-func (p *Delivery) Restore(ctx context.Context, u mail.User, id mail.MessageID, received time.Time, body cluster.Body) error {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
-	defer cancel()
-	sum, err := p.sumOf(body)
-	if err != nil {
-		return cluster.Errorf(cluster.KindInternal, "read message", "%w", err)
-	}
-	it := item{user: u, object: cluster.Object{ID: id.Object(u), Attr: mail.MessageAttr{Received: received}.Append(nil),
-		Size: body.Size(), Sum: sum}}
-	p.store(ctx, &it, body)
-	return it.err
 }

@@ -9,6 +9,10 @@
 // whether it is to keep its copy: whatever the cluster does, it is one message (D6). If no other node
 // can take it, what is durable is enough when it is at least MinCopies; the rest follows by itself.
 //
+// How many deliveries work at once, and who is sent away when there are too many, is for a
+// turnstile: front ends take their turn there BEFORE they call Deliver, since they know what it
+// saves to say no earlier; Put takes its own. Retries have a budget of their own, which all deliveries share.
+//
 // An error is of a kind that says what it proves: KindNotFound and KindDenied are for good,
 // everything else is for now (V1). What was stored of a message that is refused is removed by an
 // update of which this node keeps the record too.
@@ -24,11 +28,12 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/delivery/turnstile"
 )
 
 // substrate is what the proxy needs of the node.
 type substrate interface {
-	Choose(entry cluster.Entry, t cluster.ObjectType, copies, spread int, exclude []cluster.NodeID) (cluster.ReplicaSet, error)
+	Choose(entry cluster.Entry, t cluster.ObjectType, copies, spread int, beside, exclude []cluster.NodeID) (cluster.ReplicaSet, error)
 	Update(ctx context.Context, u cluster.Update, body cluster.Body) error
 	UpdateAll(ctx context.Context, us []cluster.Update) []error
 	ID() cluster.NodeID
@@ -55,40 +60,30 @@ type Config struct {
 	AttemptsMax   int   // choices of nodes for one user; default 4
 	// AttemptTimeout is for one attempt to store; a second is added for each MiB. Default 5 s.
 	AttemptTimeout time.Duration
-	Timeout        time.Duration // of one Deliver; default 60 s
+	Timeout        time.Duration // of one Deliver, and of one Put as well as of its wait for a turn; default 60 s
 	FreshFor       time.Duration // how long Deliver takes over what Verify was told; default 3 s
 	FreshMax       int           // users for whom that is kept; default 4,096
-	Logger         *slog.Logger  // nil: nothing is logged
+	Turns          turnstile.Config
+	Logger         *slog.Logger // nil: nothing is logged
 }
 
 func (c Config) withDefaults() Config {
-	count := func(v *int, def int) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	span := func(v *time.Duration, def time.Duration) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	count(&c.Spread, 2)
-	count(&c.Copies, 2)
-	count(&c.MinCopies, 1)
-	count(&c.UsersMax, 8)
-	count(&c.AttemptsMax, 4)
-	count(&c.FreshMax, 4096)
-	span(&c.AttemptTimeout, 5*time.Second)
-	span(&c.Timeout, time.Minute)
-	span(&c.FreshFor, 3*time.Second)
-	if c.QuotaBytes <= 0 {
-		c.QuotaBytes = 50 << 30
-	}
-	if c.QuotaMessages <= 0 {
-		c.QuotaMessages = 1_000_000
-	}
+	cluster.Default(&c.Spread, 2)
+	cluster.Default(&c.Copies, 2)
+	cluster.Default(&c.MinCopies, 1)
+	cluster.Default(&c.UsersMax, 8)
+	cluster.Default(&c.AttemptsMax, 4)
+	cluster.Default(&c.FreshMax, 4096)
+	cluster.Default(&c.AttemptTimeout, 5*time.Second)
+	cluster.Default(&c.Timeout, time.Minute)
+	cluster.Default(&c.FreshFor, 3*time.Second)
+	cluster.Default(&c.QuotaBytes, 50<<30)
+	cluster.Default(&c.QuotaMessages, 1_000_000)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Turns.Logger == nil {
+		c.Turns.Logger = c.Logger
 	}
 	return c
 }
@@ -100,8 +95,17 @@ type Delivery struct {
 	cfg       Config
 	fresh     *freshEntries
 	buffers   sync.Pool // of *[sumBuffer]byte: for reading bodies
+	noRoom    *noRoom
 	short     atomic.Int64
+	turns     *turnstile.Turnstile
+	retries   *budget
 }
+
+// Turns is where a front end takes its turn to deliver.
+func (p *Delivery) Turns() *turnstile.Turnstile { return p.turns }
+
+// RetriesRefused counts the retries for which nothing was left of the budget. For metrics.
+func (p *Delivery) RetriesRefused() int64 { return p.retries.refused.Load() }
 
 // Short counts the copies of messages that were acknowledged on fewer nodes than wanted. For metrics.
 func (p *Delivery) Short() int64 { return p.short.Load() }
@@ -120,32 +124,37 @@ func New(node substrate, d directory, cfg Config) (*Delivery, error) {
 		directory: d,
 		cfg:       cfg,
 		fresh:     newFreshEntries(cfg.FreshFor, cfg.FreshMax),
+		noRoom:    newNoRoom(),
 		buffers:   sync.Pool{New: func() any { return new([sumBuffer]byte) }},
+		turns:     turnstile.New(cfg.Turns),
+		retries:   newBudget(),
 	}, nil
 }
 
 // Verify says what a recipient means. Several things may happen:
 //
-//  1. At least one user, and all of them have room.
+//  1. At least one user, and all of them have room for a message of that size.
 //  2. KindNotFound: proven that a domain of ours has no such address.
 //  3. KindDenied: proven that the domain is not ours.
-//  4. KindFull with mail.ErrOverQuota: a mailbox that it means is full.
+//  4. KindFull with mail.ErrOverQuota: a mailbox that it means is full, or has no room for it.
 //  5. KindLimit: the address means too much.
 //  6. Any other kind: it cannot be said now.
 //
-// from does not matter yet.
-func (p *Delivery) Verify(ctx context.Context, from, rcpt mail.Address) (mail.Recipient, error) {
+// size is what the message is said to have, in bytes; 0: it is not known. Then a mailbox that has any room will do, unless
+// it had none just now for a message of the same sender (DeliverAll): from matters for nothing else.
+func (p *Delivery) Verify(ctx context.Context, from, rcpt mail.Address, size int64) (mail.Recipient, error) {
 	boxes, err := p.directory.Resolve(ctx, rcpt)
 	if err != nil {
 		return mail.Recipient{}, cluster.Errorf(cluster.KindOf(err), "verify recipient "+rcpt.String(), "%w", err)
 	}
 	users := make([]mail.User, len(boxes))
+	now := time.Now()
 	for i := range boxes {
-		if err := p.checkQuota(&boxes[i], 0); err != nil {
+		users[i] = boxes[i].User
+		if err := p.checkQuota(&boxes[i], max(size, p.noRoom.take(from, users[i], now))); err != nil {
 			return mail.Recipient{}, err
 		}
-		users[i] = boxes[i].User
-		p.fresh.put(&boxes[i], time.Now())
+		p.fresh.put(&boxes[i], now)
 	}
 	return mail.Recipient{Address: rcpt, Users: users}, nil
 }
@@ -155,7 +164,11 @@ func (p *Delivery) mailbox(ctx context.Context, u mail.User) (mail.Mailbox, erro
 	if box, ok := p.fresh.get(u, time.Now()); ok {
 		return box, nil
 	}
-	return p.directory.Mailbox(ctx, u)
+	box, err := p.directory.Mailbox(ctx, u)
+	if err == nil {
+		p.fresh.put(&box, time.Now())
+	}
+	return box, err
 }
 
 // checkQuota wants room for one more message of that size. The counts are those of the members

@@ -83,7 +83,7 @@ func (w *world) envelope(t *testing.T, rcpts ...string) mail.Envelope {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := w.Verify(context.Background(), mail.Address{}, a)
+		r, err := w.Verify(context.Background(), mail.Address{}, a, 0)
 		if err != nil {
 			t.Fatalf("Verify(%q): %v", s, err)
 		}
@@ -279,7 +279,7 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.Verify(context.Background(), mail.Address{}, a); !cluster.IsKind(err, cluster.KindNotFound) {
+	if _, err := w.Verify(context.Background(), mail.Address{}, a, 0); !cluster.IsKind(err, cluster.KindNotFound) {
 		t.Errorf("Verify = %v, want not found", err)
 	}
 	env := w.envelope(t, "A+x@x.test")

@@ -8,9 +8,9 @@ import (
 	"porcupine/internal/mail"
 )
 
-// freshEntries carries what Verify was told over to Deliver, which usually follows at once, so
-// that one delivery asks the user's manager once. It is not a cache: nobody else may use it, and
-// what is older than a moment is forgotten.
+// freshEntries carries what Verify was told over to Deliver, which usually follows at once, and from
+// one Put to the next, so that one delivery, or one APPEND of many messages, asks the user's manager once. It is
+// not a cache: nobody else may use it, and what is older than a moment is forgotten.
 type freshEntries struct {
 	ttl time.Duration
 	max int

@@ -15,6 +15,7 @@ const bytesPerSecondMin = 1 << 20
 // item is one user's copy of a message on its way.
 type item struct {
 	user    mail.User
+	plan    plan               // by look
 	object  cluster.Object     // Replicas are those of the last attempt
 	touched cluster.ReplicaSet // nodes that have it or may have it: all that a removal must reach
 	durable cluster.ReplicaSet // nodes that are known to have it on disk
@@ -41,21 +42,27 @@ func (p *Delivery) planFor(b *mail.Mailbox) plan {
 	}
 }
 
-// store makes one item durable: on as many nodes as wanted, or, when no more can take it, on as many
-// as must be.
-func (p *Delivery) store(ctx context.Context, it *item, body cluster.Body) {
-	op := "deliver to " + string(it.user)
+// look finds out whether the user is there and has room for an item, and plans where it is to lie.
+// Nothing is stored.
+func (p *Delivery) look(ctx context.Context, it *item) {
 	box, err := p.mailbox(ctx, it.user)
 	if err == nil {
 		err = p.checkQuota(&box, it.object.Size)
 	}
 	if err != nil {
-		it.err = cluster.Errorf(cluster.KindOf(err), op, "%w", err)
+		it.err = cluster.Errorf(cluster.KindOf(err), "deliver to "+string(it.user), "%w", err)
 		return
 	}
-	plan := p.planFor(&box)
-	it.object.Copies = plan.copies
-	err = p.place(ctx, it, &plan, body)
+	it.plan = p.planFor(&box)
+	it.object.Copies = it.plan.copies
+}
+
+// store makes one item durable: on as many nodes as wanted, or, when no more can take it, on as many
+// as must be. Precondition: look found no error.
+func (p *Delivery) store(ctx context.Context, it *item, body cluster.Body) {
+	op := "deliver to " + string(it.user)
+	plan := &it.plan
+	err := p.place(ctx, it, plan, body)
 	if err != nil && len(it.durable) >= plan.copiesMin {
 		p.cfg.Logger.Info("message lies on fewer nodes than wanted, until more can be reached", "user", it.user,
 			"id", it.object.ID.ID, "nodes", it.durable.String(), "wanted", plan.copies, "err", err)
@@ -86,12 +93,16 @@ func (p *Delivery) place(ctx context.Context, it *item, plan *plan, body cluster
 		return err
 	}
 	var tried cluster.ReplicaSet
+	p.retries.earn()
 	for range p.cfg.AttemptsMax {
+		if failed != nil && !p.retries.spend() {
+			return cluster.Errorf(cluster.KindOf(failed), op, "too many deliveries had to be tried again, this one is not: %w", failed)
+		}
 		wanted := min(plan.copies-len(it.durable), cluster.ReplicaSetMax-len(it.touched))
 		if wanted <= 0 {
 			break
 		}
-		set, err := p.cluster.Choose(plan.entry, mail.TypeMessage, wanted, max(plan.spread-len(it.durable), wanted), tried)
+		set, err := p.cluster.Choose(plan.entry, mail.TypeMessage, wanted, max(plan.spread-len(it.durable), wanted), it.durable, tried)
 		if len(it.durable)+len(set) < max(plan.copiesMin, len(it.durable)+1) {
 			if failed != nil { // it says more
 				return failed

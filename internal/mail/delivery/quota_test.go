@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -27,7 +28,7 @@ func TestAttack47_Quota(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = w.Verify(ctx, mail.Address{}, a)
+		_, err = w.Verify(ctx, mail.Address{}, a, 0)
 		return err
 	}
 	env := w.envelope(t, "a@x.test")
@@ -44,6 +45,74 @@ func TestAttack47_Quota(t *testing.T) {
 	env = w.envelope(t, "c@x.test")
 	want("a user's own limit", w.Deliver(ctx, env, bytes.NewReader(make([]byte, 4000)))[0], false)
 	want("is kept", verify("c@x.test"), true)
+}
+
+// One recipient without room for a message does not keep it from the others: where its size is known it
+// is refused at RCPT, and where it is not, when the message comes again. Nobody sees a message
+// that is then taken away.
+func TestOneWithoutRoomDoesNotKeepMailFromTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		w.people.settings["little@x.test"] = mail.Settings{QuotaBytes: 1000}
+		w.people.aliases["team@x.test"] = []mail.User{"free@x.test", "little@x.test"}
+		ctx, sender := context.Background(), mail.Address{Local: "s", Domain: "y.test"}
+		verify := func(rcpt string, size int64, over bool) mail.Recipient {
+			t.Helper()
+			a, err := mail.ParseAddress(rcpt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := w.Verify(ctx, sender, a, size)
+			if errors.Is(err, mail.ErrOverQuota) != over || !over && err != nil {
+				t.Fatalf("Verify(%s, %d) = %v, want over quota %v", rcpt, size, err, over)
+			}
+			return r
+		}
+		big := bytes.NewReader(make([]byte, 5000))
+		fail := func() {
+			t.Helper()
+			env := mail.Envelope{From: sender, Recipients: []mail.Recipient{verify("little@x.test", 0, false), verify("free@x.test", 0, false)}}
+			before := w.Updates.Load()
+			if got := kinds(w.DeliverAll(ctx, env, big)); got != "full, full" {
+				t.Fatalf("DeliverAll = %s", got)
+			}
+			if n := w.Updates.Load() - before; n != 0 {
+				t.Errorf("%d updates for a message that is refused: it was seen", n)
+			}
+		}
+		verify("little@x.test", 5000, true)
+		verify("team@x.test", 5000, true)
+		verify("little@x.test", 1000, false)
+		fail()
+		verify("free@x.test", 0, false)
+		verify("little@x.test", 0, true) // it comes again
+		verify("little@x.test", 0, false)
+		fail()
+		time.Sleep(noRoomFor)
+		verify("little@x.test", 0, false)
+		fail()
+		w.people.settings["little@x.test"] = mail.Settings{QuotaBytes: 6000}
+		verify("little@x.test", 0, false) // it has room now
+		w.people.settings["little@x.test"] = mail.Settings{QuotaBytes: 1000}
+		verify("little@x.test", 0, false)
+		alone := mail.Envelope{From: sender, Recipients: []mail.Recipient{verify("little@x.test", 0, false)}}
+		if got := kinds(w.DeliverAll(ctx, alone, big)); got != "full" {
+			t.Fatalf("DeliverAll = %s", got)
+		}
+		verify("little@x.test", 0, false) // nobody else waits for that one
+	})
+}
+
+// Q2: who had no room is remembered for a bounded number.
+func TestNoRoomIsBounded(t *testing.T) {
+	n := newNoRoom()
+	now := time.Unix(1e9, 0)
+	for i := range 2 * noRoomMax {
+		n.put(mail.Address{}, mail.User(fmt.Sprint(i)), 1, now)
+	}
+	if len(n.sizes) != noRoomMax {
+		t.Errorf("%d are remembered, want %d", len(n.sizes), noRoomMax)
+	}
 }
 
 // What Verify was told is kept for a bounded number of users, and without their passwords.

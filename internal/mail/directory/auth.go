@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"strings"
 
@@ -41,7 +42,7 @@ type attempt struct {
 //  2. KindDenied: no such user, a wrong password, or a user who may not log in. All three cost
 //     the same time and say the same (attack 10), and all are proven (V1).
 //  3. KindLimit: too many attempts at once, or too many wrong ones.
-//  4. Any other kind: it cannot be decided now.
+//  4. Any other kind: it cannot be decided now, or not within Config.LoginMax.
 func (d *Directory) Authenticate(ctx context.Context, c mail.Client, name, password string) (mail.User, error) {
 	user := d.loginOwner(name)
 	q := attempt{User: user, Service: c.Service, Remote: c.Remote, Password: []byte(password)}
@@ -84,12 +85,18 @@ func (d *Directory) loginOwner(login string) string {
 	return "no login " + hex.EncodeToString(sum[:8])
 }
 
-// askLogin asks the user's manager, again while the bucket is incomplete.
+// errLate: neither a password nor its absence was proven in Config.LoginMax.
+var errLate = errors.New("it takes too long")
+
+// askLogin asks the user's manager, again while the bucket is incomplete, for no longer than LoginMax.
 func (d *Directory) askLogin(ctx context.Context, method string, q attempt) ([]byte, error) {
 	payload, err := json.Marshal(q)
 	if err != nil {
 		return nil, cluster.Errorf(cluster.KindInternal, "encode login", "%w", err)
 	}
+	// Ask goes on for as long as it may while a manager gives no answer, and a session's context has no end.
+	ctx, cancel := context.WithTimeoutCause(ctx, d.cfg.LoginMax, errLate)
+	defer cancel()
 	p := patience{wait: d.cfg.LoginWait}
 	for {
 		raw, err := d.cluster.Ask(ctx, q.User, method, payload)

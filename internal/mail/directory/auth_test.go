@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
@@ -185,4 +187,31 @@ func TestAttack09_BruteForceOverAllNodes(t *testing.T) {
 	if _, err := w.dirs[0].Authenticate(ctx, client, "u@x.test", "secret"); err != nil {
 		t.Errorf("the user from elsewhere = %v", err)
 	}
+}
+
+// silent is a node whose questions nobody answers.
+type silent struct{ substrate }
+
+func (silent) Ask(ctx context.Context, _, _ string, _ []byte) ([]byte, error) {
+	<-ctx.Done()
+	return nil, cluster.Errorf(cluster.KindUnavailable, "ask", "%w", context.Cause(ctx))
+}
+
+// V1: a login whose manager is silent ends for the time being, and does not wait for ever.
+func TestV1_LoginOfASilentManager(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := New(silent{newWorld(t, 1).Node(1)}, Config{Credentials: cheap})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, ask := range map[string]func() error{
+			"Authenticate": func() error { _, err := d.Authenticate(context.Background(), client, "u@x.test", "secret"); return err },
+			"SCRAM":        func() error { _, _, err := d.SCRAM(context.Background(), client, "u@x.test"); return err },
+		} {
+			began := time.Now()
+			if err := ask(); !cluster.IsKind(err, cluster.KindUnavailable) || time.Since(began) != d.cfg.LoginMax {
+				t.Errorf("%s = %v after %v, want unavailable after %v", name, err, time.Since(began), d.cfg.LoginMax)
+			}
+		}
+	})
 }

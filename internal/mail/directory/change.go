@@ -183,7 +183,7 @@ func (d *Directory) applyAdd(ctx context.Context, c *change, e *cluster.Entry) e
 	}
 	if e.Knowledge != cluster.Conclusive {
 		return cluster.Errorf(cluster.KindUnavailable, c.String(),
-			"it cannot be proven now that the name is free (what is known of it is %s, not conclusive): start the nodes that are away, or strike those that will not come back with 'porcupine node remove'", e.Knowledge)
+			"it cannot be proven now that the name is free, since a node is away, or was, or has just started (what is known of the name is %s, not conclusive): try again in a minute; start the nodes that 'porcupine status' shows as absent, or strike those that will not come back with 'porcupine node remove'", e.Knowledge)
 	}
 	if c.Type == mail.TypeUser {
 		if err := checkAfterRemoval(c, e); err != nil {

@@ -22,7 +22,7 @@ type reader interface {
 
 // writer is what the directory asks the substrate to store.
 type writer interface {
-	Choose(entry cluster.Entry, t cluster.ObjectType, copies, spread int, exclude []cluster.NodeID) (cluster.ReplicaSet, error)
+	Choose(entry cluster.Entry, t cluster.ObjectType, copies, spread int, beside, exclude []cluster.NodeID) (cluster.ReplicaSet, error)
 	Update(ctx context.Context, u cluster.Update, body cluster.Body) error
 	UpdateAll(ctx context.Context, us []cluster.Update) []error
 }
@@ -57,6 +57,9 @@ type Config struct {
 	ResolveWait time.Duration
 	// LoginWait is the same for logins; default 5 s.
 	LoginWait time.Duration
+	// LoginMax bounds a login as a whole, with the waits for other nodes: default 15 s, which people and their programs
+	// wait for. Then it is KindUnavailable.
+	LoginMax time.Duration
 	// SettleWait bounds how long a change waits until the manager knows it; default 5 s.
 	SettleWait time.Duration
 	// StoreWait bounds one attempt to store a change on its nodes; default 5 s.
@@ -83,18 +86,12 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	wait := func(v *time.Duration, def time.Duration) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	wait(&c.ResolveWait, 2*time.Second)
-	wait(&c.LoginWait, 5*time.Second)
-	wait(&c.SettleWait, 5*time.Second)
-	wait(&c.StoreWait, 5*time.Second)
-	if c.Copies <= 0 {
-		c.Copies = 3
-	}
+	cluster.Default(&c.ResolveWait, 2*time.Second)
+	cluster.Default(&c.LoginWait, 5*time.Second)
+	cluster.Default(&c.LoginMax, 15*time.Second)
+	cluster.Default(&c.SettleWait, 5*time.Second)
+	cluster.Default(&c.StoreWait, 5*time.Second)
+	cluster.Default(&c.Copies, 3)
 	if c.Separators == "" {
 		c.Separators = "+"
 	}

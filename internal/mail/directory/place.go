@@ -102,7 +102,7 @@ func (d *Directory) place(c *change, p *placement) (cluster.ReplicaSet, error) {
 	wanted := min(d.cfg.Copies, len(v.Members), cluster.ReplicaSetMax-len(p.touched.Without(set))) - len(set)
 	if wanted > 0 {
 		var chosen cluster.ReplicaSet
-		chosen, err = d.cluster.Choose(cluster.Entry{Owner: c.Owner}, c.Type, wanted, wanted, set.Union(p.touched))
+		chosen, err = d.cluster.Choose(cluster.Entry{Owner: c.Owner}, c.Type, wanted, wanted, set, p.touched)
 		set = set.Union(chosen)
 	}
 	if len(set) < p.copiesMin {

@@ -255,3 +255,31 @@ func TestCopiesAreBounded(t *testing.T) {
 		t.Errorf("%d domains are remembered, want %d", len(c.domains), copiesMax)
 	}
 }
+
+// chooser is a node that notes beside which copies others are chosen.
+type chooser struct {
+	*clustertest.Node
+	beside cluster.ReplicaSet
+}
+
+func (n *chooser) Choose(e cluster.Entry, t cluster.ObjectType, copies, spread int, beside, exclude []cluster.NodeID) (cluster.ReplicaSet, error) {
+	n.beside = cluster.NewReplicaSet(beside...)
+	return n.Node.Choose(e, t, copies, spread, beside, exclude)
+}
+
+// R6: who gets a further copy of a profile is chosen beside those that keep theirs, so that it is not on a machine of
+// theirs; one that failed, or is away, does not count.
+func TestR6_CopiesAreChosenBesideThoseKept(t *testing.T) {
+	w := newWorld(t, 4)
+	node := &chooser{Node: w.Node(1)}
+	d, err := New(node, Config{Credentials: cheap})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.SetMembers(1, 2, 3)
+	p := placement{old: cluster.NewReplicaSet(2, 3, 4), touched: cluster.NewReplicaSet(2, 3, 4), failed: cluster.NewReplicaSet(3), copiesMin: 1}
+	set, err := d.place(&change{Type: mail.TypeUser, Owner: "u@x.test"}, &p)
+	if err != nil || !set.ContainsAll(cluster.NewReplicaSet(1, 2)) || !node.beside.Equal(cluster.NewReplicaSet(2)) {
+		t.Errorf("place = %v, %v, chosen beside %v; want nodes 1 and 2, chosen beside 2", set, err, node.beside)
+	}
+}

@@ -175,6 +175,13 @@ func TestStory(t *testing.T) {
 	if home := h.tree.Home(work.ID); home != mail.Inbox {
 		t.Errorf("home of a message in a deleted folder = %v", home)
 	}
+	archive, _ := DefaultID(`\Archive`)
+	later, _ := h.tree.Find("INBOX/later")
+	for id, want := range map[mail.FolderID]bool{work.ID: true, archive: true, later.ID: false, r.Folder.ID: false, mail.Inbox: false, {7}: false} {
+		if got := h.tree.IsGone(id); got != want {
+			t.Errorf("folder %v is gone: %t", id, got)
+		}
+	}
 	h.want("INBOX + s", "INBOX/later", "Archive - s", `Drafts s \Drafts`, "Jobs +", "Jobs/old", `Junk \Junk`, `Sent s \Sent`, `Trash s \Trash`, "Work/2024 - s", "nowhere - s")
 }
 

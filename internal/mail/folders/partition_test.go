@@ -52,6 +52,9 @@ func TestL12_CreatedOnBothSides(t *testing.T) {
 		t.Errorf("absorbed twice: %v", err)
 	}
 	a.wantHome(mine.ID, theirs.ID)
+	if a.tree.IsGone(mine.ID) {
+		t.Error("a folder that was merged into another counts as deleted")
+	}
 	a.delete("x")
 	a.wantHome(mine.ID, mail.Inbox)
 }

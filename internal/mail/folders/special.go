@@ -42,8 +42,8 @@ func firstNames() []string {
 
 func isFirstName(name string) bool { return slices.Contains(firstNames(), name) }
 
-// isDefault reports whether an id is INBOX's or a default folder's.
-func isDefault(id mail.FolderID) bool {
+// IsDefault reports whether an id is INBOX's or a default folder's.
+func IsDefault(id mail.FolderID) bool {
 	k := id[idLen-1]
 	return k <= usesCount && id == defaultID(k)
 }

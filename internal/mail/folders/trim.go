@@ -84,7 +84,7 @@ func (t *Tree) isOver(r *join.Register, horizon int64) bool {
 	case kindFolder:
 		id, _, ok := cutID(rest)
 		isGone := len(r.Value) > 0 && r.Value[0] == stateGone // not one in the form of a later version
-		return ok && isGone && !isDefault(id)                 // a default folder would be there again
+		return ok && isGone && !IsDefault(id)                 // a default folder would be there again
 	case kindBump:
 		id, more, ok := cutID(rest)
 		if !ok || !v.isAlive(id) {

@@ -160,7 +160,7 @@ func (t *Tree) hasUse(s *state, id mail.FolderID) bool {
 	rank := func(id mail.FolderID) []byte {
 		s := t.view.folders[id]
 		made := byte(1)
-		if isDefault(id) {
+		if IsDefault(id) {
 			made = 0
 		}
 		return append([]byte{made, byte(s.validity >> 24), byte(s.validity >> 16), byte(s.validity >> 8), byte(s.validity)}, id[:]...)
@@ -257,6 +257,13 @@ func (t *Tree) Folder(id mail.FolderID) (Folder, bool) {
 		return Folder{}, false
 	}
 	return t.folder(s.path, id), true
+}
+
+// IsGone reports whether a folder was there and was deleted: not merged into another. Of one that was deleted long ago, as of one that never was, nothing is known.
+func (t *Tree) IsGone(id mail.FolderID) bool {
+	r, ok := t.registers.Get(nameOf(kindFolder, id, ""))
+	isGone := ok && len(r.Value) > 0 && r.Value[0] == stateGone // not one in the form of a later version
+	return isGone && t.view.folders[id].into == mail.Inbox
 }
 
 // Home says in which folder a message that was put into a folder is to be found now: in that, if it

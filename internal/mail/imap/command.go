@@ -110,6 +110,7 @@ type Name struct{ Folder string }
 // Select is SELECT or EXAMINE (RFC 9051 §6.3.2).
 type Select struct {
 	Folder    string
+	Given     string   // the name as it was given, if that was not NFC; else "" (RFC 9051 §5.1)
 	CondStore bool     // RFC 7162 §3.1.8
 	QResync   *QResync // RFC 7162 §3.2.5; nil: not given
 }
@@ -126,6 +127,7 @@ type QResync struct {
 // Create is CREATE (RFC 9051 §6.3.4), with special uses such as `\Sent` (RFC 6154 §3).
 type Create struct {
 	Folder string // without the delimiter at the end that says that folders will come below it
+	Given  string // the name as it was given, if that was not NFC; else "" (RFC 9051 §5.1)
 	Use    []string
 }
 

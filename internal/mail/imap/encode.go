@@ -269,15 +269,31 @@ func (e *Encoder) thread(t ThreadNode) *Encoder {
 	return e
 }
 
-// eSearch appends the parts of ESEARCH (RFC 9051 §9, esearch-response; RFC 7377 §3).
-func (e *Encoder) eSearch(r ESearchData) {
-	if r.Tag != "" || r.Folder != "" {
-		e.Raw(" (TAG ").String([]byte(r.Tag))
-		if r.Folder != "" {
-			e.Raw(" MAILBOX ").Folder(r.Folder).Raw(" UIDVALIDITY ").Number(uint64(r.UIDValidity))
-		}
+// correlators appends what says of which search an ESEARCH is, as far as it is told.
+func (e *Encoder) correlators(r ESearchData) {
+	before := " ("
+	next := func(name string) *Encoder {
+		e.Raw(before).Raw(name)
+		before = " "
+		return e
+	}
+	if r.Tag != "" {
+		next("TAG ").String([]byte(r.Tag))
+	}
+	if r.Folder != "" {
+		next("MAILBOX ").Folder(r.Folder)
+	}
+	if r.UIDValidity != 0 {
+		next("UIDVALIDITY ").Number(uint64(r.UIDValidity))
+	}
+	if before == " " {
 		e.Raw(")")
 	}
+}
+
+// eSearch appends the parts of ESEARCH (RFC 9051 §9, esearch-response; RFC 7377 §3).
+func (e *Encoder) eSearch(r ESearchData) {
+	e.correlators(r)
 	if r.UID {
 		e.Raw(" UID")
 	}

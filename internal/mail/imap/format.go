@@ -49,6 +49,14 @@ func (f *formatter) folder(s string) *formatter {
 	return f
 }
 
+// named writes the name of a folder as it was given.
+func (f *formatter) named(name, given string) *formatter {
+	if given != "" {
+		name = given
+	}
+	return f.folder(name)
+}
+
 func (f *formatter) set(s NumSet) *formatter {
 	f.dst = s.appendTo(f.dst)
 	return f
@@ -97,7 +105,7 @@ func (f *formatter) arguments(args Args) {
 	case Select:
 		f.selecting(a)
 	case Create:
-		f.raw(" ").folder(a.Folder)
+		f.raw(" ").named(a.Folder, a.Given)
 		if len(a.Use) > 0 {
 			f.raw(" (USE ").list(len(a.Use), func(i int) { f.raw(a.Use[i]) }).raw(")")
 		}

@@ -4,7 +4,7 @@ import "strings"
 
 // selecting writes the arguments of SELECT.
 func (f *formatter) selecting(s Select) {
-	f.raw(" ").folder(s.Folder)
+	f.raw(" ").named(s.Folder, s.Given)
 	var params []string
 	if s.CondStore {
 		params = append(params, "CONDSTORE")

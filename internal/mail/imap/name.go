@@ -14,6 +14,7 @@ const InboxName = "INBOX"
 var (
 	errNameUTF8   = errors.New("the name of a folder is not UTF-8")
 	errNameUTF7   = errors.New("the name of a folder is not modified UTF-7")
+	errNameMixed  = errors.New(`the name of a folder is in UTF-8 and has "&", which means something else in modified UTF-7: ENABLE IMAP4rev2`)
 	errNameEmpty  = errors.New("a level of the name is empty")
 	errNameLong   = errors.New("the name is too long")
 	errNameDeep   = errors.New("the name has too many levels")
@@ -24,14 +25,29 @@ var (
 const encodedNameMax = 5 * NameLengthMax
 
 // decodeName reads a name from the wire: UTF-8 or modified UTF-7, to NFC (RFC 9051 §5.1, RFC 6855 §3,
-// RFC 3501 §5.1.3).
+// RFC 3501 §5.1.3). Many IMAP4rev1 clients send UTF-8 without having enabled it. That is taken as it is meant where it
+// can mean nothing else: modified UTF-7 has no octet above 127, so a name with one is UTF-8. Only "&" would then have
+// two meanings, and a name with both is refused, lest a folder be made that the client cannot find again.
 func decodeName(s string, d Dialect) (string, error) {
-	if !d.UTF8 {
+	text, err := nameText(s, d)
+	if err != nil {
+		return "", err
+	}
+	return CanonicalName(text), nil
+}
+
+// nameText gives a name as it was meant, before it is made canonical.
+func nameText(s string, d Dialect) (string, error) {
+	switch {
+	case d.UTF8:
+	case every(s, func(c byte) bool { return c < utf8.RuneSelf }):
 		text, err := DecodeUTF7(s)
 		if err != nil {
 			return "", errNameUTF7
 		}
 		s = text
+	case strings.Contains(s, "&"):
+		return "", errNameMixed
 	}
 	if !utf8.ValidString(s) {
 		return "", errNameUTF8
@@ -39,7 +55,15 @@ func decodeName(s string, d Dialect) (string, error) {
 	if strings.ContainsAny(s, "\x00\r\n") {
 		return "", errNameOctets
 	}
-	return CanonicalName(s), nil
+	return s, nil
+}
+
+// denormalized gives a text that is not in NFC, else "".
+func denormalized(text string) string {
+	if norm.NFC.IsNormalString(text) {
+		return ""
+	}
+	return text
 }
 
 // CanonicalName gives the one form of a name, which must be UTF-8: NFC, with INBOX in capitals, also where it is

@@ -163,4 +163,8 @@ func TestFullPatterns(t *testing.T) {
 	if got := strings.Join(l.FullPatterns(), " "); got != "INBOX/% INBOX/a" {
 		t.Errorf("FullPatterns = %s", got)
 	}
+	l = imap.List{Reference: "a/", Patterns: []string{"", "b"}, Several: true} // RFC 9051 §6.3.9: empty ones mean nothing
+	if got := strings.Join(l.FullPatterns(), " "); got != "a/b" {
+		t.Errorf("FullPatterns = %s", got)
+	}
 }

@@ -1,6 +1,11 @@
 package imap
 
-import "porcupine/internal/mail"
+import (
+	"slices"
+	"unicode/utf8"
+
+	"porcupine/internal/mail"
+)
 
 // name reads the one argument of DELETE and the like.
 func (r *reader) name() Args {
@@ -21,6 +26,7 @@ func (r *reader) rename() Args {
 func (r *reader) create() Args {
 	r.sp()
 	c := Create{Folder: trimDelimiter(r.folder())}
+	c.Given = trimDelimiter(r.given)
 	if !r.more() {
 		return c
 	}
@@ -64,6 +70,7 @@ func (r *reader) attribute() string {
 func (r *reader) selecting() Args {
 	r.sp()
 	s := Select{Folder: r.folder()}
+	s.Given = r.given
 	if !r.more() {
 		return s
 	}
@@ -135,7 +142,7 @@ func (r *reader) plainSet() NumSet {
 // lsub reads LSUB (RFC 3501 §6.3.9).
 func (r *reader) lsub() Args {
 	r.sp()
-	l := List{Reference: r.folder()}
+	l := List{Reference: r.reference()}
 	r.sp()
 	l.Patterns = []string{r.pattern()}
 	return l
@@ -150,7 +157,7 @@ func (r *reader) listing() Args {
 		r.optionalList(StatusItemsMax, "selection options", func() { r.selectOption(&l) })
 		r.sp()
 	}
-	l.Reference = r.folder()
+	l.Reference = r.reference()
 	r.sp()
 	if r.peek() == '(' {
 		l.Several = true
@@ -169,7 +176,7 @@ func (r *reader) listing() Args {
 		r.optionalList(StatusItemsMax, "return options", func() { r.returnOption(&l) })
 	}
 	if l.RecursiveMatch && !l.SelectSubscribed && !l.SelectSpecialUse {
-		r.fail("RECURSIVEMATCH needs another selection option beside it (RFC 5258 §3.1)")
+		r.fail("RECURSIVEMATCH needs another selection option beside it")
 	}
 	return l
 }
@@ -198,11 +205,13 @@ func (r *reader) returnOption(l *List) {
 	case "SPECIAL-USE":
 		l.ReturnSpecialUse = true
 	case "STATUS":
-		if l.ReturnStatus != nil {
-			r.fail("STATUS is there twice")
-		}
 		r.sp()
-		l.ReturnStatus = r.statusItems()
+		before := l.ReturnStatus // an option that is there twice is one option (RFC 9051 §6.3.9)
+		for _, item := range r.statusItems() {
+			if !slices.Contains(before, item) {
+				l.ReturnStatus = append(l.ReturnStatus, item)
+			}
+		}
 	default:
 		r.fail("unknown return option of LIST")
 	}
@@ -217,12 +226,27 @@ func (r *reader) pattern() string {
 	if r.err != nil {
 		return ""
 	}
-	pattern, err := decodeName(s, r.dialect)
-	switch {
-	case err != nil:
-		r.fail(err.Error())
-	case len(pattern) > PatternLengthMax:
-		r.limit("a pattern is too long")
+	return patternOf(s, r.dialect)
+}
+
+// reference reads the reference of LIST: what stands before each pattern.
+func (r *reader) reference() string {
+	s := r.astring("the name of a folder")
+	if r.err != nil {
+		return ""
+	}
+	return patternOf(s, r.dialect)
+}
+
+// matchesNothing is a pattern that no folder's name matches: none can have this character (see CheckName).
+const matchesNothing = string(utf8.RuneError)
+
+// patternOf decodes a pattern. One that no name can match, because it is no encoded name or too long, is none that
+// is wrong: the client hears of no folder (RFC 9051 §6.3.9).
+func patternOf(s string, d Dialect) string {
+	pattern, err := decodeName(s, d)
+	if err != nil || len(pattern) > PatternLengthMax {
+		return matchesNothing
 	}
 	return pattern
 }

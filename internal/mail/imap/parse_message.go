@@ -105,7 +105,7 @@ func (r *reader) fetching() Args {
 		r.list(2, "modifiers of FETCH", func() { r.fetchModifier(&f) })
 	}
 	if f.Vanished && f.ChangedSince == 0 {
-		r.fail("VANISHED needs CHANGEDSINCE (RFC 7162 §3.2.6)")
+		r.fail("VANISHED needs CHANGEDSINCE")
 	}
 	return f
 }

@@ -107,11 +107,14 @@ func (p *Pattern) skip(states []uint64) {
 	}
 }
 
-// FullPatterns gives the patterns with the reference in front (RFC 9051 §6.3.9), in canonical form.
+// FullPatterns gives the patterns with the reference in front, in canonical form. Of an extended LIST empty ones
+// mean nothing (RFC 9051 §6.3.9).
 func (l List) FullPatterns() []string {
-	full := make([]string, len(l.Patterns))
-	for i, p := range l.Patterns {
-		full[i] = CanonicalName(l.Reference + p)
+	full := make([]string, 0, len(l.Patterns))
+	for _, p := range l.Patterns {
+		if p != "" || !l.Several {
+			full = append(full, CanonicalName(l.Reference+p))
+		}
 	}
 	return full
 }

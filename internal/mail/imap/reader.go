@@ -17,6 +17,7 @@ type reader struct {
 	err      error
 	tooLarge bool
 	text     []byte // what the last quoted string was put together in
+	given    string // the last name of a folder as it was given, if that was not NFC; else ""
 }
 
 // problem is an error of the grammar, to be shown to the client.
@@ -302,16 +303,18 @@ func (r *reader) folder() string {
 		r.limit("the name of a folder is too long")
 		return ""
 	}
-	name, err := decodeName(s, r.dialect)
-	switch {
-	case err != nil:
+	text, err := nameText(s, r.dialect)
+	if err != nil {
 		r.fail(err.Error())
-	case len(name) > NameLengthMax:
-		r.limit("the name of a folder is too long")
-	default:
-		return name
+		return ""
 	}
-	return ""
+	name := CanonicalName(text)
+	if len(name) > NameLengthMax {
+		r.limit("the name of a folder is too long")
+		return ""
+	}
+	r.given = denormalized(text)
+	return name
 }
 
 // oneLine makes a text that can stand in a response line.

@@ -219,7 +219,7 @@ func (s *Scanner) Literal(octets []byte) error {
 	s.held += len(octets)
 	p.pending = false
 	if !p.binary && bytes.IndexByte(octets, 0) >= 0 {
-		return s.failure(nil, &SyntaxError{Text: "NUL in a literal (RFC 9051 §4.3)", Close: true})
+		return s.failure(nil, &SyntaxError{Text: "NUL in a literal", Close: true})
 	}
 	p.octets = append([]byte{}, octets...)
 	return nil

@@ -90,6 +90,7 @@ func bounded(pieces []backend.Piece) (some []backend.Piece) {
 
 // placed finds out where the messages lie.
 func (s *selected) placed(ctx context.Context, pieces []backend.Piece) ([]wanted, error) {
+	s.opens = true
 	var unknown []mail.UID
 	for _, p := range pieces {
 		if _, ok := s.lies[p.UID]; !ok {

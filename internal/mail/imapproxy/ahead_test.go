@@ -116,3 +116,41 @@ func TestAhead_Bounds(t *testing.T) {
 		t.Errorf("%d pieces are held after the end", n)
 	}
 }
+
+// A client that opens messages is likely to open those that it asks about next: where they lie comes with their
+// summaries, if they are few. One that opens nothing is not told.
+func TestWhereaboutsComeWithSummaries(t *testing.T) {
+	w := newWorld(t, 3)
+	w.fill(liesFew + 1)
+	_, s := w.pick(t, 1, "INBOX")
+	all := mustUIDs(t, s)
+	few := first(all, liesFew)
+	known := func(uids mail.UIDSet) int {
+		clear(s.(*selected).lies)
+		if err := s.Summaries(t.Context(), uids, func(*mail.Summary) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return len(s.(*selected).lies)
+	}
+	if n := known(few); n != 0 {
+		t.Errorf("%d whereabouts of messages that nobody opens", n)
+	}
+	s.Ahead(t.Context(), []backend.Piece{{UID: 1, Length: 5}})
+	if n := known(few); n != liesFew {
+		t.Errorf("%d whereabouts, want %d", n, liesFew)
+	}
+	for uid, l := range s.(*selected).lies {
+		if l.UID != uid || len(l.Nodes) != 2 || l.Size == 0 {
+			t.Fatalf("UID %d is said to lie at %+v", uid, l)
+		}
+	}
+	if n := known(few); n != 0 {
+		t.Errorf("%d whereabouts after nothing was opened", n)
+	}
+	if got := text(t, s, 7); got != "text 7" {
+		t.Errorf("read %q", got)
+	}
+	if n := known(all); n != 0 {
+		t.Errorf("%d whereabouts of a large folder", n)
+	}
+}

@@ -53,13 +53,18 @@ func TestV2_MessagesThatAreAway(t *testing.T) {
 		if _, err := s.Copy(t.Context(), uids, "Archive"); !cluster.IsKind(err, cluster.KindUnavailable) {
 			t.Errorf("%s: Copy = %v", name, err)
 		}
-		if _, err := s.Move(t.Context(), uids, "Archive"); !cluster.IsKind(err, cluster.KindUnavailable) {
-			t.Errorf("%s: Move = %v", name, err)
-		}
 		if done, _, err := s.Store(t.Context(), mail.NewUIDSet(2), backend.FlagChange{Op: backend.FlagsAdd, Flags: []mail.Flag{mail.FlagFlagged}}, 0); err != nil || len(done) != 1 {
 			t.Errorf("%s: Store = %v, %v", name, done, err)
 		}
 	}
 	w.SetMembers(1, 2, 3, 4, 5)
 	want(t, "INBOX", show(t, s), []string{"1 text 1 []", `2 text 2 [\Flagged]`, "3 text 3 []"})
+	// A move is a matter of the ledgers alone.
+	w.SetMembers(1, 2, 3)
+	if p, err := s.Move(t.Context(), mail.NewUIDSet(2), "Archive"); err != nil || len(p.To) != 1 {
+		t.Errorf("Move of a message that is away = %+v, %v", p, err)
+	}
+	w.SetMembers(1, 2, 3, 4, 5)
+	_, archive := w.pick(t, 3, "Archive")
+	want(t, "Archive", show(t, archive), []string{`1 text 2 [\Flagged]`})
 }

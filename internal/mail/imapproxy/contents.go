@@ -3,19 +3,17 @@ package imapproxy
 import (
 	"context"
 	"io"
-	"slices"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/index/talk"
-	"porcupine/internal/mail/message"
 	"porcupine/internal/mail/survey"
 )
 
 const (
-	liesMax      = 1024 // whereabouts that a session remembers
-	liesAhead    = 64   // that are asked for at once
-	derivedBatch = 256  // structures asked of one node at once
+	liesMax   = 1024 // whereabouts that a session remembers
+	liesAhead = 64   // that are asked for at once
+	liesFew   = 256  // that come with summaries
 )
 
 // where gives the whereabouts of messages, page by page.
@@ -30,6 +28,7 @@ func (s *selected) where(ctx context.Context, uids mail.UIDSet, take func([]talk
 
 // lie gives where one message lies; again: what is remembered is wrong. The next ones are asked for along with it.
 func (s *selected) lie(ctx context.Context, uid mail.UID, again bool) (talk.Lie, error) {
+	s.opens = true
 	if l, ok := s.lies[uid]; ok && !again {
 		return l, nil
 	}
@@ -118,100 +117,4 @@ func (s *selected) openAt(ctx context.Context, l *talk.Lie) (io.ReadCloser, erro
 		return nil, r.Err()
 	}
 	return body, nil
-}
-
-// Structures asks the holders, each for many at once. What a node cannot derive another one may, and where none can, the
-// message is read.
-func (s *selected) Structures(ctx context.Context, uids mail.UIDSet, yield func(mail.UID, *message.Index) error) error {
-	ctx, done := s.m.begin(ctx)
-	defer done()
-	return s.where(ctx, uids, func(ls []talk.Lie) error {
-		s.remember(ls)
-		for batch := range slices.Chunk(ls, derivedBatch) {
-			found := s.derive(ctx, batch)
-			for i := range batch {
-				x := found[i]
-				if x == nil && len(batch[i].Nodes) == 0 {
-					continue // its summary says that it is away
-				}
-				if x == nil {
-					var err error
-					if x, err = s.build(ctx, &batch[i]); cluster.IsKind(err, cluster.KindNotFound) {
-						continue // gone meanwhile
-					} else if err != nil {
-						return err
-					}
-				}
-				if err := yield(batch[i].UID, x); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
-	})
-}
-
-// derive asks for structures: each at the first of its nodes, then those that are missing at the second. What no node
-// gives stays nil.
-func (s *selected) derive(ctx context.Context, batch []talk.Lie) []*message.Index {
-	found := make([]*message.Index, len(batch))
-	for try := range cluster.ReplicaSetMax {
-		groups := make(map[cluster.NodeID][]int)
-		for i := range batch {
-			if found[i] == nil && try < len(batch[i].Nodes) {
-				node := batch[i].Nodes[try]
-				groups[node] = append(groups[node], i)
-			}
-		}
-		if len(groups) == 0 || ctx.Err() != nil {
-			return found
-		}
-		for node, indexes := range groups {
-			s.deriveAt(ctx, node, batch, indexes, found)
-		}
-	}
-	return found
-}
-
-// deriveAt asks one node, until it has said something of each.
-func (s *selected) deriveAt(ctx context.Context, node cluster.NodeID, batch []talk.Lie, indexes []int, found []*message.Index) {
-	for len(indexes) > 0 {
-		ids := make([]string, len(indexes))
-		for k, i := range indexes {
-			ids[k] = batch[i].ID.String()
-		}
-		answer, err := s.m.proxy.cluster.Derived(ctx, node, string(s.m.user), mail.TypeMessage, ids)
-		if err != nil || len(answer) == 0 {
-			s.m.proxy.cfg.Logger.Debug("structures not had from a node", "user", s.m.user, "node", node, "err", err)
-			return
-		}
-		for k := range answer[:min(len(answer), len(indexes))] {
-			if answer[k].Err != nil {
-				continue
-			}
-			x, err := message.Parse(answer[k].Data)
-			if err != nil {
-				s.m.proxy.cfg.Logger.Warn("a structure cannot be read", "user", s.m.user, "id", ids[k], "node", node, "err", err)
-				continue
-			}
-			found[indexes[k]] = x
-		}
-		indexes = indexes[min(len(answer), len(indexes)):]
-	}
-}
-
-// build reads a message and finds out its structure here.
-func (s *selected) build(ctx context.Context, l *talk.Lie) (*message.Index, error) {
-	body, err := s.fetch(ctx, l)
-	if err != nil {
-		return nil, err
-	}
-	x, err := message.Build(body, body.Size())
-	if closeErr := body.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return nil, cluster.Errorf(cluster.KindUnavailable, "find the structure of message "+l.ID.String(), "%w", err)
-	}
-	return x, nil
 }

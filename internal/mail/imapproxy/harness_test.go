@@ -32,6 +32,7 @@ type world struct {
 	count int
 	crash crash
 	feed  *feed // nil: there is none
+	cfg   index.Config
 }
 
 // crash ends the process of a manager, as it were, before its next write, when left has come to 0; no write is
@@ -166,7 +167,8 @@ func (w *world) restart(t testing.TB) {
 		node := w.Node(cluster.NodeID(i + 1))
 		var s site
 		var err error
-		cfg := index.Config{ClusterID: clustertest.ID, Floor: noFloor, CompleteWait: 10 * time.Millisecond}
+		cfg := w.cfg
+		cfg.ClusterID, cfg.Floor, cfg.CompleteWait = clustertest.ID, noFloor, 10*time.Millisecond
 		if w.feed != nil {
 			cfg.Follow = w.feed.follow
 		}

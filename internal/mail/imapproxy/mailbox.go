@@ -65,7 +65,7 @@ func (m *mailbox) Delete(ctx context.Context, name string) error {
 	if err := checkName(name); err != nil {
 		return err
 	}
-	_, err := m.change(ctx, &talk.Question{Op: talk.OpDelete, Name: name})
+	_, err := m.change(ctx, &talk.Question{Op: talk.OpDelete, Name: name, Folder: m.idOf(ctx, name)})
 	return err
 }
 
@@ -75,8 +75,18 @@ func (m *mailbox) Rename(ctx context.Context, from, to string) error {
 			return err
 		}
 	}
-	_, err := m.change(ctx, &talk.Question{Op: talk.OpRename, Name: from, To: to})
+	_, err := m.change(ctx, &talk.Question{Op: talk.OpRename, Name: from, To: to, Folder: m.idOf(ctx, from)})
 	return err
+}
+
+// idOf gives the id of a folder that is to be deleted or renamed. The question may be carried again after that was done, to a manager
+// that did not do it: by the id it knows. Zero: it is INBOX, or not found; why not, the question itself will tell.
+func (m *mailbox) idOf(ctx context.Context, name string) mail.FolderID {
+	a, err := m.ask(ctx, &talk.Question{Op: talk.OpFind, Name: name})
+	if err != nil {
+		return mail.FolderID{}
+	}
+	return a.Folder
 }
 
 func (m *mailbox) Subscribe(ctx context.Context, name string, on bool) error {
@@ -182,16 +192,29 @@ func (m *mailbox) Select(ctx context.Context, name string, readOnly bool) (backe
 	if err != nil {
 		return nil, err
 	}
-	s := &selected{m: m, readOnly: readOnly, status: a.Status, mark: a.Mark, known: a.UIDs, lies: make(map[mail.UID]talk.Lie)}
-	for a.More {
-		if a, err = m.ask(ctx, &talk.Question{Op: talk.OpUIDs, Folder: s.status.ID, Mark: s.mark, After: a.Next}); err != nil {
-			return nil, err
-		}
-		s.known = s.known.Union(a.UIDs)
+	s := &selected{m: m, readOnly: readOnly, status: a.Status, mark: a.Mark, lies: make(map[mail.UID]talk.Lie)}
+	if s.known, err = m.uids(ctx, s.status.ID, &a); err != nil {
+		return nil, err
 	}
 	s.status.Messages = s.known.Len()
 	m.selected = s
 	return s, nil
+}
+
+// uids gives the messages of a folder that an answer tells of, with those that did not go into it.
+func (m *mailbox) uids(ctx context.Context, folder mail.FolderID, first *talk.Answer) (mail.UIDSet, error) {
+	all, next := first.UIDs, first.Next
+	for next > 0 {
+		a, err := m.ask(ctx, &talk.Question{Op: talk.OpUIDs, Folder: folder, Mark: first.Mark, After: next})
+		if err != nil {
+			return nil, err
+		}
+		if a.More && a.Next <= next {
+			return nil, cluster.Errorf(cluster.KindInternal, "ask for messages", "the manager's answer does not go on")
+		}
+		all, next = all.Union(a.UIDs), a.Next
+	}
+	return all, nil
 }
 
 // now is the time of what came without one.

@@ -56,6 +56,8 @@ func newModel(r *rapid.T, t *testing.T) *model {
 	for i := range nodesOfModel {
 		m.members = append(m.members, cluster.NodeID(i+1))
 	}
+	m.w.cfg.RangesMax = rapid.SampledFrom([]int{0, 1, 3}).Draw(r, "ranges that an answer holds")
+	m.w.restart(t)
 	m.w.open(t, 1) // the first ledger replicas are written down before the profile moves on two sides
 	return m
 }

@@ -2,12 +2,14 @@ package imapproxy
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imapserver/backend"
+	"porcupine/internal/mail/index"
 	"porcupine/internal/mail/index/talk"
 )
 
@@ -70,6 +72,45 @@ func TestPages(t *testing.T) {
 	}
 	if c = synced(t, other); c.Vanished.Len() != count || c.Status.Messages != 0 {
 		t.Fatalf("%d vanished, %d are left", c.Vanished.Len(), c.Status.Messages)
+	}
+}
+
+// C1, Q2: a session goes on however much has come and gone since it was told.
+func TestC1_MuchHasComeAndGone(t *testing.T) {
+	const count, ranges = 60, 7
+	w := newWorld(t, 3)
+	w.cfg = index.Config{RangesMax: ranges}
+	w.restart(t)
+	w.fill(count)
+	_, s := w.pick(t, 1, "INBOX")
+	_, other := w.pick(t, 2, "INBOX")
+	var odd, even []mail.UID
+	for u := mail.UID(1); u <= count; u += 2 {
+		odd, even = append(odd, u), append(even, u+1)
+	}
+	move := func(uids mail.UIDSet) {
+		if _, err := s.Move(t.Context(), uids, "Archive"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	move(mail.NewUIDSet(odd...))
+	w.deliver(t, 1)
+	w.deliver(t, 1)
+	synced(t, s)
+	c := synced(t, other)
+	if came := (mail.UIDSet{{First: count + 1, Last: count + 2}}); !slices.Equal(c.Vanished, mail.NewUIDSet(odd...)) || !slices.Equal(c.Arrived, came) {
+		t.Errorf("half of them: vanished %v, arrived %v", c.Vanished, c.Arrived)
+	}
+	if c.Status.Messages != count/2+2 || len(c.Changed) > 0 {
+		t.Errorf("half of them: %d messages, %d changed", c.Status.Messages, len(c.Changed))
+	}
+	if c = synced(t, other); len(c.Vanished)+len(c.Arrived)+len(c.Changed) > 0 {
+		t.Errorf("the next Sync = %+v", c)
+	}
+	rest := append(even, count+1, count+2)
+	move(mail.NewUIDSet(rest...))
+	if c = synced(t, other); !slices.Equal(c.Vanished, mail.NewUIDSet(rest...)) || len(c.Arrived) > 0 || c.Status.Messages != 0 {
+		t.Errorf("all of them: vanished %v, arrived %v, %d messages", c.Vanished, c.Arrived, c.Status.Messages)
 	}
 }
 

@@ -29,8 +29,10 @@ type substrate interface {
 type store interface {
 	// Put stores a message for a user under that id, and gives the object as it lies. What fails is removed again.
 	Put(ctx context.Context, u mail.User, id mail.MessageID, attr mail.MessageAttr, body cluster.Body) (cluster.Object, error)
-	// Discard removes what Put has stored.
-	Discard(ctx context.Context, objects []cluster.Object)
+	// PutOnce is Put for a message that may have been stored under that id before. Nothing is removed of what fails.
+	PutOnce(ctx context.Context, u mail.User, id mail.MessageID, attr mail.MessageAttr, body cluster.Body) (cluster.Object, error)
+	// Withdraw removes what Put has stored. It gives how many could not be removed, and may be seen.
+	Withdraw(ctx context.Context, objects []cluster.Object) (left int)
 }
 
 // directory is who knows the users; *directory.Directory is one.
@@ -46,29 +48,20 @@ type Config struct {
 	QuotaMessages int64         // default 1,000,000
 	AskTimeout    time.Duration // for one question to the manager; default 30 s
 	CopiesMax     int           // messages that one COPY copies at once; default 4
+	AppendsMax    int           // messages that one APPEND stores at once; default 16
 	UsersMax      int           // users that are watched at one time; default 100,000
 	RenewsMax     int           // watches that are renewed at once; default 8
 	Logger        *slog.Logger  // nil: nothing is logged
 }
 
 func (c Config) withDefaults() Config {
-	count := func(v *int, def int) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	count(&c.CopiesMax, 4)
-	count(&c.UsersMax, 100_000)
-	count(&c.RenewsMax, 8)
-	if c.AskTimeout <= 0 {
-		c.AskTimeout = 30 * time.Second
-	}
-	if c.QuotaBytes <= 0 {
-		c.QuotaBytes = 50 << 30
-	}
-	if c.QuotaMessages <= 0 {
-		c.QuotaMessages = 1_000_000
-	}
+	cluster.Default(&c.CopiesMax, 4)
+	cluster.Default(&c.AppendsMax, 16)
+	cluster.Default(&c.UsersMax, 100_000)
+	cluster.Default(&c.RenewsMax, 8)
+	cluster.Default(&c.AskTimeout, 30*time.Second)
+	cluster.Default(&c.QuotaBytes, 50<<30)
+	cluster.Default(&c.QuotaMessages, 1_000_000)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -118,7 +111,7 @@ func (p *Proxy) Open(ctx context.Context, u mail.User, c mail.Client) (backend.M
 	return m, nil
 }
 
-// ask puts a question to the user's manager.
+// ask puts a question to the user's manager. Its answer is progress (backend.Progress).
 func (p *Proxy) ask(ctx context.Context, u mail.User, q *talk.Question) (talk.Answer, error) {
 	op := "ask for the mail of " + string(u)
 	q.User = u
@@ -136,5 +129,6 @@ func (p *Proxy) ask(ctx context.Context, u mail.User, q *talk.Question) (talk.An
 	if err != nil {
 		return talk.Answer{}, cluster.Errorf(cluster.KindInternal, op, "%w", err)
 	}
+	backend.Progress(ctx)
 	return a, nil
 }

@@ -3,6 +3,7 @@ package imapproxy
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 
 	"porcupine/internal/cluster"
@@ -20,13 +21,11 @@ type selected struct {
 	known    mail.UIDSet // the messages that it has been shown
 	lies     map[mail.UID]talk.Lie
 	held     map[mail.UID][]held // what was read ahead
+	opens    bool                // messages were opened since the last Summaries: so may be those of the next
 	watcher  *watcher            // nil: none
 }
 
 var _ backend.Selected = (*selected)(nil)
-
-// pagesMax bounds the pages of one answer: more than any folder has.
-const pagesMax = 10_000
 
 func (s *selected) Status() backend.Status { return s.status }
 
@@ -37,37 +36,6 @@ func (s *selected) question(op talk.Op) *talk.Question {
 	return &talk.Question{Op: op, Folder: s.status.ID, Mark: s.mark}
 }
 
-// pages asks about sets of UIDs, as many at once as a question and an answer can hold, until all were dealt with.
-// Each question is made anew.
-func (s *selected) pages(ctx context.Context, set mail.UIDSet, change bool, ask func(mail.UIDSet) *talk.Question, take func(*talk.Answer) error) error {
-	for range pagesMax {
-		if len(set) == 0 {
-			return nil
-		}
-		part := set[:min(len(set), talk.RangesMax)]
-		do := s.m.ask
-		if change {
-			do = s.m.change
-		}
-		a, err := do(ctx, ask(part))
-		if err != nil {
-			return err
-		}
-		if err := take(&a); err != nil {
-			return err
-		}
-		last := part[len(part)-1].Last
-		if a.More {
-			if a.Next == 0 || a.Next > last {
-				return cluster.Errorf(cluster.KindInternal, "ask for messages", "the manager's answer does not go on")
-			}
-			last = a.Next
-		}
-		set = set.Without(mail.UIDSet{{First: 1, Last: last}})
-	}
-	return cluster.Errorf(cluster.KindLimit, "ask for messages", "more than %d pages", pagesMax)
-}
-
 // Sync asks what has changed, page by page, and takes it when it has all of it.
 func (s *selected) Sync(ctx context.Context) (backend.Changes, error) {
 	mark, known := s.mark, s.known
@@ -75,10 +43,17 @@ func (s *selected) Sync(ctx context.Context) (backend.Changes, error) {
 	changed := make(map[mail.UID]mail.Summary)
 	for range pagesMax {
 		q := s.question(talk.OpSync)
-		q.Mark = mark
+		q.Mark, q.On = mark, true
 		a, err := s.m.ask(ctx, q)
 		if err != nil {
 			return backend.Changes{}, err
+		}
+		if len(a.UIDs) > 0 { // more has come or gone than can be told: what is there says it
+			if a.UIDs, err = s.m.uids(ctx, s.status.ID, &a); err != nil {
+				return backend.Changes{}, err
+			}
+			a.Arrived = a.UIDs.Intersect(mail.UIDSet{{First: max(mark.Next, 1), Last: math.MaxUint32}})
+			a.Vanished = known.Union(c.Arrived).Without(a.UIDs)
 		}
 		gone := a.Vanished.Intersect(known.Union(c.Arrived))
 		c.Vanished = c.Vanished.Union(gone)
@@ -138,13 +113,18 @@ func (s *selected) Since(ctx context.Context, since mail.ModSeq, known mail.UIDS
 	return backend.Changes{}, cluster.Errorf(cluster.KindInternal, "resynchronise a folder", "the manager's answer does not go on")
 }
 
+// Summaries of few messages come with their whereabouts, if the client has been opening messages: the next thing that it needs is these.
 func (s *selected) Summaries(ctx context.Context, uids mail.UIDSet, yield func(*mail.Summary) error) error {
+	uids = uids.Intersect(s.known)
+	lies := s.opens && uids.Len() <= liesFew
+	s.opens = false
 	ask := func(part mail.UIDSet) *talk.Question {
 		q := s.question(talk.OpSummaries)
-		q.UIDs = part
+		q.UIDs, q.On = part, lies
 		return q
 	}
-	return s.pages(ctx, uids.Intersect(s.known), false, ask, func(a *talk.Answer) error {
+	return s.pages(ctx, uids, false, ask, func(a *talk.Answer) error {
+		s.remember(a.Lies)
 		for i := range a.Summaries {
 			if err := yield(&a.Summaries[i]); err != nil {
 				return err

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
@@ -31,7 +33,7 @@ func (m *mailbox) find(ctx context.Context, name string) (mail.FolderID, error) 
 	return a.Folder, err
 }
 
-// Append stores the messages, and AFTER that asks for their numbers. If either fails, all of them are removed. AFTER that
+// Append stores the messages, several at once, and AFTER that asks for their numbers. If either fails, all of them are removed. AFTER that
 // it has what they replace expunged.
 func (m *mailbox) Append(ctx context.Context, name string, messages []backend.Append) (backend.Placed, error) {
 	ctx, done := m.begin(ctx)
@@ -43,30 +45,87 @@ func (m *mailbox) Append(ctx context.Context, name string, messages []backend.Ap
 	if err != nil {
 		return backend.Placed{}, err
 	}
-	items := make([]talk.Item, 0, len(messages))
+	if messages[0].ID != (mail.MessageID{}) {
+		return backend.Placed{}, m.appendOnce(ctx, name, folder, messages)
+	}
+	items, err := m.putAll(ctx, messages, func(a *backend.Append) (cluster.Object, error) {
+		attr := mail.MessageAttr{Received: now(a.Received), Folder: folder, Email: a.Email}
+		return m.proxy.store.Put(ctx, m.user, mail.NewMessageID(), attr, sized{a.Body, a.Size})
+	})
+	if err != nil {
+		return backend.Placed{}, m.undo(ctx, items, cluster.Errorf(cluster.KindOf(err), "append to "+name, "%w", err))
+	}
 	var replaced []mail.UID
 	for i := range messages {
-		a := &messages[i]
-		attr := mail.MessageAttr{Received: now(a.Received), Folder: folder, Email: a.Email}
-		o, err := m.proxy.store.Put(ctx, m.user, mail.NewMessageID(), attr, sized{a.Body, a.Size})
-		if err != nil {
-			m.discard(ctx, items)
-			return backend.Placed{}, cluster.Errorf(cluster.KindOf(err), "append to "+name, "%w", err)
-		}
-		items = append(items, talk.Item{Object: o, Flags: a.Flags})
-		if a.Replaces != 0 {
-			replaced = append(replaced, a.Replaces)
+		if messages[i].Replaces != 0 {
+			replaced = append(replaced, messages[i].Replaces)
 		}
 	}
 	a, err := m.change(ctx, &talk.Question{Op: talk.OpPlaced, Folder: folder, Items: items})
 	if err != nil {
-		m.discard(ctx, items)
-		return backend.Placed{}, err
+		return backend.Placed{}, m.undo(ctx, items, err)
 	}
 	if err := m.replace(ctx, folder, replaced); err != nil {
 		return backend.Placed{}, err
 	}
 	return placed(a.Placed, nil, len(items)), nil
+}
+
+// putAll stores the messages of one APPEND, AppendsMax at once: those that wait for a disk share its syncs.
+func (m *mailbox) putAll(ctx context.Context, messages []backend.Append, put func(*backend.Append) (cluster.Object, error)) ([]talk.Item, error) {
+	return m.proxy.putEach(ctx, len(messages), m.proxy.cfg.AppendsMax, func(i int) (talk.Item, error) {
+		o, err := put(&messages[i])
+		return talk.Item{Object: o, Flags: messages[i].Flags}, err
+	})
+}
+
+// putEach stores so many messages, most of them at one time, and says that it gets on (backend.Progress). It gives those that were
+// stored, in order, also if not all were: after the first that fails none is begun.
+func (p *Proxy) putEach(ctx context.Context, count, most int, put func(i int) (talk.Item, error)) (items []talk.Item, err error) {
+	all := make([]talk.Item, count)
+	errs := make([]error, count)
+	var failed atomic.Bool
+	p.atOnce(count, most, func(i int) {
+		if failed.Load() {
+			errs[i] = errNotBegun
+			return
+		}
+		if all[i], errs[i] = put(i); errs[i] != nil {
+			failed.Store(true)
+			return
+		}
+		backend.Progress(ctx)
+	})
+	for i := range all {
+		switch {
+		case errs[i] == nil:
+			items = append(items, all[i])
+		case err == nil || errors.Is(err, errNotBegun):
+			err = errs[i]
+		}
+	}
+	return items, err
+}
+
+// errNotBegun is of a message that was not stored because another one could not be.
+var errNotBegun = cluster.Errorf(cluster.KindUnavailable, "store a message", "another one of the same command could not be stored")
+
+// atOnce does count things, at most most of them at one time, and waits for all.
+func (p *Proxy) atOnce(count, most int, do func(i int)) {
+	if count == 1 {
+		do(0)
+		return
+	}
+	slots := make(chan struct{}, most)
+	var wg sync.WaitGroup
+	for i := range count {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			do(i)
+		})
+	}
+	wg.Wait()
 }
 
 // replace has messages of the selected folder expunged (RFC 8508). It is a question of its own: when it fails nobody knows
@@ -88,12 +147,21 @@ func placed(p backend.Placed, from []mail.UID, count int) backend.Placed {
 	return p
 }
 
-func (m *mailbox) discard(ctx context.Context, items []talk.Item) {
+// undo removes what was stored for a command that has failed, and gives why it has. backend.ErrLeft: something is left.
+func (m *mailbox) undo(ctx context.Context, items []talk.Item, cause error) error {
+	if left := m.discard(ctx, items); left > 0 {
+		return cluster.Errorf(cluster.KindOf(cause), "undo", "%w (%d of %d), and it failed because: %w", backend.ErrLeft, left, len(items), cause)
+	}
+	return cause
+}
+
+// discard removes what was stored. It gives how many are left.
+func (m *mailbox) discard(ctx context.Context, items []talk.Item) (left int) {
 	objects := make([]cluster.Object, len(items))
 	for i := range items {
 		objects[i] = items[i].Object
 	}
-	m.proxy.store.Discard(context.WithoutCancel(ctx), objects)
+	return m.proxy.store.Withdraw(ctx, objects)
 }
 
 // Copy stores a new message for each, of the same contents and the same Email id, and AFTER that asks for their
@@ -130,34 +198,19 @@ func (s *selected) Copy(ctx context.Context, uids mail.UIDSet, to string) (backe
 		return nil
 	})
 	if err != nil {
-		s.m.discard(ctx, all)
-		return backend.Placed{}, err
+		return backend.Placed{}, s.m.undo(ctx, all, err)
 	}
 	return placed(p, from, len(all)), nil
 }
 
 // copyPage stores the copies, CopiesMax at once. It gives those that were stored, in order, also if not all were.
-func (s *selected) copyPage(ctx context.Context, ls []talk.Lie, folder mail.FolderID, request [16]byte) (items []talk.Item, err error) {
-	objects := make([]cluster.Object, len(ls))
-	errs := make([]error, len(ls))
-	slots := make(chan struct{}, s.m.proxy.cfg.CopiesMax)
-	var wg sync.WaitGroup
-	for i := range ls {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			if errs[i] = ctx.Err(); errs[i] == nil {
-				objects[i], errs[i] = s.copyOne(ctx, &ls[i], folder, request)
-			}
-		})
-	}
-	wg.Wait()
-	for i := range ls {
-		if errs[i] != nil {
-			err = cluster.Errorf(cluster.KindOf(errs[i]), "copy message", "%w", errs[i])
-			continue
-		}
-		items = append(items, talk.Item{Object: objects[i], Flags: ls[i].Flags})
+func (s *selected) copyPage(ctx context.Context, ls []talk.Lie, folder mail.FolderID, request [16]byte) ([]talk.Item, error) {
+	items, err := s.m.proxy.putEach(ctx, len(ls), s.m.proxy.cfg.CopiesMax, func(i int) (talk.Item, error) {
+		o, err := s.copyOne(ctx, &ls[i], folder, request)
+		return talk.Item{Object: o, Flags: ls[i].Flags}, err
+	})
+	if err != nil {
+		err = cluster.Errorf(cluster.KindOf(err), "copy message", "%w", err)
 	}
 	return items, err
 }
@@ -187,7 +240,7 @@ func (s *selected) fetch(ctx context.Context, l *talk.Lie) (*spool.Message, erro
 		return nil, err
 	}
 	m := s.m.proxy.cfg.Spool.NewMessage()
-	_, err = io.Copy(m, r)
+	_, err = io.Copy(m, advancing{r, ctx})
 	if closeErr := r.Close(); err == nil {
 		err = closeErr
 	}
@@ -202,4 +255,18 @@ func (s *selected) fetch(ctx context.Context, l *talk.Lie) (*spool.Message, erro
 		return nil, cluster.Errorf(cluster.KindUnavailable, "read message "+l.ID.String(), "%w", err)
 	}
 	return m, nil
+}
+
+// advancing is a reader that says that something comes.
+type advancing struct {
+	io.Reader
+	ctx context.Context // of the call that reads
+}
+
+func (a advancing) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	if n > 0 {
+		backend.Progress(a.ctx)
+	}
+	return n, err
 }

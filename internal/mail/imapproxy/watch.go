@@ -23,7 +23,8 @@ type watcher struct {
 	tell func([]mail.FolderID) // none: it may be any
 }
 
-// watch is one user whom sessions of this node watch.
+// watch is one user whom sessions of this node watch. Without sessions it stays until it is due: clients open
+// one folder after the other, and the manager need not be asked each time.
 type watch struct {
 	sessions map[*watcher]struct{}
 	assigned cluster.Assignment // of the manager that knows of the watch
@@ -52,7 +53,7 @@ func (w *watches) begin(u mail.User, tell func([]mail.FolderID)) *watcher {
 	defer w.mu.Unlock()
 	known := w.users[u]
 	if known == nil {
-		if len(w.users) >= w.p.cfg.UsersMax {
+		if len(w.users) >= w.p.cfg.UsersMax && !w.makeRoom() {
 			w.p.cfg.Logger.Warn("too many users are watched: sessions are not told of new mail at once", "limit", w.p.cfg.UsersMax)
 			return s
 		}
@@ -67,6 +68,24 @@ func (w *watches) begin(u mail.User, tell func([]mail.FolderID)) *watcher {
 	return s
 }
 
+// roomScanMax bounds the work of making room.
+const roomScanMax = 64
+
+// makeRoom forgets a watch without sessions, if there is one among a few. Preconditions: mu is held.
+func (w *watches) makeRoom() bool {
+	scanned := 0
+	for u, known := range w.users {
+		if len(known.sessions) == 0 {
+			delete(w.users, u)
+			return true
+		}
+		if scanned++; scanned == roomScanMax {
+			break
+		}
+	}
+	return false
+}
+
 // end tells a session of nothing more. The manager's watch runs out.
 func (w *watches) end(s *watcher) {
 	if s == nil {
@@ -75,9 +94,7 @@ func (w *watches) end(s *watcher) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if known := w.users[s.user]; known != nil {
-		if delete(known.sessions, s); len(known.sessions) == 0 {
-			delete(w.users, s.user)
-		}
+		delete(known.sessions, s)
 	}
 }
 
@@ -161,6 +178,10 @@ func (w *watches) dueAt(v *cluster.View, at time.Time) (due []mail.User) {
 	for u, known := range w.users {
 		moved := known.assigned != w.assignment(v, u)
 		if known.asking || at.Before(known.due) && !moved {
+			continue
+		}
+		if len(known.sessions) == 0 {
+			delete(w.users, u)
 			continue
 		}
 		known.asking = true

@@ -67,7 +67,7 @@ func (x *fetching) pieces(sum *mail.Summary, index *message.Index) (list []backe
 		return nil
 	}
 	for _, it := range x.items {
-		if !isContents(it) {
+		if !isContents(it) || x.hasFields(it, index) {
 			continue
 		}
 		src, ok := x.source(it, sum, index)

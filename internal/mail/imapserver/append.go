@@ -1,6 +1,8 @@
 package imapserver
 
 import (
+	"context"
+
 	"porcupine/internal/mail/imap"
 )
 
@@ -65,11 +67,13 @@ func (s *session) uploaded(m imap.AppendMessage) (Append, imap.Reply) {
 
 // storeMessages stores messages and says where they went.
 func (s *session) storeMessages(name string, messages []Append, verb imap.Verb) imap.Reply {
-	ctx, cancel := s.service()
-	defer cancel()
-	placed, err := s.mailbox.Append(ctx, name, messages)
+	var placed Placed
+	err := s.long(verb, func(ctx context.Context) (err error) {
+		placed, err = s.mailbox.Append(ctx, name, messages)
+		return err
+	})
 	if err != nil {
-		return s.failure(err, onAppend)
+		return s.notPlaced(err)
 	}
 	s.srv.cfg.Observer.Appended(s.upload.size)
 	r := done(verb)

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail/imapserver"
 	"porcupine/internal/mail/listener"
 )
@@ -134,8 +135,10 @@ func TestAttack10_RepliesDoNotTellWhoExists(t *testing.T) {
 
 func TestV1_LoginThatCannotBeDecidedIsNoRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		newRig(t, newMail(), options{backend: users{err: context.DeadlineExceeded}}).play(greeting +
-			"C: 1 LOGIN " + alice + " x\nS: 1 NO [UNAVAILABLE] cannot log in now; try again later")
+		for _, err := range []error{context.DeadlineExceeded, cluster.Errorf(cluster.KindLimit, "verify login", "too many logins at once")} {
+			newRig(t, newMail(), options{backend: users{err: err}}).play(greeting +
+				"C: 1 LOGIN " + alice + " x\nS: 1 NO [UNAVAILABLE] cannot log in now; try again later")
+		}
 		m := newMail()
 		m.Fail("Open", context.DeadlineExceeded)
 		newRig(t, m, options{}).play(greeting +

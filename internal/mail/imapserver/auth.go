@@ -27,7 +27,7 @@ func (s *session) login(c imap.Login) imap.Reply {
 		return r
 	}
 	// The answer may take long on purpose; what was said before must not wait for it.
-	if s.out.flush() != nil {
+	if s.out.Flush() != nil {
 		s.end(EndedGone)
 		return imap.Reply{}
 	}
@@ -115,7 +115,7 @@ func (s *session) startTLS() imap.Reply {
 		return imap.Reply{}
 	}
 	s.after = func() {
-		if s.out.flush() != nil {
+		if s.out.Flush() != nil {
 			s.end(EndedGone)
 			return
 		}

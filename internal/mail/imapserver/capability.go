@@ -45,6 +45,7 @@ func (s *session) loggedInCapabilities(names []string) []string {
 // enable carries out ENABLE (RFC 5161, RFC 9051 §6.3.1). What is not known is passed over in silence.
 func (s *session) enable(c imap.Enable) imap.Reply {
 	var enabled []string
+	before := s.enabled
 	for _, name := range c.Capabilities {
 		on := false
 		switch name {
@@ -54,7 +55,7 @@ func (s *session) enable(c imap.Enable) imap.Reply {
 		case "UTF8=ACCEPT":
 			on, s.enabled.utf8 = !s.enabled.utf8, true
 		case "CONDSTORE":
-			on = !s.enabled.condstore
+			on = !before.condstore
 			s.useCondStore()
 		case "QRESYNC": // which contains CONDSTORE (RFC 7162 §3.2.3)
 			on, s.enabled.qresync = !s.enabled.qresync, true
@@ -66,18 +67,6 @@ func (s *session) enable(c imap.Enable) imap.Reply {
 	}
 	s.say(imap.EnabledData{Names: enabled})
 	return done(imap.VerbEnable)
-}
-
-// useCondStore notes that the client knows modification sequences. If it does so with a folder
-// selected, it is told where it stands (RFC 7162 §3.1.2.1).
-func (s *session) useCondStore() {
-	if s.enabled.condstore {
-		return
-	}
-	s.enabled.condstore = true
-	if s.folder != nil {
-		s.say(imap.Reply{Kind: imap.OK, Code: imap.Code{Name: imap.CodeHighestModSeq, Number: uint64(s.folder.view.Mark().HighestModSeq)}, Text: "modification sequences are told"})
-	}
 }
 
 // id carries out ID (RFC 2971). What clients say of themselves goes to the log, at most.

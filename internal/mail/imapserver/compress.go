@@ -35,7 +35,7 @@ func (s *session) compress(c imap.Compress) imap.Reply {
 
 // startCompression puts the layer on, after the answer was sent without it.
 func (s *session) startCompression() {
-	if s.out.flush() != nil {
+	if s.out.Flush() != nil {
 		s.end(EndedGone)
 		return
 	}
@@ -45,7 +45,7 @@ func (s *session) startCompression() {
 		s.end(EndedProtocol)
 		return
 	}
-	s.out.layer = w
+	s.out.SetLayer(w)
 	wire := &counter{conn: s.conn}
 	s.read = &inflater{wire: wire, plain: flate.NewReader(wire)}
 }

@@ -51,10 +51,11 @@ type Config struct {
 	LoginTimeout time.Duration
 	// WriteTimeout is the time in which the client must take 16 KiB.
 	WriteTimeout time.Duration
-	// ServiceTimeout bounds each call for mail, and the wait for each piece of a message.
+	// ServiceTimeout bounds each call for mail, and the wait for each piece of a message, or for each step of a call that
+	// changes many.
 	ServiceTimeout time.Duration
 	// KeepAlive is how often a client inside IDLE hears that the server is there, so that routers on
-	// the way do not forget the connection.
+	// the way do not forget the connection. While a command changes many messages it is every 30 s at least.
 	KeepAlive time.Duration
 
 	LoginCommandsMax int   // commands before the login
@@ -113,10 +114,19 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Auth == nil || c.Mailboxes == nil || c.Spool == nil {
 		return c, errors.New("imap config: Auth, Mailboxes and Spool are required")
 	}
-	if err := c.durations(); err != nil {
-		return c, err
-	}
-	if err := c.numbers(); err != nil {
+	err := errors.Join(
+		listener.Settle("imap",
+			listener.Setting[time.Duration]{Name: "IdleTimeout", Value: &c.IdleTimeout, Default: IdleTimeoutDefault, Min: IdleTimeoutMin},
+			listener.Setting[time.Duration]{Name: "LoginTimeout", Value: &c.LoginTimeout, Default: LoginTimeoutDefault},
+			listener.Setting[time.Duration]{Name: "WriteTimeout", Value: &c.WriteTimeout, Default: WriteTimeoutDefault},
+			listener.Setting[time.Duration]{Name: "ServiceTimeout", Value: &c.ServiceTimeout, Default: ServiceTimeoutDefault},
+			listener.Setting[time.Duration]{Name: "KeepAlive", Value: &c.KeepAlive, Default: KeepAliveDefault}),
+		listener.Settle("imap",
+			listener.Setting[int]{Name: "LoginCommandsMax", Value: &c.LoginCommandsMax, Default: LoginCommandsMaxDefault},
+			listener.Setting[int]{Name: "BadCommandsMax", Value: &c.BadCommandsMax, Default: BadCommandsMaxDefault},
+			listener.Setting[int]{Name: "AuthFailuresMax", Value: &c.AuthFailuresMax, Default: AuthFailuresMaxDefault},
+			listener.Setting[int]{Name: "Workers", Value: &c.Workers, Default: WorkersDefault}))
+	if err != nil {
 		return c, err
 	}
 	if c.AppendLimit == 0 {
@@ -132,50 +142,6 @@ func (c Config) withDefaults() (Config, error) {
 		c.Observer = noObserver{}
 	}
 	return c, nil
-}
-
-func (c *Config) durations() error {
-	for _, d := range []struct {
-		name     string
-		value    *time.Duration
-		min      time.Duration
-		fallback time.Duration
-	}{
-		{"IdleTimeout", &c.IdleTimeout, IdleTimeoutMin, IdleTimeoutDefault},
-		{"LoginTimeout", &c.LoginTimeout, 0, LoginTimeoutDefault},
-		{"WriteTimeout", &c.WriteTimeout, 0, WriteTimeoutDefault},
-		{"ServiceTimeout", &c.ServiceTimeout, 0, ServiceTimeoutDefault},
-		{"KeepAlive", &c.KeepAlive, 0, KeepAliveDefault},
-	} {
-		if *d.value == 0 {
-			*d.value = d.fallback
-		}
-		if *d.value < d.min {
-			return fmt.Errorf("imap config: %s is %v; want at least %v, or 0 for %v", d.name, *d.value, d.min, d.fallback)
-		}
-	}
-	return nil
-}
-
-func (c *Config) numbers() error {
-	for _, n := range []struct {
-		name     string
-		value    *int
-		fallback int
-	}{
-		{"LoginCommandsMax", &c.LoginCommandsMax, LoginCommandsMaxDefault},
-		{"BadCommandsMax", &c.BadCommandsMax, BadCommandsMaxDefault},
-		{"AuthFailuresMax", &c.AuthFailuresMax, AuthFailuresMaxDefault},
-		{"Workers", &c.Workers, WorkersDefault},
-	} {
-		if *n.value == 0 {
-			*n.value = n.fallback
-		}
-		if *n.value < 0 {
-			return fmt.Errorf("imap config: %s is %d; want a positive number, or 0 for %d", n.name, *n.value, n.fallback)
-		}
-	}
-	return nil
 }
 
 type noObserver struct{}

@@ -36,6 +36,7 @@ var states = map[string][]string{
 	"cond":   {loginCommand, "SELECT INBOX (CONDSTORE)"},
 	"qre":    {loginCommand, "ENABLE QRESYNC"},
 	"qrein":  {loginCommand, "ENABLE QRESYNC", "SELECT INBOX"},
+	"qre0":   {loginCommand, "ENABLE QRESYNC", "SELECT Sent"},
 	"quota":  {"!quota 4096 100", loginCommand},
 	"bob":    {"LOGIN " + bob + ` "` + password + `"`},
 }
@@ -210,7 +211,7 @@ var literalHead = regexp.MustCompile(`\{(\d+)\}$`)
 // line reads a response, with its literals, as one line.
 func (s *client) line() string {
 	s.t.Helper()
-	if err := s.c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := s.c.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		s.t.Fatal(err)
 	}
 	var all strings.Builder
@@ -269,6 +270,8 @@ func (s *client) outside(words []string) {
 			flags = append(flags, mail.Flag(f))
 		}
 		s.m.SetFlags(alice, words[1], mail.UID(number(2)), flags...)
+	case "drop": // folder
+		s.m.Drop(alice, words[1])
 	case "quota": // octets, messages
 		s.m.SetQuota(alice, int64(number(1)), int64(number(2)))
 	case "fail": // method, kind

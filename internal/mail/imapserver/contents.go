@@ -19,6 +19,9 @@ const transformHeld = 256 << 10
 // contents tells a section of a message. It is opened, and its first piece read, BEFORE anything of it is
 // announced; began says that something of the message was sent.
 func (x *fetching) contents(e *imap.Encoder, it imap.FetchItem, sum *mail.Summary, index *message.Index, began *bool) error {
+	if x.fromIndex(e, it, index, began) {
+		return nil
+	}
 	src, ok := x.source(it, sum, index)
 	if !ok {
 		if it.Kind == imap.FetchBinarySize {
@@ -68,7 +71,7 @@ func (x *fetching) contents(e *imap.Encoder, it imap.FetchItem, sum *mail.Summar
 		if it.Kind != imap.FetchBinary {
 			withoutNUL(buf[:n])
 		}
-		if _, err := x.s.out.buffer().Write(buf[:n]); err != nil {
+		if _, err := x.s.out.Buffer().Write(buf[:n]); err != nil {
 			return nil //nolint:nilerr // out.failed has it
 		}
 		if count -= int64(n); count == 0 {
@@ -139,9 +142,7 @@ func (x *fetching) source(it imap.FetchItem, sum *mail.Summary, index *message.I
 		src.change = func(r io.Reader) (io.Reader, error) { return message.Fields(r, it.Section.Fields, not), nil }
 	case it.Kind == imap.FetchBinary || it.Kind == imap.FetchBinarySize:
 		part, _ := index.Part(path)
-		if !part.IsMultipart() && !part.IsMessage() {
-			src.change = part.Decode
-		}
+		src.change = binary(part)
 	}
 	return src, true
 }
@@ -158,7 +159,8 @@ func (src *source) length() (int64, error) {
 	defer r.Close()
 	var count counting
 	if src.octets.Len() <= transformHeld {
-		// What is made of them is not longer: fields are left out, encodings are undone.
+		// What is made of them is twice as long at most: fields are left out, encodings are undone, but line ends
+		// of texts may become longer.
 		var held bytes.Buffer
 		_, err = io.Copy(&held, src.watched(r))
 		src.held = held.Bytes()

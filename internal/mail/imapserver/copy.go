@@ -1,6 +1,8 @@
 package imapserver
 
 import (
+	"context"
+
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
 )
@@ -20,15 +22,17 @@ func (s *session) copy(c imap.Command) imap.Reply {
 	if len(uids) == 0 {
 		return done(c.Verb)
 	}
-	ctx, cancel := s.service()
-	defer cancel()
 	bring := f.selected.Copy
 	if move {
 		bring = f.selected.Move
 	}
-	placed, err := bring(ctx, uids, args.Folder)
+	var placed Placed
+	err = s.long(c.Verb, func(ctx context.Context) (err error) {
+		placed, err = bring(ctx, uids, args.Folder)
+		return err
+	})
 	if err != nil {
-		return s.failure(err, onAppend)
+		return s.notPlaced(err)
 	}
 	code := placedCode(placed, imap.CodeCopyUID)
 	r := done(c.Verb)
@@ -65,9 +69,7 @@ func (s *session) expunge(c imap.Command) imap.Reply {
 			return done(c.Verb)
 		}
 	}
-	ctx, cancel := s.service()
-	defer cancel()
-	if err := f.selected.Expunge(ctx, uids); err != nil {
+	if err := s.long(c.Verb, func(ctx context.Context) error { return f.selected.Expunge(ctx, uids) }); err != nil {
 		return s.failure(err, onOther)
 	}
 	return done(c.Verb)

@@ -10,12 +10,13 @@ import (
 // a moment for them, then the tagged answer.
 func (s *session) carryOut(c imap.Command) {
 	began := time.Now()
-	s.after = nil
+	s.after, s.told = nil, 0
 	r := s.dispatch(c)
 	s.upload.close()
 	if s.ended == "" && s.folder != nil && mayTell(c) {
 		s.tellNews(c.Verb)
 	}
+	s.holdBack(&r)
 	if s.folder != nil && r.Kind == imap.OK && r.Code.IsZero() && s.enabled.condstore && (c.Verb == imap.VerbExpunge || c.Verb == imap.VerbMove) {
 		// RFC 7162 §3.2.7: what vanished has been told, so the client is up to this one (U6).
 		r.Code = imap.Code{Name: imap.CodeHighestModSeq, Number: uint64(s.folder.view.Mark().HighestModSeq)}
@@ -39,8 +40,17 @@ func (s *session) carryOut(c imap.Command) {
 // numbers, or whose answers' numbers, would then mean something else.
 func mayTell(c imap.Command) bool {
 	switch c.Verb {
-	case imap.VerbFetch, imap.VerbStore, imap.VerbSearch, imap.VerbSort, imap.VerbThread, imap.VerbESearch:
+	case imap.VerbFetch, imap.VerbStore, imap.VerbESearch:
 		return c.UID
+	case imap.VerbSearch:
+		args, ok := c.Args.(imap.Search)
+		return c.UID && ok && !namesNumbers(&args.Key)
+	case imap.VerbSort:
+		args, ok := c.Args.(imap.Sort)
+		return c.UID && ok && !namesNumbers(&args.Key)
+	case imap.VerbThread:
+		args, ok := c.Args.(imap.Thread)
+		return c.UID && ok && !namesNumbers(&args.Key)
 	}
 	return true
 }
@@ -190,7 +200,7 @@ func (s *session) write(f func(*imap.Encoder)) {
 	e.Dialect = s.dialect()
 	f(e)
 	// A write error is kept by the buffer and comes out at flush.
-	_, _ = s.out.buffer().Write(e.Bytes())
+	_, _ = s.out.Buffer().Write(e.Bytes())
 	e.Reset()
 	s.srv.encoders.Put(e)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // fetchPage is how many summaries a FETCH holds at once when it needs the structures too.
-const fetchPage = 512
+const fetchPage = 1000
 
 // errClientGone ends a FETCH whose client hears nothing any more.
 var errClientGone = errors.New("client gone")
@@ -26,9 +26,11 @@ type fetching struct {
 	// flags tells the flags too: \Seen was set.
 	flags   bool
 	seen    map[mail.UID]mail.Summary // what a message became when \Seen was set
+	highest mail.ModSeq               // of the messages told
 	told    int                       // messages
 	octets  int64                     // of contents
 	ahead   *readahead                // nil: no contents are asked for
+	fields  []byte                    // room for header fields
 	failure error                     // of the first message that could not be read
 }
 
@@ -59,6 +61,9 @@ func (s *session) fetch(c imap.Command) imap.Reply {
 		x.setSeen(uids)
 	}
 	err = x.run(uids)
+	if x.wants(imap.FetchModSeq) {
+		s.toldModSeq(x.highest)
+	}
 	s.fetched += x.octets
 	s.srv.cfg.Observer.Fetched(x.octets)
 	return x.answer(c, uids, err)
@@ -120,8 +125,8 @@ func (x *fetching) changed(args imap.Fetch, uids mail.UIDSet) (mail.UIDSet, erro
 	ctx, cancel := x.s.service()
 	defer cancel()
 	known := uids
-	if args.Vanished { // also what is not in the view
-		known = args.Set.Resolve(uint32(x.f.view.Max()))
+	if args.Vanished { // also what is not in the view any more: "*" is all that was ever told, for the last ones may have gone
+		known = uids.Union(args.Set.Resolve(uint32(max(x.f.view.Mark().UIDNext, 1) - 1)))
 	}
 	if len(known) == 0 {
 		return nil, nil
@@ -164,6 +169,16 @@ func (x *fetching) setSeen(uids mail.UIDSet) {
 		x.seen[stored[i].UID] = stored[i]
 	}
 	x.flags = !x.wants(imap.FetchFlags)
+	if len(stored) == 0 || !x.s.enabled.condstore {
+		return
+	}
+	// RFC 7162 §3.2.4: who follows modification sequences learns of the change, with the UID.
+	if !x.wants(imap.FetchUID) {
+		x.items = slices.Insert(x.items, 0, imap.FetchItem{Kind: imap.FetchUID})
+	}
+	if !x.wants(imap.FetchModSeq) {
+		x.items = append(x.items, imap.FetchItem{Kind: imap.FetchModSeq})
+	}
 }
 
 // run tells of all messages. Every call for mail is given up when nothing comes from it for too long; the
@@ -175,6 +190,7 @@ func (x *fetching) run(uids mail.UIDSet) error {
 	defer x.forget()
 	if !slices.ContainsFunc(x.items, needsStructure) {
 		err := x.f.selected.Summaries(w.ctx, uids, func(sum *mail.Summary) error {
+			x.highest = max(x.highest, sum.ModSeq)
 			return w.aside(func() error { return x.next(sum, nil) })
 		})
 		if err != nil {
@@ -195,6 +211,7 @@ func (x *fetching) page(w *watch, uids mail.UIDSet) error {
 	sums := make([]mail.Summary, 0, fetchPage)
 	err := x.f.selected.Summaries(w.ctx, uids, func(sum *mail.Summary) error {
 		w.progress()
+		x.highest = max(x.highest, sum.ModSeq)
 		sums = append(sums, *sum)
 		return nil
 	})

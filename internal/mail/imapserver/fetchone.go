@@ -78,14 +78,14 @@ func (x *fetching) one(sum *mail.Summary, index *message.Index) error {
 			x.s.end(EndedReadError)
 			return errClientGone
 		}
-		if x.s.out.failed() {
+		if x.s.out.Failed() {
 			return errClientGone
 		}
 	}
 	e.EndFetch()
 	x.send(e)
 	x.told++
-	if x.s.out.failed() {
+	if x.s.out.Failed() {
 		return errClientGone
 	}
 	return nil
@@ -100,7 +100,7 @@ func (x *fetching) notFound(uid mail.UID) error {
 
 // send sends what was written so far. An error comes out in out.failed.
 func (x *fetching) send(e *imap.Encoder) {
-	_, _ = x.s.out.buffer().Write(e.Bytes())
+	_, _ = x.s.out.Buffer().Write(e.Bytes())
 	e.Reset()
 }
 

@@ -337,7 +337,7 @@ func (s *session) meanwhile(cancel func(), work func()) {
 // stillHere tells a client that waits that the server is there.
 func (s *session) stillHere(cancel func()) {
 	s.say(imap.Reply{Kind: imap.OK, Text: "still searching"})
-	if s.out.flush() != nil {
+	if s.out.Flush() != nil {
 		s.end(EndedGone)
 		cancel()
 	}

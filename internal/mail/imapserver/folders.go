@@ -28,6 +28,9 @@ func (s *session) create(c imap.Create) imap.Reply {
 	if err != nil {
 		return s.failure(err, onFolder)
 	}
+	if c.Given != "" && s.enabled.rev2 { // RFC 9051 §6.3.4
+		s.say(imap.ListData{Folder: c.Folder, OldName: c.Given})
+	}
 	r := done(imap.VerbCreate)
 	r.Code = imap.Code{Name: imap.CodeMailboxID, Words: []string{id.String()}}
 	return r

@@ -43,6 +43,20 @@ func TestGoImap(t *testing.T) {
 	if len(list) != 7 || list[2].Mailbox != "Grüße" || list[3].Status == nil || *list[3].Status.NumMessages != 4 {
 		t.Errorf("LIST gives %d folders", len(list))
 	}
+	// It writes names in UTF-8 as soon as IMAP4rev2 is offered, asked for or not (RFC 9051 §5.1).
+	check("create", c.Create("Räder/Größe", nil).Wait())
+	st, err := c.Status("Räder/Größe", &goimap.StatusOptions{NumMessages: true}).Wait()
+	check("status", err)
+	list, err = c.List("", "Räder/*", nil).Collect()
+	check("list", err)
+	if st.Mailbox != "Räder/Größe" || len(list) != 1 || list[0].Mailbox != st.Mailbox {
+		t.Errorf("a name in UTF-8 comes back as %q and %+v", st.Mailbox, list)
+	}
+	copied, err := c.Copy(goimap.UIDSetNum(1), st.Mailbox).Wait()
+	check("copy", err)
+	if copied.DestUIDs.String() != "1" {
+		t.Errorf("COPYUID gives %+v", copied)
+	}
 	msgs, err := c.Fetch(goimap.UIDSetNum(1, 2), &goimap.FetchOptions{Envelope: true, Flags: true, UID: true, InternalDate: true, RFC822Size: true,
 		BodyStructure: &goimap.FetchItemBodyStructure{Extended: true}, BodySection: []*goimap.FetchItemBodySection{{Specifier: goimap.PartSpecifierText, Peek: true}}}).Collect()
 	check("fetch", err)

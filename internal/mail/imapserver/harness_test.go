@@ -66,8 +66,10 @@ type options struct {
 	clearRefused bool
 	noTLS        bool
 	implicitTLS  bool
+	certificate  *tls.Certificate // nil: one with an ECDSA key
 	backend      sasl.Backend
 	mailboxes    imapserver.Mailboxes
+	gate         *listener.Gate // nil: one with the default limits
 	cfg          imapserver.Config
 }
 
@@ -93,8 +95,11 @@ func newRig(t testing.TB, m *imaptest.Mail, o options) *rig {
 		t.Fatal(err)
 	}
 	r.pool = pool
+	if o.certificate != nil {
+		cert = *o.certificate
+	}
 	lcfg := listener.Config{Service: "imap", Handler: r.srv.Serve, Refusal: imapserver.Refusal, Logger: o.cfg.Logger,
-		ALPN: imapserver.ALPN, ImplicitTLS: o.implicitTLS}
+		ALPN: imapserver.ALPN, ImplicitTLS: o.implicitTLS, Gate: o.gate}
 	if !o.noTLS {
 		lcfg.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }
 	}

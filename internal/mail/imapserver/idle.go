@@ -64,7 +64,7 @@ func (s *session) speak() *folder {
 	}
 	s.tellWaiting()
 	s.folder.view.Rest()
-	if s.out.flush() != nil {
+	if s.out.Flush() != nil {
 		s.end(EndedGone)
 	}
 	if s.ended != "" {
@@ -78,14 +78,14 @@ func (s *session) speak() *folder {
 func (s *session) panicked(r any) {
 	s.srv.cfg.Logger.Error("imap session panicked while it was told news; its connection is closed, others go on",
 		"user", string(s.user), "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
-	s.out.drop()
+	s.out.Drop()
 	s.end(EndedPanic)
 	s.conn.Interrupt()
 }
 
 // tellWaiting tells a client inside IDLE all that there is.
 func (s *session) tellWaiting() {
-	for s.folder != nil && s.folder.news.Load() && s.ended == "" && !s.out.failed() {
+	for s.folder != nil && s.folder.news.Load() && s.ended == "" && !s.out.Failed() {
 		noted := s.idle.noted.Swap(0)
 		s.sync()
 		if noted != 0 {
@@ -139,7 +139,7 @@ func (s *session) doneIsHere() bool {
 // there.
 func (s *session) wait(deadline time.Time) {
 	s.tellWaiting()
-	if s.out.flush() != nil {
+	if s.out.Flush() != nil {
 		s.end(EndedGone)
 	}
 	if s.ended != "" {

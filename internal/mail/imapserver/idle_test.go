@@ -108,6 +108,47 @@ func TestIDLE_EverySessionIsTold(t *testing.T) {
 	})
 }
 
+// TestIDLE_NobodyWaitsForWhoDoesNotRead: a client that takes nothing of what it is told, until it is let go, does not
+// keep others from being told (RFC 9051 §5.3).
+func TestIDLE_NobodyWaitsForWhoDoesNotRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const messages = 20_000 // the flags of all are more than any buffer on the way holds
+		m := newMail()
+		for range messages {
+			m.Deliver(alice, "INBOX", "x", clock)
+		}
+		r := newRig(t, m, options{cfg: imapserver.Config{Workers: 1}})
+		deaf := r.play(login + "C: 1 EXAMINE INBOX\n" + strings.Repeat("S: *...\n", 9) + "S: 1 OK...\nC: 2 IDLE\nS: + idling")
+		for u := range messages {
+			m.SetFlags(alice, "INBOX", mail.UID(u+1), mail.FlagFlagged)
+		}
+		synctest.Wait()
+		c := r.play(selectInbox + "C: 1 IDLE\nS: + idling")
+		began := time.Now()
+		m.Deliver(alice, "INBOX", "x", clock)
+		play(t, c, "S: * "+itoa(messages+1)+" EXISTS")
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("told after %v", took)
+		}
+		deaf.Close()
+	})
+}
+
+// TestNoNewsBetweenCommands: outside IDLE nothing is told while no command is in progress (RFC 9051 §7.5.1).
+func TestNoNewsBetweenCommands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := standard()
+		c := newRig(t, m, options{}).play(selectInbox)
+		m.Remove(alice, "INBOX", 1)
+		m.Deliver(alice, "INBOX", plain, clock)
+		m.SetFlags(alice, "INBOX", 2, mail.FlagDraft)
+		began := time.Now()
+		if l := readLine(t, c); l != "* BYE you have been silent for too long" || time.Since(began) != imapserver.IdleTimeoutDefault {
+			t.Errorf("server says %q after %v", l, time.Since(began))
+		}
+	})
+}
+
 // TestIDLE_NothingIsLostBetweenLookAndWait delivers at all moments of going in and out of IDLE.
 func TestIDLE_NothingIsLostBetweenLookAndWait(t *testing.T) {
 	m := standard()

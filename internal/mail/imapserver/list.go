@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail/imap"
 )
 
@@ -28,31 +29,43 @@ func (s *session) list(c imap.List, lsub bool) imap.Reply {
 		return s.failure(err, onOther)
 	}
 	q := newListing(c, folders, lsub)
+	q.rev2 = s.enabled.rev2
 	for _, n := range q.names {
 		if data, ok := q.entry(n); ok {
-			s.say(data)
-			if q.folders[n].Exists && len(c.ReturnStatus) > 0 {
-				s.listStatus(ctx, n, c.ReturnStatus)
-			}
+			s.sayEntry(ctx, q, data)
 		}
 	}
 	return done(verb)
 }
 
-// listStatus tells the state of a folder in a list (RFC 5819). What cannot be told now is left out.
-func (s *session) listStatus(ctx context.Context, name string, items []imap.StatusItem) {
-	st, err := s.mailbox.Status(ctx, name)
-	if err != nil {
-		s.failure(err, onFolder) // to the log
+// sayEntry tells of one folder, and of its state if that was asked for (RFC 5819). A state that cannot be
+// told now is left out; but a folder that is gone meanwhile is no folder to select (RFC 9051 §6.3.9.2), so the
+// state is looked up BEFORE anything is told.
+func (s *session) sayEntry(ctx context.Context, q *listing, data imap.ListData) {
+	f := q.folders[data.Folder]
+	if len(q.ask.ReturnStatus) == 0 || !f.Exists || !q.isSelected(f) {
+		s.say(data)
 		return
 	}
-	s.sayStatus(name, items, st)
+	st, err := s.mailbox.Status(ctx, data.Folder)
+	switch {
+	case cluster.IsKind(err, cluster.KindNotFound):
+		f.Exists = false
+		data.Attributes = q.attributes(f)
+	case err != nil:
+		s.failure(err, onFolder) // to the log
+	}
+	s.say(data)
+	if err == nil {
+		s.sayStatus(data.Folder, q.ask.ReturnStatus, st)
+	}
 }
 
 // listing is one LIST: what was asked, and all folders. It is pure.
 type listing struct {
 	ask      imap.List
 	lsub     bool
+	rev2     bool // the client speaks IMAP4rev2
 	patterns []*imap.Pattern
 	names    []string // ascending, with the names that are only above others
 	folders  map[string]Folder
@@ -155,11 +168,12 @@ func (q *listing) entry(name string) (imap.ListData, bool) {
 // attributes says what a folder is.
 func (q *listing) attributes(f Folder) []string {
 	var a []string
-	if !f.Exists {
+	switch { // one of them (RFC 9051 §9, mbx-list-sflag)
+	case f.Exists:
+	case q.ask.Several || q.rev2:
 		a = append(a, imap.AttrNonExistent)
-		if !q.ask.Several {
-			a = append(a, imap.AttrNoSelect) // which an IMAP4rev1 client knows
-		}
+	default:
+		a = append(a, imap.AttrNoSelect) // which every IMAP4rev1 client knows
 	}
 	if f.Subscribed && (q.ask.SelectSubscribed || q.ask.ReturnSubscribed) {
 		a = append(a, imap.AttrSubscribed)

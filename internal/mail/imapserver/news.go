@@ -2,7 +2,9 @@ package imapserver
 
 import (
 	"slices"
+	"time"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
 )
@@ -23,13 +25,22 @@ func (s *session) tellNews(verb imap.Verb) {
 	s.sync()
 }
 
-// sync brings the client's view up to date. A session for which that cannot be done correctly ends (C1).
+// syncAgain is when a session looks for news again for which there was no room in the line of those who ask.
+const syncAgain = time.Second
+
+// sync brings the client's view up to date. A session for which that cannot be done correctly ends (C1). One that is
+// only refused, because too many of the user's sessions ask at once, goes on with the view that it has, and looks again soon.
 func (s *session) sync() {
 	f := s.folder
 	f.news.Store(false) // BEFORE asking: what happens meanwhile sets it again
 	ctx, cancel := s.service()
 	defer cancel()
 	changes, err := f.selected.Sync(ctx)
+	if cluster.IsKind(err, cluster.KindLimit) {
+		s.srv.cfg.Logger.Debug("imap session not told of news, it looks again", "user", string(s.user), "err", err)
+		time.AfterFunc(syncAgain, s.notice(f))
+		return
+	}
 	if err != nil {
 		s.srv.cfg.Logger.Warn("imap session cannot go on", "user", string(s.user), "err", err)
 		s.bye(EndedLost, imap.CodeUnavailable, "the folder cannot be followed any more; connect again")
@@ -58,6 +69,7 @@ func (s *session) sync() {
 	for i := range news.Changed {
 		s.sayFlags(f, &news.Changed[i], true)
 	}
+	s.letGo()
 }
 
 // sayGone tells what is gone, in the form that the client knows.
@@ -89,11 +101,12 @@ func (s *session) sayFlags(f *folder, sum *mail.Summary, uid bool) {
 		return
 	}
 	values := make([]imap.FetchValue, 0, 3)
-	if uid || s.enabled.qresync {
+	if uid || s.enabled.condstore { // RFC 7162 §3.2.4
 		values = append(values, imap.FetchValue{Item: imap.FetchItem{Kind: imap.FetchUID}, Number: uint64(sum.UID)})
 	}
 	values = append(values, imap.FetchValue{Item: imap.FetchItem{Kind: imap.FetchFlags}, Flags: sum.Flags})
 	if s.enabled.condstore {
+		s.toldModSeq(sum.ModSeq)
 		values = append(values, imap.FetchValue{Item: imap.FetchItem{Kind: imap.FetchModSeq}, Number: uint64(sum.ModSeq)})
 	}
 	s.say(imap.FetchData{Number: seq, Values: values})

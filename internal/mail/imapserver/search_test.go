@@ -81,6 +81,7 @@ func TestClientGoneEndsItsSearch(t *testing.T) {
 		began := time.Now()
 		c := newRig(t, m, options{mailboxes: box}).play(selectedOne + "C: 1 SEARCH BODY x")
 		<-reading
+		synctest.Wait() // the search reads; one that ends between opening and reading reads nothing
 		c.Close()
 		<-ended
 		synctest.Wait()

@@ -17,6 +17,8 @@ type folder struct {
 	view     *view.View
 	// news is set when Sync may have something to tell.
 	news atomic.Bool
+	// heldBack says that the client was told modification sequences that are beyond what it knows (see holdBack).
+	heldBack bool
 	// saved is the result of the last search that was to be kept: "$" (RFC 5182).
 	saved mail.UIDSet
 }
@@ -49,6 +51,10 @@ func (s *session) selectFolder(c imap.Select, readOnly bool) imap.Reply {
 	}
 	s.folder = f
 	s.describe(f, f.selected.Status())
+	if s.enabled.rev2 {
+		// RFC 9051 §6.3.2: a name that was not NFC is told with the one that it stands for.
+		s.say(imap.ListData{Folder: f.name, OldName: c.Given})
+	}
 	s.resynchronize(f, missed)
 	r := done(imap.VerbSelect)
 	r.Code.Name = imap.CodeReadWrite
@@ -87,16 +93,8 @@ func markOf(st Status) view.Mark {
 
 // describe tells what SELECT tells.
 func (s *session) describe(f *folder, st Status) {
-	flags := append(imap.SystemFlags(), st.Keywords...)
-	s.say(imap.FlagsData{Flags: flags})
-	permanent := make([]string, 0, len(flags)+1)
-	if !f.readOnly {
-		for _, x := range flags {
-			permanent = append(permanent, imap.Presented(x))
-		}
-		permanent = append(permanent, imap.FlagAnyKeyword)
-	}
-	s.note(imap.Code{Name: imap.CodePermanentFlags, Words: permanent}, "flags that are kept")
+	s.say(imap.FlagsData{Flags: append(imap.SystemFlags(), st.Keywords...)})
+	s.sayPermanentFlags(f, st.Keywords, true)
 	s.say(imap.ExistsData{Count: uint32(f.view.Len())})
 	if !s.enabled.rev2 {
 		s.say(imap.RecentData{})
@@ -108,9 +106,20 @@ func (s *session) describe(f *folder, st Status) {
 	s.note(imap.Code{Name: imap.CodeUIDNext, Number: uint64(st.UIDNext)}, "next UID, or less")
 	s.note(imap.Code{Name: imap.CodeHighestModSeq, Number: uint64(st.HighestModSeq)}, "modification sequences are kept")
 	s.note(imap.Code{Name: imap.CodeMailboxID, Words: []string{st.ID.String()}}, "id of the folder")
-	if s.enabled.rev2 {
-		s.say(imap.ListData{Folder: f.name})
+}
+
+// sayPermanentFlags tells which flags the client can change, and whether it can invent new ones.
+func (s *session) sayPermanentFlags(f *folder, keywords []mail.Flag, more bool) {
+	permanent := make([]string, 0, len(keywords)+8)
+	if !f.readOnly {
+		for _, x := range append(imap.SystemFlags(), keywords...) {
+			permanent = append(permanent, imap.Presented(x))
+		}
+		if more {
+			permanent = append(permanent, imap.FlagAnyKeyword)
+		}
 	}
+	s.note(imap.Code{Name: imap.CodePermanentFlags, Words: permanent}, "flags that are kept")
 }
 
 // note is an untagged OK with a code.

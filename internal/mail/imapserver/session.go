@@ -25,12 +25,13 @@ type session struct {
 	ended string // why; the loop stops once it is set
 	in    input
 	read  reader // where input comes from; nil: the connection
-	out   output
+	out   listener.Output
 	scan  *imap.Scanner // of the command that comes in; nil: none does
 	line  time.Time     // when the command that comes in must be there
 
-	after   func() // what comes after the answer to the present command
-	upload  upload // the messages that it brought
+	after   func()      // what comes after the answer to the present command
+	told    mail.ModSeq // the highest that it told of a message
+	upload  upload      // the messages that it brought
 	enabled enabled
 	user    mail.User
 	mailbox Mailbox
@@ -57,7 +58,7 @@ type reader interface {
 func newSession(ctx context.Context, srv *Server, c *listener.Conn) *session {
 	s := &session{srv: srv, ctx: ctx, conn: c, began: time.Now(), turn: make(chan struct{}, 1)}
 	s.in.pool = &srv.lines
-	s.out = output{conn: c, timeout: srv.cfg.WriteTimeout, pool: &srv.writers}
+	s.out = listener.NewOutput(c, srv.cfg.WriteTimeout, &srv.writers)
 	s.turn <- struct{}{}
 	return s
 }
@@ -74,7 +75,7 @@ func (s *session) run() {
 	}
 	if s.ended != EndedReadError {
 		// The client may be gone by now; there is nobody left to tell.
-		_ = s.out.flush()
+		_ = s.out.Flush()
 	}
 }
 
@@ -83,7 +84,7 @@ func (s *session) close() {
 	s.closeFolder()
 	s.closeMailbox()
 	s.upload.close()
-	s.out.drop()
+	s.out.Drop()
 	s.in.release()
 	if s.ended == "" {
 		s.ended = EndedPanic
@@ -135,7 +136,7 @@ func (s *session) deadline() time.Time {
 
 // fill writes the answers so far and reads more; false when the session has ended.
 func (s *session) fill(deadline time.Time) bool {
-	if s.out.flush() != nil {
+	if s.out.Flush() != nil {
 		s.end(EndedGone)
 		return false
 	}

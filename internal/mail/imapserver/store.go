@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
 	"porcupine/internal/mail/imapserver/view"
@@ -46,6 +47,9 @@ func (s *session) store(c imap.Command) imap.Reply {
 	change := FlagChange{Op: [...]FlagOp{imap.StoreReplace: FlagsReplace, imap.StoreAdd: FlagsAdd, imap.StoreRemove: FlagsRemove}[args.Op], Flags: args.Flags}
 	stored, modified, err := f.selected.Store(ctx, uids, change, args.UnchangedSince)
 	if err != nil {
+		if cluster.IsKind(err, cluster.KindLimit) { // RFC 9051 §7.1: without "\*"
+			s.sayPermanentFlags(f, f.selected.Status().Keywords, false)
+		}
 		return s.failure(err, onOther)
 	}
 	for i := range stored {
@@ -57,10 +61,14 @@ func (s *session) store(c imap.Command) imap.Reply {
 			s.sayModSeq(f, &stored[i], c.UID)
 		}
 	}
-	if !c.UID && len(stored)+modified.Len() < uids.Len() {
-		return no(imap.CodeExpungeIssued, "some of the messages are gone")
+	r := s.modified(c, modified, len(modified) > 0)
+	if !c.UID && len(stored)+modified.Len() < uids.Len() { // RFC 2180 §4.2.1
+		r.Kind, r.Text = imap.NO, "some of the messages are gone"
+		if r.Code.IsZero() { // MODIFIED must be told if there is one (RFC 7162 §3.1.3)
+			r.Code.Name = imap.CodeExpungeIssued
+		}
 	}
-	return s.modified(c, modified, len(modified) > 0)
+	return r
 }
 
 // modified is the answer to a STORE that left messages as they were, because they had been changed.
@@ -86,9 +94,10 @@ func (s *session) sayModSeq(f *folder, sum *mail.Summary, uid bool) {
 		return
 	}
 	values := make([]imap.FetchValue, 0, 2)
-	if uid || s.enabled.qresync {
+	if uid || s.enabled.condstore { // RFC 7162 §3.2.4
 		values = append(values, imap.FetchValue{Item: imap.FetchItem{Kind: imap.FetchUID}, Number: uint64(sum.UID)})
 	}
 	values = append(values, imap.FetchValue{Item: imap.FetchItem{Kind: imap.FetchModSeq}, Number: uint64(sum.ModSeq)})
+	s.toldModSeq(sum.ModSeq)
 	s.say(imap.FetchData{Number: seq, Values: values})
 }

@@ -20,9 +20,13 @@ type box struct {
 	turn chan struct{} // holds one element while somebody has the turn
 	// state is the index: of whoever has the turn; of Indexes.mu while line is 0. nil: none.
 	state *state
+	// weight is that of the question under way, of whoever has the turn.
+	weight int
+	// placing are the messages that the question under way gives numbers to: of whoever has the turn.
+	placing map[mail.MessageID]bool
 
 	// Guarded by Indexes.mu.
-	line     int // those who have the turn or wait for it
+	line     int // those who have the turn or wait for it, by weight
 	used     time.Time
 	cost     int64
 	place    *list.Element
@@ -37,10 +41,14 @@ type box struct {
 // changesMax bounds the changes that wait for the next question.
 const changesMax = 4096
 
-// enter takes a user's turn. KindLimit: too many wait, or there are too many users.
-func (x *Indexes) enter(ctx context.Context, u mail.User) (*box, error) {
+// lineUnit is how many octets of a question count as one in the line: with a LineMax of 512, 32 MiB of questions wait at most.
+const lineUnit = 64 << 10
+
+// enter takes a user's turn for a question of so many octets. KindLimit: too many wait, or there are too many users.
+func (x *Indexes) enter(ctx context.Context, u mail.User, octets int) (*box, error) {
 	op := "wait for the index of " + string(u)
-	b, dropped, err := x.queue(u, op)
+	weight := 1 + octets/lineUnit
+	b, dropped, err := x.queue(u, op, weight)
 	if dropped != nil {
 		dropped.rest()
 	}
@@ -52,9 +60,10 @@ func (x *Indexes) enter(ctx context.Context, u mail.User) (*box, error) {
 	defer cancel()
 	select {
 	case b.turn <- struct{}{}:
+		b.weight = weight
 		return b, nil
 	case <-ctx.Done():
-		x.unqueue(b)
+		x.unqueue(b, weight)
 		return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", context.Cause(ctx))
 	}
 }
@@ -69,12 +78,13 @@ func (b *box) leave() {
 	b.x.cost += cost - b.cost
 	b.cost = cost
 	b.x.mu.Unlock()
+	weight := b.weight
 	<-b.turn
-	b.x.unqueue(b)
+	b.x.unqueue(b, weight)
 }
 
 // queue puts a question into a user's line. dropped is a box that made room, and wants rest.
-func (x *Indexes) queue(u mail.User, op string) (b, dropped *box, err error) {
+func (x *Indexes) queue(u mail.User, op string, weight int) (b, dropped *box, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	b = x.boxes[u]
@@ -89,18 +99,18 @@ func (x *Indexes) queue(u mail.User, op string) (b, dropped *box, err error) {
 		x.boxes[u] = b
 		x.cost += boxCost
 	}
-	if b.line >= x.cfg.LineMax {
+	if b.line > 0 && b.line+weight > x.cfg.LineMax { // where nobody waits, any question may
 		return nil, dropped, cluster.Errorf(cluster.KindLimit, op, "%d questions are waiting: try again in a moment", b.line)
 	}
-	b.line++
+	b.line += weight
 	return b, dropped, nil
 }
 
 // unqueue takes a question out of the line, and drops the indexes that were used longest ago if all
 // together are too large.
-func (x *Indexes) unqueue(b *box) {
+func (x *Indexes) unqueue(b *box, weight int) {
 	x.mu.Lock()
-	b.line--
+	b.line -= weight
 	b.used = time.Now()
 	x.recent.MoveToFront(b.place)
 	var dropped []*box

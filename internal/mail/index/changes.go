@@ -122,7 +122,7 @@ func (s *state) answerMove(ctx context.Context, q *talk.Question) (*talk.Answer,
 			return false
 		}
 		a.Next = e.UID
-		if s.messages[e.ID] == nil {
+		if _, ok := s.homeOf(e.ID); !ok {
 			away++
 			return true
 		}
@@ -130,7 +130,7 @@ func (s *state) answerMove(ctx context.Context, q *talk.Question) (*talk.Answer,
 		return true
 	})
 	if away > 0 { // all or none of a page, and never less than the client is told
-		return nil, cluster.Errorf(cluster.KindUnavailable, "move mail of "+string(s.user), "%d messages lie on nodes that are away", away)
+		return nil, cluster.Errorf(cluster.KindUnavailable, "move mail of "+string(s.user), "%d messages cannot be found now", away)
 	}
 	if len(ids) == 0 || to.ID == from.id {
 		return a, nil
@@ -193,7 +193,7 @@ func (s *state) answerExpunge(ctx context.Context, q *talk.Question) (*talk.Answ
 }
 
 // expunge deletes messages: BEFORE the ledger says so, the objects are gone. Of a message that lies where nobody can be
-// asked now the ledger says it first: its nodes hear of it when it is listed again.
+// asked now the ledger says it first, and that is durable: it is deleted when it is listed again (condemn, found).
 func (s *state) expunge(ctx context.Context, f *folder, ids []mail.MessageID) error {
 	if len(ids) == 0 {
 		return nil
@@ -207,7 +207,11 @@ func (s *state) expunge(ctx context.Context, f *folder, ids []mail.MessageID) er
 			continue
 		}
 		known = append(known, id)
-		updates = append(updates, s.deletion(id, m))
+		updates = append(updates, s.deletion(id, m.place.nodes))
+	}
+	at, condemned, err := s.condemn(ctx, f, unknown)
+	if err != nil {
+		return err
 	}
 	var failed error
 	for i, err := range s.x.cluster.UpdateAll(context.WithoutCancel(ctx), updates) {
@@ -220,8 +224,9 @@ func (s *state) expunge(ctx context.Context, f *folder, ids []mail.MessageID) er
 	if err := s.revealChange(ctx, f); err != nil {
 		return err
 	}
-	if failed == nil && len(unknown) > 0 {
-		failed = cluster.Errorf(cluster.KindUnavailable, "find messages", "%d lie on nodes that are away", len(unknown))
+	s.condemned(at, condemned)
+	if left := len(unknown) - len(condemned); failed == nil && left > 0 {
+		failed = cluster.Errorf(cluster.KindUnavailable, "find messages", "%d cannot be found now", left)
 	}
 	if failed != nil {
 		return cluster.Errorf(temporary(failed), "expunge mail of "+string(s.user), "not all are gone: %w", failed)
@@ -229,52 +234,23 @@ func (s *state) expunge(ctx context.Context, f *folder, ids []mail.MessageID) er
 	return nil
 }
 
-// deletion is the update that deletes a message wherever it may lie. This node takes part: it keeps the record, so the
-// deletion stands though none of the others can be reached.
-func (s *state) deletion(id mail.MessageID, m *message) cluster.Update {
-	nodes := m.place.nodes[:min(len(m.place.nodes), cluster.ReplicaSetMax)]
-	if len(nodes) < cluster.ReplicaSetMax {
-		nodes = nodes.Union(cluster.ReplicaSet{s.x.cluster.ID()})
-	}
-	return cluster.Update{Object: cluster.Object{ID: id.Object(s.user), Deleted: true}, Previous: nodes}
-}
-
 // answerPlaced gives messages that were stored for a folder their numbers, with the flags that they come with.
 func (s *state) answerPlaced(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
 	if _, ok := s.tree.Folder(q.Folder); !ok {
 		return nil, cluster.Errorf(cluster.KindNotFound, "store mail of "+string(s.user), "there is no such folder any more")
 	}
-	f := s.folder(q.Folder)
-	ids := make([]mail.MessageID, 0, len(q.Items))
-	arrivals := make([]uidledger.Arrival, 0, len(q.Items))
-	for i := range q.Items {
-		o := q.Items[i].Object
-		o.ID.Owner = string(s.user)
-		id, err := mail.ParseMessageID(o.ID.ID)
-		if err == nil {
-			err = checkFlags(q.Items[i].Flags)
-		}
-		if err != nil {
-			return nil, cluster.Errorf(cluster.KindInvalid, "store mail of "+string(s.user), "%w", err)
-		}
-		at, err := s.stamp(ctx, cluster.Timestamp{Time: s.stayOf(id)})
-		if err != nil {
-			return nil, err
-		}
-		if _, dead := s.dead[id]; dead {
-			return nil, cluster.Errorf(cluster.KindUnavailable, "store mail of "+string(s.user), "message %s was taken back", id)
-		}
-		a := uidledger.Arrival{ID: id, Stay: at}
-		if m := s.messages[id]; m != nil && m.home.folder == f.id {
-			a.Stay = m.home.stay // the feed was quicker, or the question comes again: it keeps the UID that it may have
-		}
-		for _, fl := range q.Items[i].Flags {
-			a.Flags = append(a.Flags, uidledger.Register{Flag: fl, On: true, Stamp: at})
-		}
-		ids, arrivals = append(ids, id), append(arrivals, a)
-		s.adopt(id, &o, home{folder: f.id, stay: a.Stay})
+	if err := s.closed(q.Folder); err != nil {
+		return nil, err
 	}
-	f.ledger.Arrive(arrivals...)
+	f := s.folder(q.Folder)
+	ids, arrivals, err := s.arrivalsOf(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		s.adopt(id, &q.Items[i].Object, home{folder: f.id, stay: arrivals[i].Stay})
+	}
+	f.ledger.Arrive(slices.DeleteFunc(arrivals, func(a uidledger.Arrival) bool { return s.messages[a.ID].home.folder != f.id })...)
 	shown, err := s.shown(ctx, q.Folder)
 	if err != nil {
 		return nil, err
@@ -287,23 +263,58 @@ func (s *state) answerPlaced(ctx context.Context, q *talk.Question) (*talk.Answe
 	return a, nil
 }
 
-func (s *state) stayOf(id mail.MessageID) int64 {
-	if m := s.messages[id]; m != nil {
-		return m.home.stay.Time
+// arrivalsOf reads what was stored for a folder. It changes nothing: all of it is taken in, or none.
+func (s *state) arrivalsOf(ctx context.Context, q *talk.Question) (ids []mail.MessageID, arrivals []uidledger.Arrival, err error) {
+	op := "store mail of " + string(s.user)
+	for i := range q.Items {
+		o := &q.Items[i].Object
+		o.ID.Owner = string(s.user)
+		id, err := mail.ParseMessageID(o.ID.ID)
+		if err == nil {
+			err = checkFlags(q.Items[i].Flags)
+		}
+		if err != nil {
+			return nil, nil, cluster.Errorf(cluster.KindInvalid, op, "%w", err)
+		}
+		if _, dead := s.dead[id]; dead {
+			return nil, nil, cluster.Errorf(cluster.KindUnavailable, op, "message %s was taken back", id)
+		}
+		at, err := s.stamp(ctx, cluster.Timestamp{Time: s.stayOf(id)})
+		if err != nil {
+			return nil, nil, err
+		}
+		a := uidledger.Arrival{ID: id, Stay: at}
+		if h, ok := s.homeOf(id); ok && h.folder == q.Folder {
+			a.Stay = h.stay // the feed was quicker, or the question comes again: it keeps the UID that it may have
+		}
+		for _, fl := range q.Items[i].Flags {
+			a.Flags = append(a.Flags, uidledger.Register{Flag: fl, On: true, Stamp: at})
+		}
+		ids, arrivals = append(ids, id), append(arrivals, a)
 	}
-	return 0
+	return ids, arrivals, nil
 }
 
-// adopt takes in a message that was just stored, with its home.
+func (s *state) stayOf(id mail.MessageID) int64 {
+	h, _ := s.homeOf(id)
+	return h.stay.Time
+}
+
+// adopt takes in a message that was just stored, with its home. One that was shown before and moved since stays where it is.
 func (s *state) adopt(id mail.MessageID, o *cluster.Object, h home) {
 	m := s.messages[id]
 	if m == nil {
 		m = s.newMessage(id, o)
 		m.version, m.place = o.Timestamp, s.placeOf(nil, o.Replicas)
 		s.messages[id] = m
-		delete(s.absent, id)
+		m.home = h
+		if was, away := s.absent[id]; away {
+			m.home = was
+			delete(s.absent, id)
+		}
+	} else if m.isTwin(o) {
+		m.version, m.place = latest(m.version, o.Timestamp), s.placeOf(m.withTwin(o, nil, o.Replicas))
 	}
-	m.home = h
 	s.touch(h.folder)
 }
 

@@ -3,11 +3,13 @@ package index
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/mail/index/talk"
 )
 
 // reader is what the index asks the substrate to find.
@@ -59,10 +61,20 @@ type Config struct {
 	LookEvery    time.Duration // how often watched users are looked at for new fragments; default 2 s
 	MemoryMax    int64         // bytes of all indexes, about: the longest idle ones are dropped first; default 256 MiB
 	UsersMax     int           // users that are known at one time, by an index or a watch; default 100,000
-	LineMax      int           // questions of one user that wait for their turn; default 64
-	MessagesMax  int           // of one user; default 1,000,000
-	NoticesMax   int           // waiting to be told to one node; more are told as one call fewer; default 16,384
-	Logger       *slog.Logger  // nil: nothing is logged
+	// LineMax is how many questions of one user wait for their turn; a long one counts as several (lineUnit). After a failover all of
+	// the user's sessions ask at once. Default 512: half of what one connection of another node carries (transport.StreamsMax).
+	LineMax     int
+	MessagesMax int // of one user; default 1,000,000
+	RangesMax   int // of a set of UIDs in one answer; default, and at most, talk.RangesMax
+	// EndsKept is how many expunged messages of a folder are remembered, for clients that come back (RFC 7162 §3.2.6): one that
+	// was away for longer is told of all that it knows and is gone. When twice as many are there the oldest are forgotten;
+	// default 4,096.
+	EndsKept int
+	// RemoveAfter is for how long the ledger of a folder that is no more is kept, since anything of it was written last;
+	// default 90 days, as long as the tree of folders remembers a deletion.
+	RemoveAfter time.Duration
+	NoticesMax  int          // waiting to be told to one node; more are told as one call fewer; default 16,384
+	Logger      *slog.Logger // nil: nothing is logged
 }
 
 func (c Config) check() error {
@@ -71,34 +83,27 @@ func (c Config) check() error {
 		return errors.New("index: the cluster id is missing")
 	case c.Floor == nil:
 		return errors.New("index: Floor is missing")
+	case c.RangesMax < 0 || c.RangesMax > talk.RangesMax:
+		return fmt.Errorf("index: an answer holds at most %d ranges of UIDs: %d are too many", talk.RangesMax, c.RangesMax)
 	}
 	return nil
 }
 
 func (c Config) withDefaults() Config {
-	span := func(v *time.Duration, def time.Duration) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	count := func(v *int, def int) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	span(&c.CompleteWait, 10*time.Second)
-	span(&c.LedgerWait, 5*time.Second)
-	span(&c.TurnWait, 20*time.Second)
-	span(&c.IdleAfter, 5*time.Minute)
-	span(&c.WatchFor, 5*time.Minute)
-	span(&c.LookEvery, 2*time.Second)
-	count(&c.UsersMax, 100_000)
-	count(&c.LineMax, 64)
-	count(&c.MessagesMax, 1_000_000)
-	count(&c.NoticesMax, 16_384)
-	if c.MemoryMax <= 0 {
-		c.MemoryMax = 256 << 20
-	}
+	cluster.Default(&c.CompleteWait, 10*time.Second)
+	cluster.Default(&c.LedgerWait, 5*time.Second)
+	cluster.Default(&c.TurnWait, 20*time.Second)
+	cluster.Default(&c.IdleAfter, 5*time.Minute)
+	cluster.Default(&c.WatchFor, 5*time.Minute)
+	cluster.Default(&c.LookEvery, 2*time.Second)
+	cluster.Default(&c.UsersMax, 100_000)
+	cluster.Default(&c.LineMax, 512)
+	cluster.Default(&c.MessagesMax, 1_000_000)
+	cluster.Default(&c.RangesMax, talk.RangesMax)
+	cluster.Default(&c.NoticesMax, 16_384)
+	cluster.Default(&c.EndsKept, 4_096)
+	cluster.Default(&c.RemoveAfter, 90*24*time.Hour)
+	cluster.Default(&c.MemoryMax, 256<<20)
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -106,7 +107,7 @@ func (c *courier) deliver(node cluster.NodeID) {
 		if len(batch) == 0 {
 			return
 		}
-		slices.SortFunc(batch, func(a, b talk.Notice) int { return compareUsers(a.User, b.User) })
+		slices.SortFunc(batch, func(a, b talk.Notice) int { return cmp.Compare(a.User, b.User) })
 		if err := c.send(node, talk.MarshalNotices(batch)); err != nil {
 			// A node that is away asks anew when it sees the next view; one that is not misses what changed until the
 			// next change, or until its client asks.
@@ -136,14 +137,4 @@ func (c *courier) send(node cluster.NodeID, payload []byte) (err error) {
 		}
 	}
 	return err
-}
-
-func compareUsers(a, b mail.User) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

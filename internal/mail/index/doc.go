@@ -29,10 +29,22 @@
 // ledger knows is gone if besides no node at all is away. Otherwise it stays what it was: what is marked as expunged never
 // comes back.
 //
+// # What lies on nodes that are away
+//
+// A message whose nodes are all away is shown as the ledger has it, can be moved, which is the ledgers' business alone, and
+// expunged: the mark in the ledger is durable, and says that the message is condemned. Whoever finds it later deletes it. POP3
+// asks which messages are in INBOX (within.go), and does not show it either.
+//
+// A folder whose ledger is found nowhere, while a node is away that could have it, is closed: who asks for it gets KindUnavailable, and
+// the user's other folders are open. A message that has left one of these, and is in no other, is shown nowhere until then
+// (away.go). If it is INBOX's ledger, all folders wait. A ledger that is damaged at a node is, for its folder, one of a node that is
+// away: others have it, or the folder is closed. After a minute it is looked at again, whether it is healed.
+//
 // # How a ledger begins
 //
-// The first head of a folder says which nodes are its ledger replicas; only votes of these change them. Whoever makes a folder
-// writes its head BEFORE the tree has it. The default folders of a new user any manager may begin, and two
+// The first head of a folder says which nodes are its ledger replicas; only votes of these change them. Whoever makes folders, one that
+// was asked for and those above it that were missing,
+// writes their heads BEFORE the tree has them. The default folders of a new user any manager may begin, and two
 // that do not know of each other, after the profile has moved, begin with different nodes. So these nodes go into the
 // UIDVALIDITY that they begin under: no UID means two messages, and when the two meet the greater one stands.
 //

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"porcupine/internal/mail/clustertest"
 	"porcupine/internal/mail/folders"
 	"porcupine/internal/mail/index/talk"
+	"porcupine/internal/mail/survey"
 	"porcupine/internal/mail/uidledger"
 )
 
@@ -21,7 +23,20 @@ type world struct {
 	*clustertest.Cluster
 	indexes []*Indexes
 	floor   cluster.Timestamp
-	during  func() // called before each write of a manager
+	during  hook // before a write of a manager
+	looking hook // before a manager looks at its entry
+	removed int  // nodes that were removed for good
+}
+
+// hook is what a test has done at one moment, once: managers come by several at a time.
+type hook struct{ f atomic.Pointer[func()] }
+
+func (h *hook) set(f func()) { h.f.Store(&f) }
+
+func (h *hook) call() {
+	if f := h.f.Swap(nil); f != nil {
+		(*f)()
+	}
 }
 
 // hooked is a node whose writes the test sees.
@@ -30,11 +45,16 @@ type hooked struct {
 	w *world
 }
 
+func (h hooked) KnownNodes() int { return h.Node.KnownNodes() - h.w.removed }
+
 func (h hooked) Update(ctx context.Context, u cluster.Update, body cluster.Body) error {
-	if h.w.during != nil {
-		h.w.during()
-	}
+	h.w.during.call()
 	return h.Node.Update(ctx, u, body)
+}
+
+func (h hooked) LocalEntry(ctx context.Context, owner string) (cluster.Entry, bool) {
+	h.w.looking.call()
+	return h.Node.LocalEntry(ctx, owner)
 }
 
 func newWorld(t testing.TB, cfg Config, n int) *world {
@@ -130,28 +150,35 @@ func TestQ2_LinesAreBounded(t *testing.T) {
 	w := newWorld(t, Config{LineMax: 2, UsersMax: 1, TurnWait: time.Millisecond}, 2)
 	u, other := w.user("a", 1), w.user("b", 1)
 	x := w.indexes[0]
-	b, err := x.enter(t.Context(), u)
+	b, err := x.enter(t.Context(), u, 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := x.enter(t.Context(), u); !cluster.IsKind(err, cluster.KindUnavailable) {
+	if _, err := x.enter(t.Context(), u, 100); !cluster.IsKind(err, cluster.KindUnavailable) {
 		t.Errorf("the second, when its patience ends = %v", err)
 	}
-	if _, err := x.enter(t.Context(), other); !cluster.IsKind(err, cluster.KindLimit) {
+	if _, err := x.enter(t.Context(), other, 100); !cluster.IsKind(err, cluster.KindLimit) {
 		t.Errorf("one user too many = %v", err)
+	}
+	if _, err := x.enter(t.Context(), u, lineUnit); !cluster.IsKind(err, cluster.KindLimit) {
+		t.Errorf("a long question, which counts as two = %v", err)
 	}
 	x.mu.Lock()
 	b.line = 2
 	x.mu.Unlock()
-	if _, err := x.enter(t.Context(), u); !cluster.IsKind(err, cluster.KindLimit) {
+	if _, err := x.enter(t.Context(), u, 100); !cluster.IsKind(err, cluster.KindLimit) {
 		t.Errorf("one question too many = %v", err)
 	}
 	x.mu.Lock()
 	b.line = 1
 	x.mu.Unlock()
 	b.leave()
-	if b, err = x.enter(t.Context(), other); err != nil {
+	if b, err = x.enter(t.Context(), other, 100); err != nil {
 		t.Fatalf("another user, when the first is idle = %v", err)
+	}
+	b.leave()
+	if b, err = x.enter(t.Context(), other, 9*lineUnit); err != nil {
+		t.Fatalf("a very long question, when nobody waits = %v", err)
 	}
 	b.leave()
 	if f := x.Figures(); f.Users != 1 || f.Bytes != boxCost {
@@ -166,7 +193,7 @@ func TestC1_StaleManagerIsSilent(t *testing.T) {
 	w.MoveBucket(string(u), 1)
 	a := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
 	store := talk.Question{Op: talk.OpStore, User: u, Mark: a.Mark, UIDs: mail.NewUIDSet(1), Flags: []mail.Flag{mail.FlagSeen}, FlagOp: 1, Request: [16]byte{1}}
-	w.during = func() { w.during = nil; w.MoveBucket(string(u), 2) }
+	w.during.set(func() { w.MoveBucket(string(u), 2) })
 	if _, _, err := w.ask(store); !cluster.IsKind(err, cluster.KindUnavailable) {
 		t.Fatalf("the answer of a manager that is none any more = %v", err)
 	}
@@ -304,4 +331,9 @@ func FuzzGrant(f *testing.F) {
 			t.Errorf("%x is written again as %x", b, again)
 		}
 	})
+}
+
+// freshSurvey is a survey to which all members have been there all the time.
+func freshSurvey(w *world, x *Indexes) *survey.Survey {
+	return survey.New(hooked{w.Node(x.cluster.ID()), w}, 0)
 }

@@ -4,17 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
-	"hash/fnv"
-	"math"
 	"slices"
 	"sync"
-	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
-	"porcupine/internal/mail/folders"
 	"porcupine/internal/mail/uidledger"
 )
 
@@ -29,7 +24,16 @@ type ledgers map[mail.FolderID]*nodeLedger
 
 type nodeLedger struct {
 	uidledger.Snapshot
-	grant []byte
+	grant  []byte
+	pieces []piece
+	bad    error // what of it cannot be read; nil: nothing
+}
+
+// piece is one ledger object as a node has it.
+type piece struct {
+	id   string
+	at   cluster.Timestamp
+	node cluster.NodeID
 }
 
 // readLedgers reads the ledgers of all folders at every node that has any and can be reached. KindUnavailable:
@@ -54,7 +58,7 @@ func (s *state) readLedgers(ctx context.Context, e *cluster.Entry) error {
 	var failed error
 	for i, id := range nodes {
 		if errs[i] != nil { // away, or what it has is damaged: another one has it
-			failed = errs[i]
+			failed, s.unread = errs[i], true
 			continue
 		}
 		s.read = s.read.Union(cluster.ReplicaSet{id})
@@ -69,9 +73,23 @@ func (s *state) readLedgers(ctx context.Context, e *cluster.Entry) error {
 		}
 	}
 	for f := range known {
-		if err := s.openFolder(f, nodes, found); err != nil {
+		if _, ok := s.tree.Folder(f); !ok { // see removeOld
+			for i := range found {
+				if l := found[i][f]; l != nil {
+					s.ledgers[f] = append(s.ledgers[f], l.pieces...)
+				}
+			}
+		}
+		if err := s.openFolder(e, f, nodes, found); err != nil {
 			return cluster.Errorf(cluster.KindOf(err), op, "%w", err)
 		}
+	}
+	s.findAway(e)
+	if err := s.closed(mail.Inbox); err != nil { // what has no stay may be there, or anywhere: all folders wait
+		return cluster.Errorf(cluster.KindOf(err), op, "%w", err)
+	}
+	if len(s.away) > 0 && s.unread && s.patient {
+		return cluster.Errorf(cluster.KindUnavailable, op, "a member with ledgers does not answer: %w", failed)
 	}
 	return nil
 }
@@ -101,8 +119,11 @@ func (s *state) readLedgersAt(ctx context.Context, node cluster.NodeID) (ledgers
 		}
 		for i := range page {
 			after = page[i].Object.ID.ID
-			if page[i].Err != nil {
-				return nil, page[i].Err
+			if err := page[i].Err; err != nil {
+				if err = all.spoil(after, err); err != nil {
+					return nil, err
+				}
+				continue
 			}
 			versions[after] = page[i].Object.Timestamp
 			s.takeCopy(all, node, &page[i].Object, page[i].Contents)
@@ -124,14 +145,36 @@ func (s *state) readLedgersAt(ctx context.Context, node cluster.NodeID) (ledgers
 			continue
 		}
 		now, contents, err := open(ctx, s.x.cluster, node, o.ID)
-		if err != nil && !cluster.IsKind(err, cluster.KindNotFound) {
-			return nil, err
-		}
-		if err == nil {
+		switch {
+		case err == nil:
 			s.takeCopy(all, node, &now, contents)
+		case !cluster.IsKind(err, cluster.KindNotFound):
+			if err = all.spoil(o.ID.ID, err); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return all, nil
+}
+
+// of gives what a node has of a folder's ledger.
+func (all ledgers) of(f mail.FolderID) *nodeLedger {
+	l := all[f]
+	if l == nil {
+		l = &nodeLedger{Snapshot: uidledger.Snapshot{Full: true, Chunks: make(map[uint32][]byte)}}
+		all[f] = l
+	}
+	return l
+}
+
+// spoil notes that an object is damaged, which spoils its folder's ledger at this node and no other. Any other error it gives back.
+func (all ledgers) spoil(object string, err error) error {
+	f, _, _, bad := uidledger.ParseID(object)
+	if bad != nil || !cluster.IsKind(err, cluster.KindCorrupt) {
+		return err
+	}
+	all.of(f).bad = err
+	return nil
 }
 
 // takeCopy puts one object where it belongs, if it is the user's and no former user's of that name.
@@ -140,11 +183,9 @@ func (s *state) takeCopy(all ledgers, node cluster.NodeID, o *cluster.Object, co
 	if err != nil || o.Timestamp.Compare(s.floor) <= 0 {
 		return
 	}
-	l := all[f]
-	if l == nil {
-		l = &nodeLedger{Snapshot: uidledger.Snapshot{Node: node, Full: true, Chunks: make(map[uint32][]byte)}}
-		all[f] = l
-	}
+	l := all.of(f)
+	l.Node = node
+	l.pieces = append(l.pieces, piece{o.ID.ID, o.Timestamp, node})
 	switch kind {
 	case kindHead:
 		l.Head = contents
@@ -153,141 +194,6 @@ func (s *state) takeCopy(all ledgers, node cluster.NodeID, o *cluster.Object, co
 	case kindGrant:
 		l.grant = contents
 	}
-}
-
-// firstSet gives the ledger replicas that a folder began with, as far as anybody knows: what a head says, else what
-// a replica has granted under. Only of a folder that nobody knows it is the replicas of the profile: these move.
-func (s *state) firstSet(id mail.FolderID, found []ledgers) (first uidledger.Set, known bool, err error) {
-	var granted uidledger.Set
-	for i := range found {
-		l := found[i][id]
-		if l == nil {
-			continue
-		}
-		if l.Head != nil {
-			head, err := uidledger.ParseHead(l.Head)
-			if err != nil {
-				return first, false, err
-			}
-			s.headed[id] = true
-			if head.Set.Newer(&first) {
-				first = head.Set
-			}
-		}
-		if l.grant != nil {
-			grant, err := uidledger.ParseGrant(l.grant)
-			if err != nil {
-				return first, false, err
-			}
-			if grant.Set.Newer(&granted) {
-				granted = grant.Set
-			}
-		}
-	}
-	// A set that was decided and that no head says yet is taken over first, before another one is proposed.
-	s.deciding[id] = granted.Newer(&first) && first.Version > 0
-	if first.Version == 0 {
-		first = granted
-	}
-	return first, first.Version > 0, nil
-}
-
-// openFolder makes the ledger of a folder from what the nodes have of it.
-func (s *state) openFolder(id mail.FolderID, nodes cluster.ReplicaSet, found []ledgers) error {
-	first, known, err := s.firstSet(id, found)
-	if err != nil {
-		return cluster.Errorf(cluster.KindCorrupt, "read the ledger of folder "+id.String(), "%w", err)
-	}
-	var f *folder
-	if known {
-		f = s.newLedger(id, first)
-	} else {
-		f = s.newFolder(id, chunkValidity(id, found))
-	}
-	for i, node := range nodes {
-		if !s.read.Contains(node) {
-			continue
-		}
-		snap := uidledger.Snapshot{Node: node, Full: true}
-		if have := found[i][id]; have != nil {
-			snap = have.Snapshot
-		}
-		if err := f.ledger.Read(snap); err != nil {
-			return cluster.Errorf(cluster.KindOf(err), "read the ledger of folder "+id.String()+" at node "+node.String(), "%w", err)
-		}
-	}
-	s.folders[id] = f
-	return nil
-}
-
-// chunkValidity is the greatest UIDVALIDITY of a folder's chunks: of one that has nothing else, since it comes from a
-// backup. What they say of flags is read under it.
-func chunkValidity(id mail.FolderID, found []ledgers) (validity uint32) {
-	for i := range found {
-		if l := found[i][id]; l != nil {
-			for _, c := range l.Chunks {
-				validity = max(validity, uidledger.ChunkValidity(c))
-			}
-		}
-	}
-	return validity
-}
-
-// newFolder gives the ledger of a folder of which no head is known. atLeast is the UIDVALIDITY of what there is of it; 0: nothing.
-func (s *state) newFolder(id mail.FolderID, atLeast uint32) *folder {
-	validity := uint32(1) // of a folder that is no more: nobody is shown it
-	if known, ok := s.tree.Folder(id); ok {
-		if validity = s.validity(&known); s.isFresh() {
-			validity += s.mark()
-		}
-	}
-	return s.newLedger(id, uidledger.FirstSet(s.profile.Replicas, max(validity, atLeast)))
-}
-
-func (s *state) newLedger(id mail.FolderID, first uidledger.Set) *folder {
-	return &folder{id: id, ledger: uidledger.New(uidledger.Config{Self: s.x.cluster.ID(), Folder: id, First: first})}
-}
-
-// validity is a folder's UIDVALIDITY: that of the tree, but for a name that was somebody else's before, as large as
-// the time when that one went. What clients have of a former user's INBOX means nothing in this one's (U1).
-func (s *state) validity(f *folders.Folder) uint32 {
-	seconds := max(s.floor.Time, 0) / int64(time.Second)
-	return max(f.UIDValidity, uint32(min(seconds, math.MaxUint32-1)))
-}
-
-// Marks of the first ledger replicas: below them in a new name, and in one that was somebody else's, where UIDVALIDITY
-// must not run ahead of the time.
-const (
-	marksNew    = 1 << 24
-	marksReused = 1 << 10
-	defaultsMax = 1 << 8 // what the tree gives default folders is below it
-)
-
-// mark is what the first ledger replicas of a user's default folders add to their UIDVALIDITY. Each manager that finds no
-// ledger begins with the replicas of the profile. The head that it writes, BEFORE anybody is shown anything, says
-// which these are, and the next manager takes them over. But a profile moves, and a manager that has been cut off and does not
-// know it yet may begin too, elsewhere: the same UID could mean two messages. With the mark they are of two
-// UIDVALIDITYs, so it does not (U1). When they meet the greater one stands, everywhere, as after L12. A folder
-// that somebody makes has an id that no other manager knows before its head is written, and needs no mark.
-func (s *state) mark() uint32 {
-	h := fnv.New64a()
-	for _, id := range firstNodes(s.profile.Replicas) {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(id))) // never fails
-	}
-	sum := h.Sum64() ^ h.Sum64()>>32
-	return uint32(sum % uint64(s.marks()))
-}
-
-func (s *state) marks() uint32 {
-	if s.floor.IsZero() {
-		return marksNew
-	}
-	return marksReused
-}
-
-// markedMax is above all UIDVALIDITYs that a default folder may have begun with.
-func (s *state) markedMax() uint32 {
-	return s.validity(&folders.Folder{UIDValidity: defaultsMax}) + s.marks()
 }
 
 // folder gives a folder's ledger. No node that was read has any of it, if it is not there yet.
@@ -336,11 +242,20 @@ func (s *state) touch(id mail.FolderID) {
 // finishes, if the client goes or not.
 func (s *state) reveal(ctx context.Context, f *folder) error {
 	op := "write the ledger of " + string(s.user)
+	if err := s.closed(f.id); err != nil {
+		return err
+	}
 	ctx = context.WithoutCancel(ctx)
 	for range ledgerStepsMax {
 		step, ok := f.ledger.Next()
 		if !ok {
 			if err := f.ledger.Waiting(); err != nil {
+				if cluster.IsKind(err, cluster.KindUnavailable) && s.isStranded(ctx, f) {
+					if err := s.beginAnew(ctx, f.id); err != nil {
+						return err
+					}
+					continue
+				}
 				return cluster.Errorf(cluster.KindOf(err), op, "%w", err)
 			}
 			return nil

@@ -89,7 +89,7 @@ func (s *state) relist(ctx context.Context, e *cluster.Entry) error {
 
 // gone gives those of the messages that are proven to be no more. A listing asks one holder of each fragment, which may
 // lack what another one has; so all holders are asked, and twice, since a message may move from one to another while
-// they are. proves says whether the nodes that answered are enough for one message. Ascending.
+// they are; and all in one view: who left it meanwhile was not asked. proves says whether the nodes that answered are enough for one message. Ascending.
 func (s *state) gone(ctx context.Context, e *cluster.Entry, ids []mail.MessageID, proves func(mail.MessageID, cluster.ReplicaSet) bool) ([]mail.MessageID, error) {
 	for range 2 {
 		nodes := holdersOf(e)
@@ -105,6 +105,9 @@ func (s *state) gone(ctx context.Context, e *cluster.Entry, ids []mail.MessageID
 		after, ok := s.x.cluster.LocalEntry(ctx, string(s.user))
 		if !ok || !covers(e.Fragments, after.Fragments) {
 			return nil, nil // a fragment came meanwhile: the next listing finds it
+		}
+		if t, err := s.x.termOf(s.user); err != nil || t != s.term {
+			return nil, nil //nolint:nilerr // the next index that is built finds it
 		}
 		ids = slices.DeleteFunc(ids, func(id mail.MessageID) bool {
 			_, ok := found[id]
@@ -162,35 +165,53 @@ func (s *state) take(l *survey.Listing) map[mail.MessageID]struct{} {
 // put takes in a message as a node has it; it is new, or known. said are the nodes that have listed it themselves. AFTER
 // the last one comes arrive.
 func (s *state) put(id mail.MessageID, o *cluster.Object, said, nodes cluster.ReplicaSet) {
-	if _, dead := s.dead[id]; dead || o.Timestamp.Compare(s.floor) <= 0 {
+	if o.Timestamp.Compare(s.floor) <= 0 {
+		return
+	}
+	if _, dead := s.dead[id]; dead {
+		s.found(id, o, nodes.Union(said))
 		return
 	}
 	m, known := s.messages[id]
 	switch {
 	case !known:
 		m = s.newMessage(id, o)
-	case o.Timestamp.Compare(m.version) < 0:
-		return
 	case o.Timestamp == m.version:
 		said, nodes = m.place.said.Union(said), m.place.nodes.Union(nodes)
+	case m.isTwin(o):
+		said, nodes = m.withTwin(o, said, nodes)
+	case o.Timestamp.Compare(m.version) < 0:
+		return
 	}
-	m.version, m.place = o.Timestamp, s.placeOf(said, nodes)
+	m.version, m.place = latest(m.version, o.Timestamp), s.placeOf(said, nodes)
 	if known {
 		return
 	}
-	s.messages[id] = m
 	h, was := s.absent[id]
 	if !was {
 		h = home{folder: s.tree.Home(m.home.folder), stay: m.home.stay}
+		if !s.isNewIn(m.home.folder, m) {
+			h = s.inClosed(h.stay)
+		}
 	}
+	s.messages[id] = m
 	delete(s.absent, id)
 	if m.home = h; !h.hasUID {
 		s.arriving = append(s.arriving, id)
 	}
 }
 
-// arrive tells the ledgers of the messages that were put, the oldest first: so they get their UIDs.
+// arrive tells the ledgers of the messages that were put, the oldest first: so they get their UIDs. Those that the question under way
+// places wait for it.
 func (s *state) arrive() {
+	var placed []mail.MessageID
+	s.arriving = slices.DeleteFunc(s.arriving, func(id mail.MessageID) bool {
+		wait := s.b.placing[id]
+		if wait {
+			placed = append(placed, id)
+		}
+		return wait || s.messages[id] == nil // it has gone meanwhile
+	})
 	slices.SortFunc(s.arriving, func(a, b mail.MessageID) int {
 		m, n := s.messages[a], s.messages[b]
 		return cmp.Or(cmp.Compare(m.received, n.received), m.home.stay.Compare(n.home.stay), compareIDs(a, b))
@@ -200,7 +221,7 @@ func (s *state) arrive() {
 		h := s.messages[id].home
 		arrivals[h.folder] = append(arrivals[h.folder], uidledger.Arrival{ID: id, Stay: h.stay})
 	}
-	s.arriving = nil
+	s.arriving = placed
 	for f, a := range arrivals {
 		s.folder(f).ledger.Arrive(a...)
 		s.touch(f)
@@ -241,7 +262,7 @@ func (s *state) bury(ids ...mail.MessageID) {
 			continue
 		}
 		delete(s.messages, id)
-		s.dead[id] = struct{}{}
+		s.dead[id] = cluster.Timestamp{}
 		s.folder(m.home.folder).ledger.Depart(uidledger.Departure{ID: id, Deleted: true})
 		s.touch(m.home.folder)
 	}
@@ -262,12 +283,17 @@ func (s *state) apply(changes []cluster.Change) bool {
 				return false // deleted, or it lies elsewhere
 			}
 			if c.State == cluster.ChangeRemoved && c.Object.Deleted {
-				s.dead[id] = struct{}{} // what is told or asked of it later comes too late
+				if _, was := s.dead[id]; !was {
+					s.dead[id] = cluster.Timestamp{} // what is told or asked of it later comes too late
+				}
 			}
 			continue
 		}
-		if known && c.Object.Timestamp.Compare(m.version) <= 0 {
+		if known && c.Object.Timestamp.Compare(m.version) <= 0 && !m.isTwin(&c.Object) {
 			continue // as it is known, or older: of a holder that is behind
+		}
+		if at := s.dead[id]; !at.IsZero() {
+			return false // to be deleted, but for what another holder has of it
 		}
 		s.put(id, &c.Object, nil, c.Object.Replicas)
 	}
@@ -283,7 +309,7 @@ func (s *state) settleHomes(l *survey.Listing) {
 			h, ok := homes[st.ID]
 			switch {
 			case st.Expunged:
-				s.dead[st.ID] = struct{}{}
+				s.takeDead(&st)
 			case !ok || h.stay.Compare(st.Since) < 0:
 				homes[st.ID] = home{id, st.Since, st.Live}
 			case h.folder == id && st.Live:
@@ -291,14 +317,21 @@ func (s *state) settleHomes(l *survey.Listing) {
 			}
 		})
 	}
+	for id := range s.dead {
+		delete(homes, id)
+	}
+	s.hide(homes)
 	s.absent = homes
 	s.take(l)
-	// A MOVE that was broken off has written the newer stay and not retired the older one.
+	// A MOVE that was broken off has written the newer stay and not retired the older one. What was expunged in one folder
+	// while it was moved on the other side of a partition is gone (L11).
 	for _, id := range s.folderIDs() {
 		var left []uidledger.Departure
 		s.folders[id].ledger.Stays(func(st uidledger.Stay) {
-			if known, ok := s.messages[st.ID]; ok && st.Live && known.home.folder != id {
-				left = append(left, uidledger.Departure{ID: st.ID, Stay: justAfter(known.home.stay)})
+			if _, dead := s.dead[st.ID]; dead && st.Live {
+				left = append(left, uidledger.Departure{ID: st.ID, Deleted: true})
+			} else if h, ok := s.homeOf(st.ID); ok && st.Live && h.folder != id {
+				left = append(left, uidledger.Departure{ID: st.ID, Stay: justAfter(h.stay)})
 			}
 		})
 		s.folders[id].ledger.Depart(left...)
@@ -330,7 +363,7 @@ func (s *state) settleAbsent(ctx context.Context, e *cluster.Entry, sure bool) e
 	}
 	for _, id := range gone {
 		s.folder(s.absent[id].folder).ledger.Depart(uidledger.Departure{ID: id, Deleted: true})
-		s.dead[id] = struct{}{}
+		s.dead[id] = cluster.Timestamp{}
 		delete(s.absent, id)
 	}
 	return nil

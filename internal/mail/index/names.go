@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"crypto/sha256"
 	"maps"
 	"math"
 	"slices"
@@ -25,17 +24,6 @@ func (s *state) answerFolders() *talk.Answer {
 	return a
 }
 
-// drawn gives the ids of one request, the same however often it comes.
-func drawn(request [16]byte) func() mail.FolderID {
-	n := byte(0)
-	return func() (id mail.FolderID) {
-		n++
-		sum := sha256.Sum256(append(request[:], n))
-		copy(id[:], sum[:])
-		return id
-	}
-}
-
 // answerCreate makes a folder.
 func (s *state) answerCreate(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
 	at, err := s.stamp(ctx, s.treeAt.Timestamp)
@@ -44,20 +32,18 @@ func (s *state) answerCreate(ctx context.Context, q *talk.Question) (*talk.Answe
 	}
 	tree, made, err := s.tree.Create(q.Name, q.Use, drawn(q.Request), at)
 	if err != nil {
+		if f, ok := s.madeBy(q, q.Name); ok {
+			return &talk.Answer{Folder: f.ID}, nil
+		}
 		return nil, err
 	}
 	return s.made(ctx, tree, made)
 }
 
-// made writes a tree with a new folder, AFTER the new folder's ledger was begun: whoever finds the folder in the tree finds out
-// which ledger replicas it has.
+// made writes a tree with new folders: the one that was asked for, and those above it that were missing.
 func (s *state) made(ctx context.Context, tree *folders.Tree, made folders.Folder) (*talk.Answer, error) {
-	if made.Exists && s.folders[made.ID] == nil {
-		f := s.beginFolder(made.ID, s.validity(&made))
-		if err := s.reveal(ctx, f); err != nil {
-			s.broken = true
-			return nil, err
-		}
+	if err := s.beginNew(ctx, tree); err != nil { // BEFORE the tree has them
+		return nil, err
 	}
 	if err := s.writeTree(ctx, tree); err != nil {
 		return nil, err
@@ -66,8 +52,27 @@ func (s *state) made(ctx context.Context, tree *folders.Tree, made folders.Folde
 	return &talk.Answer{Folder: made.ID}, nil
 }
 
+// beginNew begins the ledgers of all folders that a tree has and the one before had not. Whoever finds a folder in the tree finds
+// out by that which ledger replicas it has, and that nothing is in it, from any one of them: without a ledger neither is known
+// while any node is away.
+func (s *state) beginNew(ctx context.Context, tree *folders.Tree) error {
+	for _, f := range tree.List() {
+		if _, was := s.tree.Folder(f.ID); !f.Exists || was || s.folders[f.ID] != nil {
+			continue
+		}
+		if err := s.reveal(ctx, s.beginFolder(f.ID, s.validity(&f))); err != nil {
+			s.broken = true
+			return err
+		}
+	}
+	return nil
+}
+
 // answerDelete expunges all messages of a folder, and then takes it away.
 func (s *state) answerDelete(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
+	if s.deletedBy(q) {
+		return &talk.Answer{}, nil
+	}
 	at, err := s.stamp(ctx, s.treeAt.Timestamp)
 	if err != nil {
 		return nil, err
@@ -103,7 +108,7 @@ func (s *state) answerDelete(ctx context.Context, q *talk.Question) (*talk.Answe
 // idsOf gives the messages that a folder shows.
 func (s *state) idsOf(f *folder) (ids []mail.MessageID) {
 	f.ledger.View().Range(1, math.MaxUint32, func(e *uidledger.Entry) bool {
-		if s.messages[e.ID] != nil {
+		if _, ok := s.homeOf(e.ID); ok {
 			ids = append(ids, e.ID)
 		}
 		return true
@@ -113,30 +118,48 @@ func (s *state) idsOf(f *folder) (ids []mail.MessageID) {
 
 // answerRename renames a folder; of INBOX it moves the messages (RFC 9051 §6.3.6).
 func (s *state) answerRename(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
+	if f, ok := s.renamedBy(q); ok {
+		return &talk.Answer{Folder: f.ID}, nil
+	}
+	if s.isAnother(q) {
+		return nil, cluster.Errorf(cluster.KindNotFound, "rename "+q.Name, "it was renamed or deleted meanwhile, and another folder has got its name")
+	}
 	at, err := s.stamp(ctx, s.treeAt.Timestamp)
 	if err != nil {
 		return nil, err
 	}
 	tree, renamed, err := s.tree.Rename(q.Name, q.To, drawn(q.Request), at)
 	if err != nil {
+		from, _ := s.tree.Find(q.Name) // INBOX is always found
+		if f, ok := s.madeBy(q, q.To); ok && from.ID == mail.Inbox && from.Name != "" {
+			return s.emptyInbox(ctx, f.ID) // what is left there is moved yet
+		}
 		return nil, err
 	}
 	a, err := s.made(ctx, tree, renamed.Folder)
 	if err != nil || !renamed.Empty {
 		return a, err
 	}
+	return s.emptyInbox(ctx, renamed.Folder.ID)
+}
+
+// emptyInbox moves all messages of INBOX into another folder.
+func (s *state) emptyInbox(ctx context.Context, id mail.FolderID) (*talk.Answer, error) {
 	from, err := s.shown(ctx, mail.Inbox)
 	if err != nil {
 		return nil, err
 	}
-	to := s.folder(renamed.Folder.ID)
+	to, err := s.shown(ctx, id)
+	if err != nil {
+		return nil, err
+	}
 	for batch := range slices.Chunk(s.idsOf(from), talk.PageMax) {
 		if err := s.move(ctx, batch, from, to); err != nil {
 			return nil, err
 		}
 	}
 	s.b.notify(from.id, to.id)
-	return a, nil
+	return &talk.Answer{Folder: id}, nil
 }
 
 func (s *state) answerSubscribe(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
@@ -190,38 +213,13 @@ func (s *state) answerFind(q *talk.Question) (*talk.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.closed(f.ID); err != nil { // BEFORE anything is stored that could not be shown
+		return nil, err
+	}
 	if f.ID == mail.Inbox {
 		return &talk.Answer{}, nil
 	}
 	return &talk.Answer{Folder: f.ID}, nil
-}
-
-// repeatsMax is how many answers of changes an index remembers, for questions that are carried again.
-const repeatsMax = 32
-
-// repeat is the answer to a question that changed something.
-type repeat struct {
-	request [16]byte
-	answer  []byte
-}
-
-func (s *state) remembered(request [16]byte) ([]byte, bool) {
-	for i := range s.recent {
-		if s.recent[i].request == request && request != ([16]byte{}) {
-			return s.recent[i].answer, true
-		}
-	}
-	return nil, false
-}
-
-func (s *state) remember(request [16]byte, answer []byte) {
-	if request == ([16]byte{}) {
-		return
-	}
-	if len(s.recent) == repeatsMax {
-		s.recent = slices.Delete(s.recent, 0, 1)
-	}
-	s.recent = append(s.recent, repeat{request, answer})
 }
 
 // isChange reports whether a question changes something, so that it must be carried out once.

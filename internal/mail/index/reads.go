@@ -14,8 +14,11 @@ import (
 	"porcupine/internal/mail/uidledger"
 )
 
-// status is a folder counted once, until it changes.
-type status struct{ backend.Status }
+// status is a folder counted once, until it changes: SELECT is told of it.
+type status struct {
+	backend.Status
+	uids mail.UIDSet // of all messages; never changed
+}
 
 // find gives the folder of a name, with all that is wanted of it shown.
 func (s *state) find(ctx context.Context, name string) (*folder, error) {
@@ -32,6 +35,9 @@ func (s *state) shown(ctx context.Context, id mail.FolderID) (*folder, error) {
 	known, ok := s.tree.Folder(id)
 	if !ok {
 		return nil, cluster.Errorf(cluster.KindNotFound, "open folder "+id.String(), "there is no such folder any more")
+	}
+	if err := s.closed(id); err != nil {
+		return nil, err
 	}
 	f := s.folder(id)
 	f.renew(s.validity(&known))
@@ -129,7 +135,7 @@ func (s *state) statusOf(f *folder) backend.Status {
 	}
 	slices.Sort(st.Keywords)
 	st.Keywords = st.Keywords[:min(len(st.Keywords), talk.KeywordsMax)]
-	f.status = &status{st}
+	f.status = &status{st, v.UIDs()}
 	return st
 }
 
@@ -183,28 +189,8 @@ func (s *state) answerSelect(ctx context.Context, q *talk.Question) (*talk.Answe
 	if q.Op == talk.OpStatus {
 		return a, nil
 	}
-	a.UIDs, a.Next, a.More = cut(f.ledger.View().UIDs(), 0)
+	a.UIDs, a.Next, a.More = s.cut(f.status.uids, 0) // as of the status
 	return a, nil
-}
-
-// cut gives the part of a set that goes into one answer: above after. next is where to go on.
-func cut(set mail.UIDSet, after mail.UID) (part mail.UIDSet, next mail.UID, more bool) {
-	if after > 0 {
-		set = set.Without(mail.UIDSet{{First: 1, Last: after}})
-	}
-	if len(set) <= talk.RangesMax {
-		return set, 0, false
-	}
-	part = set[:talk.RangesMax]
-	return part, part[len(part)-1].Last, true
-}
-
-// below gives the part of a set that a session whose client was told this UIDNEXT can know.
-func below(set mail.UIDSet, next mail.UID) mail.UIDSet {
-	if next <= 1 {
-		return nil
-	}
-	return set.Intersect(mail.UIDSet{{First: 1, Last: next - 1}})
 }
 
 func (s *state) answerUIDs(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
@@ -213,92 +199,7 @@ func (s *state) answerUIDs(ctx context.Context, q *talk.Question) (*talk.Answer,
 		return nil, err
 	}
 	a := &talk.Answer{}
-	a.UIDs, a.Next, a.More = cut(below(f.ledger.View().UIDs(), q.Mark.Next), q.After)
-	return a, nil
-}
-
-// answerSync gives what a session must be told to follow. If too many have changed for one answer, it
-// is told of those that changed first, and asks again from there.
-func (s *state) answerSync(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
-	f, err := s.reopen(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	v := f.ledger.View()
-	a := &talk.Answer{Status: s.statusOf(f), Mark: markOf(v)}
-	if a.Mark.Next == q.Mark.Next && a.Mark.ModSeq == q.Mark.ModSeq {
-		return a, nil
-	}
-	a.Vanished = below(v.VanishedSince(q.Mark.ModSeq, nil), q.Mark.Next)
-	if v.UIDNext() > q.Mark.Next {
-		a.Arrived = v.UIDs().Intersect(mail.UIDSet{{First: max(q.Mark.Next, 1), Last: v.UIDNext() - 1}})
-	}
-	if len(a.Vanished) > talk.RangesMax || len(a.Arrived) > talk.RangesMax {
-		return nil, cluster.Errorf(cluster.KindUnavailable, "follow folder "+f.id.String(), "more has changed than can be told: select it again")
-	}
-	var changed []uidledger.Entry
-	v.ChangedSince(q.Mark.ModSeq, func(e *uidledger.Entry) bool {
-		if e.UID < q.Mark.Next {
-			changed = append(changed, *e)
-		}
-		return true
-	})
-	slices.SortFunc(changed, func(x, y uidledger.Entry) int { return compareModSeqs(x.ModSeq, y.ModSeq) })
-	var p page
-	for i := range changed {
-		e := &changed[i]
-		if !p.takes(e.Flags) && e.ModSeq > changed[i-1].ModSeq { // not between two of one number
-			a.More, a.Mark = true, talkMark(v.MarkAt(v.UIDNext(), changed[i-1].ModSeq))
-			break
-		}
-		a.Summaries = append(a.Summaries, s.summary(e))
-	}
-	slices.SortFunc(a.Summaries, func(x, y mail.Summary) int { return compareUIDs(x.UID, y.UID) })
-	return a, nil
-}
-
-func compareModSeqs(a, b mail.ModSeq) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-func compareUIDs(a, b mail.UID) int { return compareModSeqs(mail.ModSeq(a), mail.ModSeq(b)) }
-
-// answerSince is the answer to a client that comes back with what it knew (QRESYNC, CHANGEDSINCE).
-func (s *state) answerSince(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
-	f, err := s.reopen(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	v := f.ledger.View()
-	if v.Behind(q.Mark.Validity, q.ModSeq, 0, nil) {
-		return nil, cluster.Errorf(cluster.KindUnavailable, "resynchronise folder "+f.id.String(), "the client has seen a newer state than can be reached now")
-	}
-	a := &talk.Answer{Status: s.statusOf(f), Mark: markOf(v)}
-	if q.After == 0 {
-		a.Vanished = v.VanishedSince(q.ModSeq, nil)
-		if len(a.Vanished) > talk.RangesMax { // the newest ones are lost: the client asks for the rest by their absence
-			return nil, cluster.Errorf(cluster.KindUnavailable, "resynchronise folder "+f.id.String(), "more has vanished than can be told: read all anew")
-		}
-	}
-	var p page
-	v.ChangedSince(q.ModSeq, func(e *uidledger.Entry) bool {
-		if e.UID <= q.After {
-			return true
-		}
-		if !p.takes(e.Flags) {
-			a.More = true
-			return false
-		}
-		a.Next = e.UID
-		a.Summaries = append(a.Summaries, s.summary(e))
-		return true
-	})
+	a.UIDs, a.Next, a.More = s.cut(below(f.ledger.View().UIDs(), q.Mark.Next), q.After)
 	return a, nil
 }
 
@@ -310,19 +211,41 @@ func (s *state) answerSummaries(ctx context.Context, q *talk.Question) (*talk.An
 	a := &talk.Answer{}
 	var p page
 	each(f.ledger.View(), below(q.UIDs, q.Mark.Next), func(e *uidledger.Entry) bool {
+		if q.On {
+			p.bytes += lieBytes
+		}
 		if !p.takes(e.Flags) {
 			a.More = true
 			return false
 		}
 		a.Next = e.UID
 		a.Summaries = append(a.Summaries, s.summary(e))
+		if q.On {
+			a.Lies = append(a.Lies, s.lie(e))
+		}
 		return true
 	})
 	return a, nil
 }
 
-// lieBytes is what the nodes of a message take in an answer, about.
+// lieBytes is what the whereabouts of a message take in an answer, about, beside its flags and what a summary has.
 const lieBytes = 10 * 8
+
+// lie says where a message lies. Without nodes: it is there, and no node is known that could be asked.
+func (s *state) lie(e *uidledger.Entry) talk.Lie {
+	m := s.messages[e.ID]
+	if m == nil {
+		return talk.Lie{UID: e.UID, ID: e.ID, Flags: e.Flags}
+	}
+	nodes := []cluster.NodeID(slices.Clone(m.place.said))
+	for _, id := range m.place.nodes {
+		if !slices.Contains(nodes, id) {
+			nodes = append(nodes, id)
+		}
+	}
+	return talk.Lie{UID: e.UID, ID: e.ID, Email: m.email, Received: time.Unix(0, m.received).UTC(),
+		Size: m.size, Flags: e.Flags, Nodes: nodes[:min(len(nodes), 2*cluster.ReplicaSetMax)]}
+}
 
 func (s *state) answerWhere(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
 	f, err := s.reopen(ctx, q)
@@ -337,19 +260,7 @@ func (s *state) answerWhere(ctx context.Context, q *talk.Question) (*talk.Answer
 			return false
 		}
 		a.Next = e.UID
-		m := s.messages[e.ID]
-		if m == nil { // it is there, and no node is known that could be asked
-			a.Lies = append(a.Lies, talk.Lie{UID: e.UID, ID: e.ID, Flags: e.Flags})
-			return true
-		}
-		nodes := []cluster.NodeID(slices.Clone(m.place.said))
-		for _, id := range m.place.nodes {
-			if !slices.Contains(nodes, id) {
-				nodes = append(nodes, id)
-			}
-		}
-		a.Lies = append(a.Lies, talk.Lie{UID: e.UID, ID: e.ID, Email: m.email, Received: time.Unix(0, m.received).UTC(),
-			Size: m.size, Flags: e.Flags, Nodes: nodes[:min(len(nodes), 2*cluster.ReplicaSetMax)]})
+		a.Lies = append(a.Lies, s.lie(e))
 		return true
 	})
 	return a, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
 	"porcupine/internal/mail/index/talk"
 )
 
@@ -17,7 +18,7 @@ func (x *Indexes) serve(ctx context.Context, from cluster.NodeID, payload []byte
 	if _, err := x.termOf(q.User); err != nil {
 		return nil, err
 	}
-	b, err := x.enter(ctx, q.User)
+	b, err := x.enter(ctx, q.User, len(payload))
 	if err != nil {
 		return nil, err
 	}
@@ -25,10 +26,16 @@ func (x *Indexes) serve(ctx context.Context, from cluster.NodeID, payload []byte
 	if q.Op == talk.OpWatch {
 		return x.serveWatch(ctx, b, from, q.On)
 	}
+	b.placing = placing(&q)
 	s, err := x.current(ctx, b)
 	if err != nil {
+		b.placing = nil
 		return nil, err
 	}
+	defer func() {
+		b.placing = nil
+		s.arrive() // what could not be placed is there all the same
+	}()
 	if isChange(q.Op) {
 		if answer, ok := s.remembered(q.Request); ok {
 			return answer, nil
@@ -52,6 +59,20 @@ func (x *Indexes) serve(ctx context.Context, from cluster.NodeID, payload []byte
 		s.remember(q.Request, answer)
 	}
 	return answer, nil
+}
+
+// placing are the messages that a question gives numbers to, in its order: the feed may have told of them before, in another.
+func placing(q *talk.Question) map[mail.MessageID]bool {
+	if q.Op != talk.OpPlaced || len(q.Items) == 0 {
+		return nil
+	}
+	ids := make(map[mail.MessageID]bool, len(q.Items))
+	for i := range q.Items {
+		if id, err := mail.ParseMessageID(q.Items[i].Object.ID.ID); err == nil { // else it is refused later
+			ids[id] = true
+		}
+	}
+	return ids
 }
 
 // current gives the index as it is now: built, or brought up to date.
@@ -133,7 +154,14 @@ func (s *state) answer(ctx context.Context, q *talk.Question) (*talk.Answer, err
 	case talk.OpFind:
 		return s.answerFind(q)
 	case talk.OpPlaced:
+		if err := s.checkPlaced(q); err != nil {
+			return nil, err
+		}
 		return s.answerPlaced(ctx, q)
+	case talk.OpKnown:
+		return s.answerKnown(q), nil
+	case talk.OpWithin:
+		return s.answerWithin(q)
 	case talk.OpMetadata:
 		return s.answerMetadata(q)
 	case talk.OpSetMetadata:

@@ -25,16 +25,28 @@ type state struct {
 
 	messages map[mail.MessageID]*message
 	places   map[string]*place
-	arriving []mail.MessageID            // put, and not yet told to their ledgers
-	absent   map[mail.MessageID]home     // in a ledger, and in no listing
-	dead     map[mail.MessageID]struct{} // deleted since the index was built: what is told of them late does not count
+	arriving []mail.MessageID        // put, and not yet told to their ledgers
+	absent   map[mail.MessageID]home // in a ledger, and in no listing
+	// dead are those that are deleted: what is told of them late does not count. With the time of the expunge if they have still
+	// to be deleted where they turn up (condemned.go); doomed are those that did, and where.
+	dead   map[mail.MessageID]cluster.Timestamp
+	doomed map[mail.MessageID]cluster.ReplicaSet
+
 	folders  map[mail.FolderID]*folder
 	read     cluster.ReplicaSet     // nodes whose ledgers were read whole
+	unread   bool                   // a member's ledgers could not be
+	away     map[mail.FolderID]bool // existing folders whose ledgers may lie on nodes that are away (away.go)
+	since    time.Time
+	patient  bool                   // members that do not answer are waited for, if a folder's ledger is missing
 	headed   map[mail.FolderID]bool // folders of which a ledger's head was read
+	unheaded map[mail.FolderID]bool // folders with chunks that no head is known for
+	lost     map[mail.FolderID]bool // of these, those of which no head is anywhere
 	recent   []repeat
-	deciding map[mail.FolderID]bool // folders of which a replica knows newer ledger replicas than any head
-	again    bool                   // building it has failed before: no ledger replicas are proposed
-	broken   bool                   // something was written in part: what is on the disks counts
+	ledgers  map[mail.FolderID][]piece // the objects of their ledgers, as they were read
+	damaged  map[mail.FolderID]error   // folders whose ledger some node has that cannot be read
+	deciding map[mail.FolderID]bool    // folders of which a replica knows newer ledger replicas than any head
+	again    bool                      // building it has failed before: no ledger replicas are proposed
+	broken   bool                      // something was written in part: what is on the disks counts
 }
 
 // message is what is known of one message beside what its folder's ledger says.
@@ -74,7 +86,7 @@ const (
 )
 
 func (s *state) cost() int64 {
-	return int64(len(s.messages)+len(s.absent))*messageCost + int64(len(s.dead))*32 + int64(len(s.folders))*folderCost
+	return int64(len(s.messages)+len(s.absent))*messageCost + int64(len(s.dead))*48 + int64(len(s.folders))*folderCost
 }
 
 // Pauses between two looks at an incomplete bucket.
@@ -102,7 +114,9 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 			err = cluster.Errorf(cluster.KindUnavailable, op, "this node is still hearing from the others: try again in a moment")
 		default:
 			s := &state{x: x, b: b, user: b.user, term: t, messages: make(map[mail.MessageID]*message), places: make(map[string]*place),
-				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]struct{}), folders: make(map[mail.FolderID]*folder), headed: make(map[mail.FolderID]bool), deciding: make(map[mail.FolderID]bool)}
+				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]cluster.Timestamp), doomed: make(map[mail.MessageID]cluster.ReplicaSet), folders: make(map[mail.FolderID]*folder), headed: make(map[mail.FolderID]bool), lost: make(map[mail.FolderID]bool), unheaded: make(map[mail.FolderID]bool), deciding: make(map[mail.FolderID]bool), damaged: make(map[mail.FolderID]error), ledgers: make(map[mail.FolderID][]piece),
+				away: make(map[mail.FolderID]bool), since: time.Now()}
+			s.patient = deadline.Sub(s.since) > x.cfg.CompleteWait/2
 			s.again = tries > 0
 			tries++
 			if err = s.build(ctx, &e); err == nil {
@@ -159,29 +173,42 @@ func (s *state) build(ctx context.Context, e *cluster.Entry) error {
 	if err := s.openAll(ctx, e); err != nil {
 		return err
 	}
-	return s.settleTree(ctx)
+	if err := s.settleTree(ctx); err != nil {
+		return err
+	}
+	s.execute(ctx)
+	if !sure {
+		return nil
+	}
+	return s.tidy(ctx, e)
 }
 
 // openAll sees to it that all folders have their ledgers. A fresh user's are begun, with the replicas of the profile: with
 // that these are written down, and when the profile moves, on two sides of a partition to two places, nobody begins
-// other ones. Of another user, a ledger that is not found is away. It is lost, and begun anew under a greater UIDVALIDITY
-// (L12), only if no node is away that could have it.
+// other ones. Of another user, a ledger that is not found is away, and its folder closed (findAway). It
+// is lost, and begun anew under a greater UIDVALIDITY (L12), only if no node is away that could have it. So is one whose replicas
+// were removed for good.
 func (s *state) openAll(ctx context.Context, e *cluster.Entry) error {
-	for _, f := range s.tree.List() {
-		if !f.Exists || s.headed[f.ID] {
+	fresh := s.isFresh() // until one is begun anew
+	for _, id := range s.folderIDs() {
+		if !s.lost[id] {
 			continue
 		}
-		if !s.isFresh() {
-			if !s.hasAllLedgers(e) {
+		if err := s.beginAnew(ctx, id); err != nil {
+			return err
+		}
+	}
+	for _, f := range s.tree.List() {
+		if !f.Exists || s.away[f.ID] || s.headed[f.ID] && !s.lost[f.ID] {
+			continue
+		}
+		if (!fresh || s.unheaded[f.ID]) && !s.lost[f.ID] {
+			if !s.hasAllLedgers(e) { // who was there when the ledgers were read is not any more, or the user is fresh
 				return cluster.Errorf(cluster.KindUnavailable, "open folder "+f.ID.String()+" of "+string(s.user), "its ledger lies on nodes that are away")
 			}
-			s.x.cfg.Logger.Error("a ledger is lost: the folder gets another UIDVALIDITY", "user", s.user, "folder", f.ID)
-			known, err := s.bump(ctx, f.ID, f.UIDValidity)
-			if err != nil {
+			if err := s.beginAnew(ctx, f.ID); err != nil {
 				return err
 			}
-			lost := s.folder(f.ID)
-			lost.renew(s.greater(lost, &known))
 		}
 		if _, err := s.shown(ctx, f.ID); err != nil {
 			return err
@@ -190,8 +217,13 @@ func (s *state) openAll(ctx context.Context, e *cluster.Entry) error {
 	return nil
 }
 
-// hasAllLedgers reports that all nodes there are were read, as far as ledgers may lie on them.
+// hasAllLedgers reports that all nodes there are were read, as far as ledgers may lie on them, and that nothing was damaged.
 func (s *state) hasAllLedgers(e *cluster.Entry) bool {
+	return len(s.damaged) == 0 && s.hasAllNodes(e)
+}
+
+// hasAllNodes is hasAllLedgers, but for what was damaged.
+func (s *state) hasAllNodes(e *cluster.Entry) bool {
 	if e.Knowledge == cluster.Partial || s.x.cluster.KnownNodes() > len(s.x.cluster.View().Members) || len(s.x.survey.Newcomers()) > 0 {
 		return false
 	}
@@ -218,6 +250,10 @@ func (s *state) refresh(ctx context.Context) error {
 		s.broken = true // the tree and the ledgers go where the profile went, when the index is built: a drained node gets rid of them
 		return nil
 	}
+	if s.isToBeReadAgain() {
+		s.broken = true
+		return nil
+	}
 	changes, stale := s.b.takeChanges()
 	began, err := s.b.follow(ctx, holdersOf(&e))
 	if err != nil {
@@ -231,6 +267,7 @@ func (s *state) refresh(ctx context.Context) error {
 			return err
 		}
 	}
+	s.execute(ctx)
 	if tree, ok := e.Find(mail.TypeFolders, ""); ok && tree.Object.Timestamp.Compare(s.treeAt.Timestamp) > 0 && tree.Object.Sum != s.treeAt.Sum {
 		s.broken = true // another manager's: the folders in it have ledgers that were not read here, and must not be begun anew
 	}

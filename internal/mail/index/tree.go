@@ -89,6 +89,9 @@ func (s *state) settleTree(ctx context.Context) error {
 	if err := s.writeTree(ctx, tree); err != nil {
 		return err
 	}
+	if len(s.away) > 0 { // what is moved on half the knowledge is moved for good
+		return s.renewAll(ctx)
+	}
 	if err := s.rehome(ctx); err != nil {
 		return err
 	}
@@ -132,7 +135,7 @@ func (s *state) rehome(ctx context.Context) error {
 func (s *state) renewAll(ctx context.Context) error {
 	for _, id := range s.folderIDs() {
 		known, ok := s.tree.Folder(id)
-		if !ok {
+		if !ok || s.away[id] {
 			continue
 		}
 		f := s.folders[id]
@@ -206,15 +209,15 @@ func (f *folder) renew(validity uint32) {
 	}
 }
 
-// move puts messages into another folder: BEFORE the old one's ledger retires them, the new one's has them, with
+// move puts messages into another folder, those too that lie where nobody can be asked now: BEFORE the old one's ledger retires them, the new one's has them, with
 // their flags and a newer stay. So whoever breaks it off leaves them in both for a while, never in neither.
 func (s *state) move(ctx context.Context, ids []mail.MessageID, from, to *folder) error {
 	arrivals := make([]uidledger.Arrival, 0, len(ids))
 	departures := make([]uidledger.Departure, 0, len(ids))
 	var newest cluster.Timestamp
 	for _, id := range ids {
-		if t := s.messages[id].home.stay; newest.Compare(t) < 0 {
-			newest = t
+		if h, ok := s.homeOf(id); ok && newest.Compare(h.stay) < 0 {
+			newest = h.stay
 		}
 	}
 	stay, err := s.stamp(ctx, newest)
@@ -231,7 +234,7 @@ func (s *state) move(ctx context.Context, ids []mail.MessageID, from, to *folder
 		return err
 	}
 	for _, id := range ids {
-		s.messages[id].home = home{folder: to.id, stay: stay}
+		s.settle(id, home{folder: to.id, stay: stay})
 	}
 	from.ledger.Depart(departures...)
 	s.touch(from.id)

@@ -32,6 +32,7 @@ const (
 	ReasonAddress  Reason = "too many connections from your network"
 	ReasonRate     Reason = "connecting too fast"
 	ReasonShutdown Reason = "shutting down"
+	ReasonBusy     Reason = "too busy"
 )
 
 // Observer counts what happens at the door. Its methods are called from many goroutines and
@@ -77,6 +78,10 @@ type Config struct {
 	// Admit, if not nil, is asked for every connection after the gate: the hook for rate
 	// limits. It is called from the accept loop and must not block.
 	Admit func(netip.Addr) bool
+
+	// HasRoom, if not nil, is asked for every connection first of all: false when the service has more
+	// to do than it can. It is called from the accept loop and must not block.
+	HasRoom func() bool
 
 	Logger   *slog.Logger // nil: no logs
 	Observer Observer     // nil: nothing is counted

@@ -156,6 +156,18 @@ func (c *Conn) EarlyInput() bool {
 	return inputPending(c.raw)
 }
 
+// Gone reports, without waiting, that the client has closed its end of the connection, or that it is
+// broken, whether or not bytes are left to read. Where the platform cannot tell the answer is false.
+func (c *Conn) Gone() bool {
+	if g, ok := c.raw.(goner); ok {
+		return g.Gone()
+	}
+	return isGone(c.raw)
+}
+
+// goner is a connection that knows itself whether its other end is closed; test connections are.
+type goner interface{ Gone() bool }
+
 // layer is the connection to read and write: TLS if it is on.
 func (c *Conn) layer() net.Conn {
 	if c.tls != nil {

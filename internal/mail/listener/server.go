@@ -21,7 +21,8 @@ type Server struct {
 	force context.Context
 	kill  context.CancelFunc // cancels force: connections end now
 
-	sessions sync.WaitGroup // one for each connection's goroutine
+	sessions sync.WaitGroup // one for each connection
+	crew     *crew          // their goroutines
 
 	mu        sync.Mutex
 	closing   bool // no more connections
@@ -40,6 +41,7 @@ func New(cfg Config) (*Server, error) {
 		tls:       serverTLS(cfg),
 		listeners: make(map[net.Listener]struct{}),
 		conns:     make(map[*Conn]struct{}),
+		crew:      newCrew(),
 	}
 	s.force, s.kill = context.WithCancel(context.Background())
 	return s, nil
@@ -91,6 +93,10 @@ func isPassing(err error) bool {
 
 // admit passes a new connection through the gate and starts its goroutine, or refuses it.
 func (s *Server) admit(raw net.Conn) {
+	if s.cfg.HasRoom != nil && !s.cfg.HasRoom() {
+		s.refuse(raw, ReasonBusy)
+		return
+	}
 	from := addrOf(raw.RemoteAddr())
 	if s.cfg.Admit != nil && !s.cfg.Admit(from) {
 		s.refuse(raw, ReasonRate)
@@ -107,7 +113,7 @@ func (s *Server) admit(raw net.Conn) {
 		return
 	}
 	s.cfg.Observer.Opened(s.cfg.Service)
-	go s.serve(c)
+	s.crew.run(c, s.serve)
 }
 
 // refuse turns a client away with one line. A fresh socket's send buffer is empty, so the write
@@ -181,12 +187,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
+		s.crew.end()
 		s.kill()
 		return nil
 	case <-ctx.Done():
 	}
 	n := s.closeAll()
 	<-done
+	s.crew.end()
 	return fmt.Errorf("shut down %s: %d sessions closed by force: %w", s.cfg.Service, n, ctx.Err())
 }
 
@@ -195,6 +203,7 @@ func (s *Server) Close() {
 	s.stop()
 	s.closeAll()
 	s.sessions.Wait()
+	s.crew.end()
 }
 
 // stop closes the listeners and gives the connections of this moment; no more will come.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -372,4 +373,60 @@ func TestAttack08_EarlyInputIsSeen(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// A client that has closed its end is seen to be gone, also behind what it has sent before.
+func TestGone(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	look := make(chan struct{})
+	gone := make(chan bool)
+	s := newServer(t, listener.Config{Handler: func(_ context.Context, c *listener.Conn) {
+		for range look {
+			gone <- c.Gone()
+		}
+	}})
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ln) }()
+	c, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(c, "QUIT\r\n")
+	look <- struct{}{}
+	if <-gone {
+		t.Error("a client that is there is gone")
+	}
+	c.Close()
+	if runtime.GOOS == "linux" {
+		for seen := false; !seen; seen = <-gone { // the close is on its way
+			look <- struct{}{}
+		}
+	}
+	close(look)
+	s.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Fault 38: a service with too much to do turns new clients away before anything else.
+func TestNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &counts{}
+		room := false
+		s := newServer(t, listener.Config{Observer: o, HasRoom: func() bool { return room }})
+		ln := start(t, s)
+		c := dial(t, ln, "192.0.2.1")
+		expect(t, c, "no: too busy\r\n")
+		expectEnd(t, c)
+		synctest.Wait()
+		room = true
+		expect(t, dial(t, ln, "192.0.2.1"), "hello\r\n")
+		if o.refused[listener.ReasonBusy] != 1 || o.opened != 1 {
+			t.Errorf("%d turned away, %d let in; want 1 and 1", o.refused[listener.ReasonBusy], o.opened)
+		}
+	})
 }

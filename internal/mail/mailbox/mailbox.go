@@ -32,17 +32,10 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	span := func(v *time.Duration, def time.Duration) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	span(&c.Lease, 30*time.Second)
-	span(&c.Grace, 700*time.Millisecond)
-	span(&c.Wait, 2*time.Second)
-	if c.LocksMax <= 0 {
-		c.LocksMax = 200_000
-	}
+	cluster.Default(&c.Lease, 30*time.Second)
+	cluster.Default(&c.Grace, 700*time.Millisecond)
+	cluster.Default(&c.Wait, 2*time.Second)
+	cluster.Default(&c.LocksMax, 200_000)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -9,9 +9,9 @@ import (
 // The form of an index on disk. uv is an unsigned varint of the shortest form, sv the same of a
 // zigzag number, text a uv length and so many octets, list a uv count and so many of something.
 //
-//	index     octet Version; uv size; octet, a sum: 1 if there is a date, 2 if Cut; with a date: sv seconds since
-//	          1970, sv minutes the zone is before UTC; text ID; list of text References;
-//	          text Preview; envelope; part
+//	index     octet Version; uv size; octet, a sum: 1 if there is a date, 2 if Cut, 4 if there are Fields; with a date:
+//	          sv seconds since 1970, sv minutes the zone is before UTC; text ID; list of text References;
+//	          text Preview; envelope; part; with Fields: text
 //	part      uv octets between the end of what is before it (its parent's header, or the part
 //	          before it) and its header; uv octets of the header; uv octets of the body; uv lines;
 //	          octet of typeCodes, and if it is 0: text type, text subtype; octet of encodingCodes, and if it is 0:
@@ -24,6 +24,8 @@ import (
 const (
 	indexDate = 1 << iota
 	indexCut
+	indexFields
+	indexAll = indexDate | indexCut | indexFields
 )
 
 const (
@@ -79,6 +81,9 @@ func (x *Index) Append(b []byte) []byte {
 	if x.Cut {
 		has |= indexCut
 	}
+	if x.Fields.Set {
+		has |= indexFields
+	}
 	b = append(b, has)
 	if !x.Sent.IsZero() {
 		_, zone := x.Sent.Zone()
@@ -89,7 +94,11 @@ func (x *Index) Append(b []byte) []byte {
 	b = appendTexts(b, x.References)
 	b = appendText(b, x.Preview)
 	b = x.Root.Envelope.append(b)
-	return x.Root.append(b, 0)
+	b = x.Root.append(b, 0)
+	if x.Fields.Set {
+		b = appendText(b, x.Fields.Text)
+	}
+	return b
 }
 
 func appendText(b []byte, s string) []byte {

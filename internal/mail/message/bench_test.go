@@ -73,3 +73,18 @@ func BenchmarkDecode(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkBuildPlain is the message that most deliveries of the load generators bring: one text without structure.
+func BenchmarkBuildPlain(b *testing.B) {
+	raw := "Date: Mon, 5 Jan 2026 10:00:00 +0100\r\nFrom: Ann Example <ann@a.example>\r\nTo: joe@example.org\r\nSubject: plain\r\n" +
+		"Message-ID: <0123456789abcdef@a.example>\r\n\r\n" + strings.Repeat("The quick brown fox jumps over the lazy dog, and over it again.\r\n", 70)
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		x, err := Build(strings.NewReader(raw), int64(len(raw)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		x.Append(nil)
+	}
+}

@@ -8,15 +8,15 @@ import (
 )
 
 // Version is the version of what Build computes and of what Append writes, from 1 on.
-const Version = 1
+const Version = 2
 
 // Build reads a message of size octets once, in order, and finds out where everything is. Then it reads
-// the beginning of the text for the preview. It needs little memory and little time, whatever the message.
+// the beginning of the text for the preview, and of the header what Index.Fields keeps. It needs little memory and little time, whatever the message.
 // The only errors are those of r.
 //
 // An index that would be larger than SizeMax loses texts, always the same of the same message:
 // first those at the end of what is least needed, which are the texts of parts, then envelopes
-// of messages in messages, then the message's own addresses. Where everything is stays.
+// of messages in messages, then the message's own addresses. Where everything is stays. One that is as large, or nearly, has no Fields.
 func Build(r io.ReaderAt, size int64) (*Index, error) {
 	if size < 0 {
 		return nil, fmt.Errorf("index of a message: size %d is negative", size)
@@ -32,8 +32,15 @@ func Build(r io.ReaderAt, size int64) (*Index, error) {
 		return nil, fmt.Errorf("preview of a message: %w", err)
 	}
 	b.index.Preview = preview
-	if headCostMax+TextMax-b.left+b.parts*partCostMax+len(preview) > SizeMax {
+	size = int64(headCostMax + TextMax - b.left + b.parts*partCostMax + len(preview)) // of the index, at most
+	if size > SizeMax {
 		b.index.fit()
+	}
+	if size+fieldsCostMax > SizeMax {
+		return b.index, nil
+	}
+	if b.index.Fields, err = usual(r, b.index.Root.Header.Len()); err != nil {
+		return nil, fmt.Errorf("header of a message: %w", err)
 	}
 	return b.index, nil
 }

@@ -160,7 +160,7 @@ func TestBuildBareLineFeeds(t *testing.T) {
 // A window that ends anywhere in a line changes nothing.
 func TestBuildWindows(t *testing.T) {
 	for _, shift := range []int{windowSize - 3000, windowSize - 64, windowSize - 7} {
-		head := "X-Filler: " + strings.Repeat(strings.Repeat("x", 61)+"\r\n ", shift/64-1)
+		head := "Received: " + strings.Repeat(strings.Repeat("x", 61)+"\r\n ", shift/64-1)
 		head += strings.Repeat("y", shift-len(head)) + "\r\n"
 		for _, tt := range samples() {
 			if tt.raw == "" || strings.IndexByte(" \r\n", tt.raw[0]) >= 0 {
@@ -170,6 +170,9 @@ func TestBuildWindows(t *testing.T) {
 			move(x.Root, int64(len(head)))
 			x.Root.Header.Start = 0
 			x.Size = y.Size
+			if y.Root.Header.Len() > fieldsReadMax {
+				x.Fields = NString{}
+			}
 			if !reflect.DeepEqual(x, y) {
 				t.Fatalf("%s, %d octets later: %+v %+v, want %+v %+v", tt.name, len(head), y, y.Root, x, x.Root)
 			}

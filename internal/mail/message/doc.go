@@ -12,7 +12,7 @@
 // it reads it with Parse, finds a section with Index.Section or a part with Index.Part, and opens that range
 // of the contents. Then, on these octets:
 //
-//	Fields       HEADER.FIELDS and HEADER.FIELDS.NOT
+//	Fields       HEADER.FIELDS and HEADER.FIELDS.NOT; of usual headers Index.HeaderFields says it without opening anything
 //	Part.Decode  BINARY and BINARY.SIZE: base64 and quoted-printable undone
 //	Part.Text    the same, and its charset made UTF-8, for searching
 //	DecodeHeader encoded words made UTF-8 (RFC 2047), for searching and sorting

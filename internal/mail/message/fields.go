@@ -13,12 +13,15 @@ import (
 // HEADER.FIELDS.NOT). Lines that are no fields have no name: they are among the others. It streams; its memory
 // does not depend on the header.
 func Fields(header io.Reader, names []string, not bool) io.Reader {
-	f := &fieldFilter{r: bufio.NewReaderSize(header, lineProbe*4), names: map[string]bool{}, not: not, keep: not, begins: true}
+	set := map[string]bool{}
 	for _, n := range names {
-		f.names[strings.ToLower(n)] = true
+		set[strings.ToLower(n)] = true
 	}
-	return f
+	return &fieldFilter{r: bufio.NewReaderSize(header, fieldLineMax), names: set, not: not, keep: not, begins: true}
 }
+
+// fieldLineMax is how much of a line is looked at for a name: a longer one is none.
+const fieldLineMax = 4 * lineProbe
 
 type fieldFilter struct {
 	r      *bufio.Reader

@@ -15,6 +15,9 @@ const partCostMax = 4*binary.MaxVarintLen64 + 6
 // headCostMax is what an index costs without texts and parts.
 const headCostMax = 1 + 3*binary.MaxVarintLen64 + 1 + 3*textLengthMax
 
+// fieldsCostMax is what Index.Fields costs.
+const fieldsCostMax = FieldsMax + textLengthMax
+
 // textLengthMax is the most octets that a length or count takes that is not above SizeMax.
 const textLengthMax = binary.MaxVarintLen16
 

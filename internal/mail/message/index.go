@@ -23,8 +23,11 @@ type Index struct {
 	Preview string
 	// Cut says that Root.Envelope may not have all that the message's header says, because of a limit: what
 	// is not found in it may be in the header.
-	Cut  bool
-	Root *Part // the message itself; never nil
+	Cut bool
+	// Fields is the fields of the message's header as they stand there, with the empty line, but for those of
+	// IsTrace. NIL: they are more than FieldsMax. HeaderFields reads them.
+	Fields NString
+	Root   *Part // the message itself; never nil
 }
 
 // Range is octets of the stored message: from Start to before End.

@@ -140,7 +140,7 @@ func (p *parser) params() []Param {
 func (p *parser) index() *Index {
 	x := &Index{Size: p.number(maxNumber)}
 	has := p.octet()
-	if !p.must(has <= indexDate|indexCut) {
+	if !p.must(has <= indexAll) {
 		return nil
 	}
 	if x.Cut = has&indexCut != 0; has&indexDate != 0 {
@@ -154,6 +154,8 @@ func (p *parser) index() *Index {
 	x.ID, x.References, x.Preview = p.text(), p.texts(), p.text()
 	e := p.envelope()
 	x.Root = p.part(0, x.Size, 1)
+	x.Fields = p.nstring(has&indexFields != 0)
+	p.must(len(x.Fields.Text) <= FieldsMax)
 	if p.failed {
 		return nil
 	}

@@ -2,6 +2,7 @@ package message
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -14,6 +15,7 @@ const (
 	previewPartsMax = 4        // parts that are tried
 	previewReadMax  = 64 << 10 // octets of a part that are read
 	previewTextMax  = 16 << 10 // octets of text in them that are looked at
+	previewFirst    = 1 << 10  // octets that are looked at first: mostly enough
 )
 
 // preview reads the beginning of the first part that has text (RFC 8970 §3.1).
@@ -25,6 +27,11 @@ func (b *builder) preview(r io.ReaderAt) (string, error) {
 		}
 		if tried++; tried > previewPartsMax {
 			break
+		}
+		if s, ok := p.quickPreview(r); ok && s != "" {
+			return s, nil
+		} else if ok {
+			continue
 		}
 		body := io.NewSectionReader(r, p.Body.Start, min(p.Body.Len(), previewReadMax))
 		var text bytes.Buffer
@@ -39,11 +46,65 @@ func (b *builder) preview(r io.ReaderAt) (string, error) {
 	return "", nil
 }
 
+// quickPreview is the preview of a plain text that is short or begins with enough, and is ASCII: the same as the long way's, for
+// much less, since this is done for every message that is stored. It is false if that cannot be said.
+func (p *Part) quickPreview(r io.ReaderAt) (string, bool) {
+	if p.Subtype != "plain" || !extendsASCII(p.Charset()) {
+		return "", false
+	}
+	text, err := p.Decode(io.NewSectionReader(r, p.Body.Start, min(p.Body.Len(), previewReadMax)))
+	if err != nil {
+		return "", false
+	}
+	var first [previewFirst]byte
+	n, err := io.ReadFull(text, first[:])
+	switch {
+	case !isASCII(first[:n]):
+		return "", false
+	case err == nil:
+		return firstCharacters(ownLines(string(first[:n])))
+	}
+	// It is short. Any other error is for the long way to tell.
+	return previewOf(string(first[:n]), false), errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// extendsASCII reports that every octet below 128 of a charset is ASCII, wherever it stands. Charsets that are rare need
+// not be among them.
+func extendsASCII(charset string) bool {
+	for _, known := range [...]string{"", "utf-8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252"} {
+		if strings.EqualFold(charset, known) {
+			return true
+		}
+	}
+	return false
+}
+
+func isASCII(b []byte) bool {
+	var all byte
+	for _, c := range b {
+		all |= c
+	}
+	return all < utf8.RuneSelf
+}
+
 // previewOf makes a preview of a text: what people read of it, on one line, up to PreviewLengthMax
 // characters. What the text quotes is left out, unless there is nothing else.
 func previewOf(text string, isHTML bool) string {
 	if isHTML {
-		return firstCharacters(htmlText(text))
+		s, _ := firstCharacters(htmlText(text))
+		return s
+	}
+	if s, _ := firstCharacters(ownLines(text)); s != "" {
+		return s
+	}
+	s, _ := firstCharacters(text)
+	return s
+}
+
+// ownLines leaves the lines of a text out that quote another.
+func ownLines(text string) string {
+	if !strings.HasPrefix(text, ">") && !strings.Contains(text, "\n>") {
+		return text
 	}
 	var own strings.Builder
 	own.Grow(len(text))
@@ -52,15 +113,12 @@ func previewOf(text string, isHTML bool) string {
 			own.WriteString(line)
 		}
 	}
-	if s := firstCharacters(own.String()); s != "" {
-		return s
-	}
-	return firstCharacters(text)
+	return own.String()
 }
 
 // firstCharacters joins words with one blank each. Characters that nobody sees, which advertisements
-// pad their previews with, are left out.
-func firstCharacters(text string) string {
+// pad their previews with, are left out. enough says that more text would have made no difference.
+func firstCharacters(text string) (first string, enough bool) {
 	var b strings.Builder
 	b.Grow(min(len(text), 2*PreviewLengthMax))
 	n, gap := 0, false
@@ -74,19 +132,19 @@ func firstCharacters(text string) string {
 		}
 		if gap {
 			if n+2 > PreviewLengthMax {
-				break
+				return b.String(), true
 			}
 			b.WriteByte(' ')
 			n++
 			gap = false
 		}
 		if n == PreviewLengthMax {
-			break
+			return b.String(), true
 		}
 		b.WriteRune(r)
 		n++
 	}
-	return b.String()
+	return b.String(), false
 }
 
 // inlineTags are elements within a word; all others divide words.

@@ -1,9 +1,12 @@
 package message
 
 import (
+	"io"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"pgregory.net/rapid"
 )
 
 func TestPreview(t *testing.T) {
@@ -38,5 +41,31 @@ func TestPreview(t *testing.T) {
 	got := build(t, "Content-Type: text/plain; charset=utf-8\r\n\r\n"+strings.Repeat("ä", 1000)).Preview
 	if n := utf8.RuneCountInString(got); n != PreviewLengthMax {
 		t.Errorf("preview of %d characters, want %d", n, PreviewLengthMax)
+	}
+}
+
+// The quick way gives what the long way gives, or nothing.
+func TestQuickPreviewIsThePreview(t *testing.T) {
+	quick := 0
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOfN(rapid.SampledFrom([]string{"word", "\r\n", "\r\n>", ">", " ", "\t", "\u00e4", "=3D", "=\r\n", "\x7f", "\x00", "a"}), 1, 40).Draw(t, "words")
+		text := strings.Repeat(strings.Join(words, ""), rapid.IntRange(1, 300).Draw(t, "times"))
+		p := &Part{Type: "text", Subtype: "plain", Encoding: rapid.SampledFrom([]string{"7bit", "8bit", "quoted-printable"}).Draw(t, "encoding"),
+			Body: Range{0, int64(len(text))}}
+		got, ok := p.quickPreview(strings.NewReader(text))
+		if !ok {
+			return
+		}
+		quick++
+		all, err := io.ReadAll(io.LimitReader(p.Text(io.LimitReader(strings.NewReader(text), previewReadMax)), previewTextMax))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := previewOf(strings.ToValidUTF8(string(all), ""), false); got != want {
+			t.Fatalf("quick preview of %.80q = %q, want %q", text, got, want)
+		}
+	})
+	if quick == 0 {
+		t.Error("the quick way was never taken")
 	}
 }

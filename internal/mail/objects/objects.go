@@ -25,6 +25,12 @@ func Types() []cluster.TypeSpec {
 	return append(types, folders.Type(), cluster.TypeSpec{Name: mail.TypeLedger, Inline: true, Merge: uidledger.Merge})
 }
 
+// IsProfile reports whether an object of that type says that its owner exists: a user, an alias, a domain. Folders do not: they are cached
+// too, and outlive their user for a moment when he is removed.
+func IsProfile(t cluster.ObjectType) bool {
+	return t == mail.TypeUser || t == mail.TypeAlias || t == mail.TypeDomain
+}
+
 // Outdated reports an object that says nothing true any more once it was put back from a backup: which numbers of a
 // folder were given, and which were shown. Since the backup more were. Whoever finds a folder's ledger without them gives
 // it another UIDVALIDITY (L12); the rest of the ledger, which has the flags and who lies where, is good.

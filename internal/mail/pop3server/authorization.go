@@ -72,7 +72,7 @@ func (s *session) auth(c pop3.Command) bool {
 	}
 	challenge, done, err := x.Next(s.ctx, c.Initial)
 	for err == nil && !done {
-		s.out.add(func(b []byte) []byte { return pop3.AppendChallenge(b, challenge) })
+		s.out.Add(func(b []byte) []byte { return pop3.AppendChallenge(b, challenge) })
 		line := s.readLine(func(bool) int { return responseLineMax })
 		if line == nil {
 			return false
@@ -137,7 +137,7 @@ func (s *session) stls() bool {
 		return s.err(pop3.NoCode, "STLS must be the last command of a group")
 	}
 	s.ok("begin TLS")
-	if s.out.flush() != nil {
+	if s.out.Flush() != nil {
 		s.end(EndedGone)
 		return false
 	}
@@ -160,7 +160,7 @@ func (s *session) capa() bool {
 	}
 	lines = append(lines, "IMPLEMENTATION Porcupine")
 	s.ok("capabilities follow")
-	s.out.add(func(b []byte) []byte {
+	s.out.Add(func(b []byte) []byte {
 		for _, l := range lines {
 			b = append(b, l...)
 			b = append(b, '\r', '\n')

@@ -2,7 +2,6 @@ package pop3server
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -91,39 +90,18 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Auth == nil || c.Maildrops == nil {
 		return c, errors.New("pop3 config: Auth and Maildrops are required")
 	}
-	for _, d := range []struct {
-		name     string
-		value    *time.Duration
-		min      time.Duration
-		fallback time.Duration
-	}{
-		{"IdleTimeout", &c.IdleTimeout, IdleTimeoutMin, IdleTimeoutDefault},
-		{"LoginTimeout", &c.LoginTimeout, 0, LoginTimeoutDefault},
-		{"WriteTimeout", &c.WriteTimeout, 0, WriteTimeoutDefault},
-		{"ServiceTimeout", &c.ServiceTimeout, 0, ServiceTimeoutDefault},
-	} {
-		if *d.value == 0 {
-			*d.value = d.fallback
-		}
-		if *d.value < d.min {
-			return c, fmt.Errorf("pop3 config: %s is %v; want at least %v, or 0 for %v", d.name, *d.value, d.min, d.fallback)
-		}
-	}
-	for _, n := range []struct {
-		name     string
-		value    *int
-		fallback int
-	}{
-		{"LoginCommandsMax", &c.LoginCommandsMax, LoginCommandsMaxDefault},
-		{"BadCommandsMax", &c.BadCommandsMax, BadCommandsMaxDefault},
-		{"AuthFailuresMax", &c.AuthFailuresMax, AuthFailuresMaxDefault},
-	} {
-		if *n.value == 0 {
-			*n.value = n.fallback
-		}
-		if *n.value < 0 {
-			return c, fmt.Errorf("pop3 config: %s is %d; want a positive number, or 0 for %d", n.name, *n.value, n.fallback)
-		}
+	err := errors.Join(
+		listener.Settle("pop3",
+			listener.Setting[time.Duration]{Name: "IdleTimeout", Value: &c.IdleTimeout, Default: IdleTimeoutDefault, Min: IdleTimeoutMin},
+			listener.Setting[time.Duration]{Name: "LoginTimeout", Value: &c.LoginTimeout, Default: LoginTimeoutDefault},
+			listener.Setting[time.Duration]{Name: "WriteTimeout", Value: &c.WriteTimeout, Default: WriteTimeoutDefault},
+			listener.Setting[time.Duration]{Name: "ServiceTimeout", Value: &c.ServiceTimeout, Default: ServiceTimeoutDefault}),
+		listener.Settle("pop3",
+			listener.Setting[int]{Name: "LoginCommandsMax", Value: &c.LoginCommandsMax, Default: LoginCommandsMaxDefault},
+			listener.Setting[int]{Name: "BadCommandsMax", Value: &c.BadCommandsMax, Default: BadCommandsMaxDefault},
+			listener.Setting[int]{Name: "AuthFailuresMax", Value: &c.AuthFailuresMax, Default: AuthFailuresMaxDefault}))
+	if err != nil {
+		return c, err
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

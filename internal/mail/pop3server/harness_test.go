@@ -154,6 +154,7 @@ type options struct {
 	noTLS        bool
 	implicitTLS  bool
 	backend      sasl.Backend
+	gate         *listener.Gate // nil: one with the default limits
 	cfg          pop3server.Config
 }
 
@@ -176,7 +177,7 @@ func newRig(t *testing.T, d pop3server.Maildrops, o options) *rig {
 		t.Fatal(err)
 	}
 	lcfg := listener.Config{Service: "pop3", Handler: srv.Serve, Refusal: pop3server.Refusal, Logger: o.cfg.Logger,
-		ALPN: pop3server.ALPN, ImplicitTLS: o.implicitTLS}
+		ALPN: pop3server.ALPN, ImplicitTLS: o.implicitTLS, Gate: o.gate}
 	if !o.noTLS {
 		lcfg.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &cert, nil }
 	}

@@ -77,13 +77,15 @@ S: -ERR not valid in this state`)
 }
 
 func TestV1_LoginThatCannotBeDecided(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := users{err: cluster.Errorf(cluster.KindUnavailable, "authenticate", "bucket is incomplete")}
-		const temporary = "S: -ERR [SYS/TEMP] cannot log in now; try again later\n"
-		newRig(t, newDrops(), options{backend: b}).play(greeting +
-			strings.Repeat("\nC: USER "+alice+"\nS: +OK send PASS\nC: PASS "+password+"\n"+temporary, 5) +
-			"C: AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdAB3b25kZXIgbGFuZA==\n" + temporary)
-	})
+	for _, err := range []error{cluster.Errorf(cluster.KindUnavailable, "authenticate", "bucket is incomplete"),
+		cluster.Errorf(cluster.KindLimit, "verify login", "too many logins at once")} {
+		synctest.Test(t, func(t *testing.T) {
+			const temporary = "S: -ERR [SYS/TEMP] cannot log in now; try again later\n"
+			newRig(t, newDrops(), options{backend: users{err: err}}).play(greeting +
+				strings.Repeat("\nC: USER "+alice+"\nS: +OK send PASS\nC: PASS "+password+"\n"+temporary, 5) +
+				"C: AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdAB3b25kZXIgbGFuZA==\n" + temporary)
+		})
+	}
 }
 
 func TestOneSessionAMailbox(t *testing.T) {

@@ -1,7 +1,6 @@
 package pop3server
 
 import (
-	"bufio"
 	"context"
 	"sync"
 
@@ -10,14 +9,13 @@ import (
 
 // Sizes of the buffers that sessions borrow.
 const (
-	writeBufferSize = 16 << 10 // the payload of one TLS record
-	copyBufferSize  = 32 << 10
+	copyBufferSize = 32 << 10
 )
 
 // Server serves POP3 connections. It is immutable and safe for concurrent use.
 type Server struct {
 	cfg     Config
-	writers sync.Pool // of *bufio.Writer, writeBufferSize
+	writers listener.Buffers
 	copies  sync.Pool // of *[]byte, copyBufferSize
 	lines   sync.Pool // of *[]byte, pop3.AuthLengthMax
 }
@@ -29,7 +27,6 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg}
-	s.writers.New = func() any { return bufio.NewWriterSize(nil, writeBufferSize) }
 	s.copies.New = func() any { b := make([]byte, copyBufferSize); return &b }
 	s.lines.New = func() any { b := make([]byte, lineBufferMax); return &b }
 	return s, nil

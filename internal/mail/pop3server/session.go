@@ -21,7 +21,7 @@ type session struct {
 	ended string // why; the loop stops once it is set
 
 	in  input
-	out output
+	out listener.Output
 	dot pop3.DotWriter
 
 	name string // of USER, waiting for PASS; empty: none
@@ -38,7 +38,7 @@ type session struct {
 func newSession(ctx context.Context, srv *Server, c *listener.Conn) *session {
 	s := &session{srv: srv, ctx: ctx, conn: c, began: time.Now()}
 	s.in.pool = &srv.lines
-	s.out = output{conn: c, timeout: srv.cfg.WriteTimeout, pool: &srv.writers}
+	s.out = listener.NewOutput(c, srv.cfg.WriteTimeout, &srv.writers)
 	return s
 }
 
@@ -55,14 +55,14 @@ func (s *session) run() {
 	}
 	if s.ended != EndedReadError {
 		// The client may be gone by now; there is nobody left to tell.
-		_ = s.out.flush()
+		_ = s.out.Flush()
 	}
 }
 
 // close gives everything back, after a panic too.
 func (s *session) close() {
 	s.closeView()
-	s.out.drop()
+	s.out.Drop()
 	s.in.release()
 	if s.ended == "" {
 		s.ended = EndedPanic
@@ -129,7 +129,7 @@ func (s *session) deadline(now time.Time) time.Time {
 
 // fill writes the answers so far and reads more; false when the session has ended.
 func (s *session) fill(timeout time.Duration) bool {
-	if s.out.flush() != nil {
+	if s.out.Flush() != nil {
 		s.end(EndedGone)
 		return false
 	}
@@ -194,13 +194,13 @@ func (s *session) command(line []byte) {
 
 // ok answers with one positive line; it gives true.
 func (s *session) ok(text string) bool {
-	s.out.add(func(b []byte) []byte { return pop3.AppendOK(b, text) })
+	s.out.Add(func(b []byte) []byte { return pop3.AppendOK(b, text) })
 	return true
 }
 
 // err answers with one negative line; it gives false.
 func (s *session) err(code pop3.Code, text string) bool {
-	s.out.add(func(b []byte) []byte { return pop3.AppendErr(b, code, text) })
+	s.out.Add(func(b []byte) []byte { return pop3.AppendErr(b, code, text) })
 	return false
 }
 

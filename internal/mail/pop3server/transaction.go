@@ -14,7 +14,7 @@ func (s *session) transaction(c pop3.Command) bool {
 	v := s.view
 	switch c.Verb {
 	case pop3.Stat:
-		s.out.add(func(b []byte) []byte { return pop3.AppendDrop(b, v.count, v.size) })
+		s.out.Add(func(b []byte) []byte { return pop3.AppendDrop(b, v.count, v.size) })
 		return true
 	case pop3.List:
 		return s.list(c.Number, func(b []byte, i int) []byte { return pop3.AppendScan(b, i+1, v.messages[i].Size) })
@@ -51,11 +51,11 @@ func (s *session) list(number int, line func(b []byte, i int) []byte) bool {
 		if !ok {
 			return s.err(pop3.NoCode, textNoSuch)
 		}
-		s.out.add(func(b []byte) []byte { return line(append(b, "+OK "...), i) })
+		s.out.Add(func(b []byte) []byte { return line(append(b, "+OK "...), i) })
 		return true
 	}
 	s.ok("list follows")
-	w := s.out.buffer()
+	w := s.out.Buffer()
 	for i := range s.view.messages {
 		if s.view.isMarked(i) {
 			continue
@@ -64,7 +64,7 @@ func (s *session) list(number int, line func(b []byte, i int) []byte) bool {
 			return true // the client is gone; flush finds the error again
 		}
 	}
-	s.out.add(func(b []byte) []byte { return append(b, pop3.Terminator...) })
+	s.out.Add(func(b []byte) []byte { return append(b, pop3.Terminator...) })
 	return true
 }
 
@@ -125,7 +125,7 @@ func (w *watched) Read(p []byte) (int, error) {
 // copyText writes the text, of which the first n bytes are in buf already, as a multi-line reply.
 // The error is of reading only: an error of writing comes out at the next flush.
 func (s *session) copyText(body io.Reader, buf []byte, n int, whole bool, lines int) (octets int64, err error) {
-	s.dot.Reset(s.out.buffer())
+	s.dot.Reset(s.out.Buffer())
 	var to io.Writer = &s.dot
 	var head *pop3.HeadWriter
 	if lines >= 0 {

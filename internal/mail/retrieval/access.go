@@ -69,7 +69,8 @@ func (d *Maildrop) locate(ctx context.Context) error {
 }
 
 // Delete removes messages, by their indexes, in batches grouped by node. It makes sure of the
-// lock first, so that a session which lost it deletes nothing. A deletion stands when one node has it
+// lock first, so that a session which lost it deletes nothing. What the user has moved out of INBOX meanwhile is left where
+// it is: it is no error, since INBOX has it no more. A deletion stands when one node has it
 // durable: its record takes it to the others. An error says how many are left: those are seen again
 // by the next session.
 func (d *Maildrop) Delete(ctx context.Context, indexes []int) error {
@@ -86,11 +87,15 @@ func (d *Maildrop) Delete(ctx context.Context, indexes []int) error {
 	if err := d.locate(ctx); err != nil {
 		d.proxy.cfg.Logger.Debug("messages are deleted where they lay when the session began", "user", d.user, "err", err)
 	}
-	updates := make([]cluster.Update, 0, len(indexes))
+	doomed, err := d.stillInInbox(ctx, indexes)
+	if err != nil {
+		return cluster.Errorf(cluster.KindOf(err), op, "%d of %d messages are left: %w", len(indexes), len(indexes), err)
+	}
+	updates := make([]cluster.Update, 0, len(doomed))
 	left := 0
 	var failed error
-	for _, i := range indexes {
-		m := &d.messages[i]
+	for i := range doomed {
+		m := &doomed[i]
 		if ahead := time.Until(time.Unix(0, d.versionOf(m).Time)); ahead > cluster.ClockSkewMax {
 			// The deletion would lose to the message on every node, after it was promised (D4).
 			left++

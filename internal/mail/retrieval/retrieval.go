@@ -10,6 +10,10 @@
 // one id in both places: it is shown once and deleted in both (D6). A copy that is damaged or gone is
 // passed over for another replica's (D5); a deletion stands when one node has it durable, and its
 // record takes it to the others (D4).
+//
+// POP3 knows one folder, and that is INBOX. A user who has only ever used POP3 has no other, and nothing more is asked. Of a user
+// with folders the index at the user's manager (internal/mail/index) is asked which of the listed messages are in INBOX:
+// the others are neither shown nor deleted. If it cannot be asked, the maildrop cannot be opened for now (V2).
 package retrieval
 
 import (
@@ -31,6 +35,7 @@ type substrate interface {
 	// Pending gives the durable commits that a node has to do, as last heard.
 	Pending(id cluster.NodeID) int
 	Lookup(ctx context.Context, owner string) (cluster.Entry, error)
+	Ask(ctx context.Context, owner, method string, payload []byte) ([]byte, error)
 	List(ctx context.Context, on cluster.NodeID, owner string, t cluster.ObjectType) ([]cluster.Object, error)
 	Open(ctx context.Context, on cluster.NodeID, id cluster.ObjectID) (cluster.Object, io.ReadCloser, error)
 	UpdateAll(ctx context.Context, us []cluster.Update) []error
@@ -56,6 +61,7 @@ type Config struct {
 	// was a former user's of that name.
 	Floor        func(e *cluster.Entry) (cluster.Timestamp, error)
 	CompleteWait time.Duration // for an incomplete bucket; default 10 s
+	AskTimeout   time.Duration // for one question to the index of a user with folders; default 30 s
 	ListsMax     int           // listings of one Open that run at once; default 8
 	MessagesMax  int           // in one maildrop; default 1,000,000
 	Logger       *slog.Logger  // nil: nothing is logged
@@ -77,6 +83,9 @@ func New[L Lock](node substrate, l locks[L], cfg Config) (*Retrieval, error) {
 	if cfg.CompleteWait <= 0 {
 		cfg.CompleteWait = 10 * time.Second
 	}
+	if cfg.AskTimeout <= 0 {
+		cfg.AskTimeout = 30 * time.Second
+	}
 	if cfg.MessagesMax <= 0 {
 		cfg.MessagesMax = 1_000_000
 	}
@@ -88,8 +97,8 @@ func New[L Lock](node substrate, l locks[L], cfg Config) (*Retrieval, error) {
 }
 
 // Open takes the lock of the user's maildrop and lists it. KindUnavailable: with mail.ErrInUse,
-// another session has it; otherwise it cannot be shown whole now. KindLimit: it has more than
-// MessagesMax messages. The caller must Close the Maildrop.
+// another session has it; otherwise it cannot be shown whole now, or it is not known what of it is in INBOX. KindLimit:
+// the user has more than MessagesMax messages. KindCorrupt: the user's folders are damaged. The caller must Close the Maildrop.
 func (p *Retrieval) Open(ctx context.Context, u mail.User, c mail.Client) (*Maildrop, error) {
 	lock, err := p.acquire(ctx, u)
 	if err != nil {
@@ -114,25 +123,25 @@ const (
 
 // collect looks the user up and lists all fragments that are not of a former user of that name. While the bucket is incomplete, or a node
 // that should hold a fragment does not answer, it begins again, up to CompleteWait: either the
-// node answers again, or the next view is without it (V2).
-func (p *Retrieval) collect(ctx context.Context, u mail.User) ([]survey.Message, error) {
+// node answers again, or the next view is without it (V2). folders: the user has folders beside INBOX.
+func (p *Retrieval) collect(ctx context.Context, u mail.User) (found []survey.Message, folders bool, err error) {
 	op := "open mailbox " + string(u)
 	deadline := time.Now().Add(p.cfg.CompleteWait)
 	for pause := pauseFirst; ; pause = min(2*pause, pauseMax) {
 		e, err := p.lookup(ctx, u, deadline)
 		if err != nil {
-			return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
+			return nil, false, cluster.Errorf(cluster.KindUnavailable, op, "%w", err)
 		}
 		if e.Knowledge == cluster.Partial {
 			err = cluster.Errorf(cluster.KindUnavailable, op, "its manager is still hearing from the nodes: try again in a moment")
 		} else {
 			floor, floorErr := p.cfg.Floor(&e)
 			if floorErr != nil {
-				return nil, cluster.Errorf(cluster.KindOf(floorErr), op, "%w", floorErr)
+				return nil, false, cluster.Errorf(cluster.KindOf(floorErr), op, "%w", floorErr)
 			}
 			var l survey.Listing
 			if l, err = p.survey.List(ctx, &e, floor); err == nil {
-				return l.Messages, nil
+				return l.Messages, hasFolders(&e, floor, l.Messages), nil
 			}
 		}
 		timer := time.NewTimer(pause)
@@ -142,7 +151,7 @@ func (p *Retrieval) collect(ctx context.Context, u mail.User) ([]survey.Message,
 		}
 		timer.Stop()
 		if ctx.Err() != nil || !time.Now().Before(deadline) {
-			return nil, err
+			return nil, false, err
 		}
 	}
 }

@@ -52,7 +52,8 @@ type world struct {
 
 func newWorld(t *testing.T, cfg Config) *world {
 	t.Helper()
-	w := &world{Cluster: clustertest.New(3, mail.Types())}
+	types := append(mail.Types(), cluster.TypeSpec{Name: mail.TypeFolders, Cached: true}, cluster.TypeSpec{Name: mail.TypeLedger, Inline: true})
+	w := &world{Cluster: clustertest.New(3, types)}
 	cfg.Floor = func(*cluster.Entry) (cluster.Timestamp, error) { return w.floor, nil }
 	var err error
 	if w.Retrieval, err = New(w.Node(1), &w.locks, cfg); err != nil {

@@ -74,7 +74,7 @@ func TestMailAtAnyNode(t *testing.T) {
 		for round, members := range [][]cluster.NodeID{{1, 2, 3}, {1, 2}, {1, 2, 3}, {2, 3}, {1, 2, 3}} {
 			c.SetMembers(members...)
 			in, out := sites[members[0]-1], sites[members[len(members)-1]-1]
-			rcpt, err := in.delivery.Verify(ctx, mail.Address{}, u0)
+			rcpt, err := in.delivery.Verify(ctx, mail.Address{}, u0, 0)
 			if err != nil {
 				t.Fatalf("round %d: Verify: %v", round, err)
 			}

@@ -7,8 +7,8 @@
 // another node's. So a program is evaluated in three passes, each over what the one before left open:
 //
 //	verdict := program.BySummary(summary)            // flags, dates, sizes, UIDs, ids
-//	verdict = program.ByStructure(summary, index)    // SENT..., THREADID, the fields of the envelope
-//	found, err := reader.ByContents(ctx, ...)        // other fields, BODY, TEXT
+//	verdict = program.ByStructure(summary, index)    // SENT..., THREADID, fields of the header
+//	found, err := reader.ByContents(ctx, ...)        // BODY, TEXT, fields of large headers and traces
 //
 // Between the passes a verdict is one of three: yes, no, or open. NOT of open is open; AND with a no is no, whatever
 // is open beside it. So no contents are read where a cheap key decides.
@@ -31,5 +31,6 @@
 //
 // Of FROM, TO, CC, BCC, SUBJECT, and of HEADER with the name of a field of the envelope, the structure decides: if a bad
 // message has several such fields, of the one that ENVELOPE shows. Encoded words and charsets are decoded by package
-// message: what is not of the charset that was promised does not make a search fail.
+// message: what is not of the charset that was promised does not make a search fail. Other fields are looked for in those that
+// the structure keeps as they stand there, and in the contents if it does not keep them (message.Index.Fields).
 package search

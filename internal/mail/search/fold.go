@@ -117,9 +117,10 @@ func (f *folder) fold(text string) []byte {
 }
 
 // blanks takes each run of blanks, ends of lines among them, as one blank.
-func blanks(dst, text []byte) []byte {
+func blanks[T string | []byte](dst []byte, text T) []byte {
 	run := false
-	for _, c := range text {
+	for i := range len(text) {
+		c := text[i]
 		if blank := c == ' ' || c == '\t' || c == '\r' || c == '\n'; blank {
 			if !run {
 				dst = append(dst, ' ')

@@ -107,10 +107,10 @@ func stageOf(k *Key) Stage {
 	case OpSentBefore, OpSentOn, OpSentSince, OpThreadID:
 		return StageStructure
 	case OpHeader:
-		if inEnvelope(strings.ToLower(k.Field)) {
-			return StageStructure
+		if message.IsTrace(k.Field) {
+			return StageContents
 		}
-		return StageContents
+		return StageStructure
 	case OpBody, OpText:
 		if strings.Trim(k.Text, "\r") == "" {
 			return StageSummary // every message has the empty text, which this is without CR
@@ -121,7 +121,7 @@ func stageOf(k *Key) Stage {
 	}
 }
 
-// Stage is the last pass that messages need, but for few: what the structure knows of a very large header may not be all.
+// Stage is the last pass that messages need, but for few: what the structure knows of a large header may not be all.
 func (p *Program) Stage() Stage { return p.stage }
 
 // UsesModSeq reports whether a key is MODSEQ: the answer then tells the highest one found (RFC 7162 §3.1.5).

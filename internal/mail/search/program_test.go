@@ -164,7 +164,9 @@ func TestContentsAreReadLast(t *testing.T) {
 		{"decided by the structure", And(body, Header("from", "nobody")), 0},
 		{"or, decided by the structure", Or(body, Header("from", "joerg")), 0},
 		{"not decided", And(body, Header("from", "joerg")), 1},
-		{"both", Or(body, Header("x-long", "one")), 1},
+		{"or, decided by the fields that the structure keeps", Or(body, Header("x-long", "one")), 0},
+		{"decided by the fields that the structure keeps", And(body, Header("x-long", "nowhere")), 0},
+		{"a trace, which it does not keep", Or(body, Header("received", "one")), 1},
 	}
 	for _, tt := range tests {
 		m.opened = 0
@@ -326,7 +328,7 @@ func TestD5_UnreadableContentsAreAnError(t *testing.T) {
 		{"empty", &broken{text: m, read: strings.NewReader("")}, nil},
 	}
 	for _, tt := range tests {
-		for _, key := range []Key{{Op: OpText, Text: "nowhere"}, {Op: OpBody, Text: "nowhere"}, Header("x-none", "nowhere")} {
+		for _, key := range []Key{{Op: OpText, Text: "nowhere"}, {Op: OpBody, Text: "nowhere"}, Header("received", "nowhere")} {
 			p, err := Compile(key, testNow)
 			if err != nil {
 				t.Fatal(err)
@@ -534,6 +536,9 @@ func TestProgramIsTheReference(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if rapid.Bool().Draw(t, "fields are not kept") {
+			x.Fields = message.NString{}
+		}
 		m := &text{summary: s.summary, raw: []byte(raw), index: x, slow: rapid.Bool().Draw(t, "slow")}
 		k := drawKey(t, 3, texts)
 		p, err := Compile(k, testNow)
@@ -551,6 +556,29 @@ func TestProgramIsTheReference(t *testing.T) {
 }
 
 // One Reader for many messages, and one program for many goroutines, say the same as one for each.
+// What the structure keeps of a header is searched as the header is, however bad that is.
+func TestKeptFieldsAreSearchedAsTheHeader(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		line := rapid.SampledFrom([]string{"X-A: one two", "x-a : three", " one", "\tTWO: x", "Received: one", "no field one", "X-A:", ": one", "X-A: \x00one",
+			"x-a: =?utf-8?q?=C3=A9t?=", "x-a: \xc3\xa9", "  ", "\r", "Subject: one"})
+		var b strings.Builder
+		for range rapid.IntRange(0, 10).Draw(r, "lines") {
+			b.WriteString(line.Draw(r, "line") + rapid.SampledFrom([]string{"\r\n", "\n"}).Draw(r, "end"))
+		}
+		raw := b.String() + rapid.SampledFrom([]string{"", "\r\none", "x-a: four"}).Draw(r, "rest")
+		key := Header(rapid.SampledFrom([]string{"x-a", "two", "received", "x-b", "no field one"}).Draw(r, "field"), rapid.SampledFrom([]string{"", "one", "two", "three one", "\u00c9T", "four", "two:", "one  two"}).Draw(r, "text"))
+		x, err := message.Build(strings.NewReader(raw), int64(len(raw)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bare := *x
+		bare.Fields = message.NString{}
+		if kept, read := match(t, key, &text{raw: []byte(raw), index: x}), match(t, key, &text{raw: []byte(raw), index: &bare}); kept != read {
+			r.Fatalf("%+v of %q: %t by the structure, %t by the contents", key, raw, kept, read)
+		}
+	})
+}
+
 func TestReaderIsUsedAgain(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	p, err := Compile(Or(Key{Op: OpText, Text: "inner"}, Header("x-a", "1"), Key{Op: OpBody, Text: "привет"}), testNow)

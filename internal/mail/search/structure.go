@@ -3,6 +3,7 @@ package search
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/message"
@@ -27,6 +28,12 @@ func (n *node) byStructure(a *asked) Verdict {
 	case OpThreadID:
 		return verdictOf(ThreadID(a.summary, x) == n.key.Text)
 	}
+	if !inEnvelope(n.key.Field) {
+		if !x.Fields.Set {
+			return Open
+		}
+		return verdictOf(n.inFields(a, x.Fields.Text))
+	}
 	text, there := envelopeField(a.text[:0], x.Root.Envelope, n.key.Field)
 	a.text = text
 	if there {
@@ -39,6 +46,41 @@ func (n *node) byStructure(a *asked) Verdict {
 		return Open
 	}
 	return No
+}
+
+// inFields looks for a key's text in the fields of its name that the structure keeps as they stand in the header. It finds what
+// Reader.field finds there.
+func (n *node) inFields(a *asked, fields string) bool {
+	for rest := fields; rest != ""; {
+		end := wholeField(rest)
+		name, value, isField := strings.Cut(rest[:end], ":")
+		rest = rest[end:]
+		if name = strings.TrimRight(name, " \t"); !isField || len(name) != len(n.key.Field) || !strings.EqualFold(name, n.key.Field) {
+			continue
+		}
+		if value = strings.TrimSpace(value); strings.Contains(value, "=?") {
+			value = message.DecodeHeader(value)
+		}
+		a.text = blanks(a.text[:0], value)
+		a.folded, _ = a.fold.append(a.folded[:0], a.text, false)
+		if n.field.in(a.folded) {
+			return true
+		}
+	}
+	return false
+}
+
+// wholeField gives the length of the field that text begins with, with its continued lines.
+func wholeField(text string) int {
+	for at := 0; ; {
+		end := strings.IndexByte(text[at:], '\n')
+		if end < 0 {
+			return len(text)
+		}
+		if at += end + 1; at == len(text) || text[at] != ' ' && text[at] != '\t' {
+			return at
+		}
+	}
 }
 
 // envelopeField gives the text of a field, decoded, with its runs of blanks as one.

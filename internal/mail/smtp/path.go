@@ -13,12 +13,13 @@ const pathMax = 512
 
 // ParseReversePath reads the path of MAIL off the front of s (RFC 5321 §4.1.2): "<>" gives the
 // zero Address. A source route is checked and dropped, as §3.6.1 and appendix C permit. rest is
-// what follows the path.
+// what follows the path. Of a sender more is taken than of a recipient (mail.ParseSender): nothing is sent to it from here,
+// and mail that is refused for it is lost to its recipient.
 func ParseReversePath(s string) (a mail.Address, rest string, err error) {
 	if r, ok := strings.CutPrefix(s, "<>"); ok {
 		return mail.Address{}, r, nil
 	}
-	a, rest, err = parsePath(s)
+	a, rest, err = parsePath(s, mail.ParseSender)
 	if err != nil {
 		return mail.Address{}, "", syntaxError(ReplySender, "reverse-path: %w", err)
 	}
@@ -32,14 +33,14 @@ func ParseForwardPath(s string) (a mail.Address, rest string, err error) {
 	if len(s) >= len(bare) && strings.EqualFold(s[:len(bare)], bare) {
 		return mail.Address{Local: "postmaster"}, s[len(bare):], nil
 	}
-	a, rest, err = parsePath(s)
+	a, rest, err = parsePath(s, mail.ParseAddress)
 	if err != nil {
 		return mail.Address{}, "", syntaxError(ReplyRecipient, "forward-path: %w", err)
 	}
 	return a, rest, nil
 }
 
-func parsePath(s string) (a mail.Address, rest string, err error) {
+func parsePath(s string, parse func(string) (mail.Address, error)) (a mail.Address, rest string, err error) {
 	inner, rest, err := cutPath(s)
 	if err != nil {
 		return a, "", err
@@ -49,7 +50,7 @@ func parsePath(s string) (a mail.Address, rest string, err error) {
 			return a, "", err
 		}
 	}
-	a, err = mail.ParseAddress(inner)
+	a, err = parse(inner)
 	return a, rest, err
 }
 

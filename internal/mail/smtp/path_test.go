@@ -65,25 +65,53 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
+// senderCases are senders in use that RFC 5321 does not permit: no recipient may be so.
+var senderCases = []struct {
+	in   string
+	want string // in Return-Path
+}{
+	{"<root@web_1.example.com>", "root@web_1.example.com"},
+	{"<taro..yamada@docomo.example> SIZE=1", `"taro..yamada"@docomo.example`},
+	{"<taro.@ezweb.example>", `"taro."@ezweb.example`},
+	{"<@x.example:.taro@y_.example>", `".taro"@y_.example`},
+}
+
+func TestSendersInUse(t *testing.T) {
+	for _, tt := range senderCases {
+		a, _, err := ParseReversePath(tt.in)
+		if got := string(AppendReturnPath(nil, a)); err != nil || got != "Return-Path: <"+tt.want+">\r\n" {
+			t.Errorf("ParseReversePath(%q) = %+v, %v, written as %q; want %q", tt.in, a, err, got, tt.want)
+		}
+		if a, _, err := ParseForwardPath(tt.in); err == nil {
+			t.Errorf("ParseForwardPath(%q) = %+v, want an error", tt.in, a)
+		}
+	}
+}
+
 func FuzzParsePath(f *testing.F) {
 	for _, tt := range pathCases {
 		f.Add(tt.in)
 	}
+	for _, tt := range senderCases {
+		f.Add(tt.in)
+	}
 	f.Fuzz(func(t *testing.T, s string) {
-		a, rest, err := ParseForwardPath(s)
-		replyOf(t, err)
-		if err != nil {
-			return
-		}
-		if !strings.HasSuffix(s, rest) {
-			t.Errorf("ParseForwardPath(%q) leaves %q", s, rest)
-		}
-		again, _, err := ParseForwardPath("<" + a.String() + ">")
-		if err != nil || again != a {
-			t.Errorf("ParseForwardPath(%q) = %+v, which written and read again is %+v, %v", s, a, again, err)
-		}
-		if strings.ContainsAny(a.String(), "\r\n\x00") {
-			t.Errorf("ParseForwardPath(%q) = %q", s, a)
+		for name, parse := range map[string]func(string) (mail.Address, string, error){"Reverse": ParseReversePath, "Forward": ParseForwardPath} {
+			a, rest, err := parse(s)
+			replyOf(t, err)
+			if err != nil {
+				continue
+			}
+			if !strings.HasSuffix(s, rest) {
+				t.Errorf("Parse%sPath(%q) leaves %q", name, s, rest)
+			}
+			again, _, err := parse("<" + a.String() + ">")
+			if err != nil || again != a {
+				t.Errorf("Parse%sPath(%q) = %+v, which written and read again is %+v, %v", name, s, a, again, err)
+			}
+			if strings.ContainsAny(a.String(), "\r\n\x00") {
+				t.Errorf("Parse%sPath(%q) = %q", name, s, a)
+			}
 		}
 	})
 }
@@ -102,6 +130,7 @@ var mailCases = []struct {
 	{"FROM:<> AUTH=<>", Mail{Size: -1, Auth: "<>"}, ""},
 	{"FROM:<> AUTH=e+3Dmc2@example.com", Mail{Size: -1, Auth: "e=mc2@example.com"}, ""},
 	{"FROM:<ä@b.example> SMTPUTF8", Mail{From: mail.Address{Local: "ä", Domain: "b.example"}, Size: -1, UTF8: true}, ""},
+	{"FROM:<a..b@c_d.example> SIZE=1", Mail{From: mail.Address{Local: "a..b", Domain: "c_d.example"}, Size: 1}, ""},
 	{"FROM:<ä@b.example>", Mail{}, ReplyNeedUTF8},
 	{"FROM:<a@bücher.example>", Mail{}, ReplyNeedUTF8},
 	{"TO:<a@b.example>", Mail{}, ReplySender},
@@ -153,6 +182,8 @@ var rcptCases = []struct {
 	{"TO:<ä@b.example>", true, Rcpt{To: mail.Address{Local: "ä", Domain: "b.example"}}, ""},
 	{"TO:<ä@b.example>", false, Rcpt{}, ReplyNeedUTF8},
 	{"TO:<>", false, Rcpt{}, ReplyRecipient},
+	{"TO:<a..b@c.example>", false, Rcpt{}, ReplyRecipient},
+	{"TO:<a@b_c.example>", false, Rcpt{}, ReplyRecipient},
 	{"FROM:<a@b.example>", false, Rcpt{}, ReplyRecipient},
 	{"TO:<a@b.example> NOTIFY", false, Rcpt{}, ReplyParameter},
 	{"TO:<a@b.example> NOTIFY=NEVER,SUCCESS", false, Rcpt{}, ReplyParameter},

@@ -28,8 +28,23 @@ func (c *session) acceptMessage(ctx context.Context) {
 		c.observeMessage(reply.Code(), 0)
 		return
 	}
+	waited, leave, err := c.server.cfg.Turns.Enter(ctx)
+	if err != nil {
+		c.log(slog.LevelDebug, "smtp message put off", slog.String("id", c.tx.id), slog.Any("err", err))
+		c.answerAll(replyNoTurn)
+		c.observeMessage(replyNoTurn.Code(), 0)
+		return
+	}
+	if waited && c.conn.Gone() {
+		// Who has given up will send the message again: this one would be a second copy. Who has only ended its own side,
+		// and still listens, is told to do so.
+		leave(false)
+		c.answerAll(replyNoTurn)
+		c.observeMessage(replyNoTurn.Code(), 0)
+		return
+	}
 	began := time.Now()
-	errs := c.deliver(ctx)
+	errs := c.deliver(ctx, leave)
 	took := time.Since(began)
 	if c.server.cfg.Role == LMTP {
 		c.answerEach(errs, took)
@@ -62,8 +77,10 @@ func (c *session) refuseMessage(ctx context.Context) smtp.Reply {
 }
 
 // deliver hands the message over. The result has one error for each recipient, whatever the
-// Delivery gave: an answer that is missing is no answer, never a yes.
-func (c *session) deliver(ctx context.Context) []error {
+// Delivery gave: an answer that is missing is no answer, never a yes. The turn ends with it, also
+// when the Delivery panics.
+func (c *session) deliver(ctx context.Context, leave func(done bool)) []error {
+	defer leave(true)
 	ctx, cancel := context.WithTimeout(ctx, c.limits.DeliverTimeout)
 	defer cancel()
 	env := mail.Envelope{From: c.tx.mail.From, Recipients: c.tx.recipients, Received: c.tx.time}

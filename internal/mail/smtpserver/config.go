@@ -43,15 +43,37 @@ type Delivery interface {
 	//  6. any other kind, no kind, or a context that ended: 451; the client tries again.
 	//
 	// from is the reverse-path, zero if null. A recipient without a domain is the postmaster of
-	// RFC 5321 §4.5.1. A submission server also asks about the sender's own address: the only
+	// RFC 5321 §4.5.1. size is what the client says that the message has (RFC 1870), in bytes; 0: it
+	// does not say. A submission server also asks about the sender's own address: the only
 	// User it means may send under it.
-	Verify(ctx context.Context, from, rcpt mail.Address) (mail.Recipient, error)
+	Verify(ctx context.Context, from, rcpt mail.Address, size int64) (mail.Recipient, error)
 
 	// Deliver makes the message durable and gives one error for each recipient, in the
 	// envelope's order; nil means durable. For an LMTP server each recipient stands for itself.
 	// For the others the message has one reply: the Delivery undoes what it stored if it fails
 	// for any recipient. The body is the caller's and ends with the call.
 	Deliver(ctx context.Context, env mail.Envelope, body cluster.Body) []error
+}
+
+// Turns is where a session asks whether there is room for its message: delivery.Turns is one. What
+// is refused is refused for now, and as early as possible.
+type Turns interface {
+	// AdmitsMessage reports whether a client may begin a message: it is asked at MAIL.
+	AdmitsMessage() bool
+	// Enter waits for the turn of a message that is here, and gives the function that ends it: leave,
+	// with true AFTER the delivery, with false if there was none. waited says that the turn did
+	// not come at once, so that the client may have given up meanwhile. After an error the message is not delivered.
+	Enter(ctx context.Context) (waited bool, leave func(done bool), err error)
+}
+
+// room is the Turns of a Config without: there is always room.
+type room struct{}
+
+var _ Turns = room{}
+
+func (room) AdmitsMessage() bool { return true }
+func (room) Enter(context.Context) (bool, func(bool), error) {
+	return false, func(bool) {}, nil
 }
 
 // Conn is a client's connection as the door hands it over; *listener.Conn is one. Its caller
@@ -71,6 +93,8 @@ type Conn interface {
 	Interrupted() bool
 	// EarlyInput reports, without waiting, that the client has sent bytes that were not read.
 	EarlyInput() bool
+	// Gone reports, without waiting, that the client has closed its end; false where that cannot be told.
+	Gone() bool
 }
 
 // Config is what a Server is made of.
@@ -78,6 +102,7 @@ type Config struct {
 	Role     Role
 	Hostname string // in greetings and Received headers
 	Delivery Delivery
+	Turns    Turns               // nil: there is room for every message
 	Auth     *sasl.Authenticator // needed for Submission, unused otherwise
 	Spool    spool.Files         // where messages beyond the memory limit lie, for example a spool.Dir
 	Observer Observer            // nil: nobody watches

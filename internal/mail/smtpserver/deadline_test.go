@@ -127,7 +127,7 @@ func TestShutdown(t *testing.T) {
 	busy.do("DATA", "354 ")
 	busy.send("first half\r\n")
 	done := make(chan error, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	go func() { done <- h.door.Shutdown(ctx) }()
 	idle.want("421 4.3.2 ")

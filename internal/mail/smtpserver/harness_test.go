@@ -31,10 +31,11 @@ type memListener struct {
 	conns chan net.Conn
 	once  sync.Once
 	done  chan struct{}
+	from  netip.AddrPort // of the clients
 }
 
 func newMemListener() *memListener {
-	return &memListener{conns: make(chan net.Conn), done: make(chan struct{})}
+	return &memListener{conns: make(chan net.Conn), done: make(chan struct{}), from: clientAddr}
 }
 
 func (l *memListener) Accept() (net.Conn, error) {
@@ -55,7 +56,7 @@ var (
 
 // dial connects; before is what the client has sent by the time it is accepted.
 func (l *memListener) dial(before string) (net.Conn, error) {
-	client, server := listenertest.Pipe(clientAddr, serverAddr)
+	client, server := listenertest.Pipe(l.from, serverAddr)
 	if _, err := io.WriteString(client, before); err != nil {
 		return nil, err
 	}
@@ -78,6 +79,7 @@ type fakeDelivery struct {
 	users    map[string]bool  // by local part
 	verify   error            // answers all
 	deliver  map[string]error // by local part
+	room     map[string]int64 // by local part
 	hold     chan struct{}    // Deliver waits for it, or for its context
 	asked    int
 }
@@ -86,7 +88,7 @@ func newDelivery() *fakeDelivery {
 	return &fakeDelivery{domain: "example.test", users: map[string]bool{"u0": true, "u1": true, "u2": true, "postmaster": true, "team": true, "grüße": true}}
 }
 
-func (d *fakeDelivery) Verify(ctx context.Context, _, rcpt mail.Address) (mail.Recipient, error) {
+func (d *fakeDelivery) Verify(ctx context.Context, _, rcpt mail.Address, size int64) (mail.Recipient, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++
@@ -101,6 +103,8 @@ func (d *fakeDelivery) Verify(ctx context.Context, _, rcpt mail.Address) (mail.R
 		return mail.Recipient{}, cluster.Errorf(cluster.KindDenied, "verify", "not our domain")
 	case !d.users[canonical.Local]:
 		return mail.Recipient{}, cluster.Errorf(cluster.KindNotFound, "verify", "no such user")
+	case d.room[canonical.Local] > 0 && size > d.room[canonical.Local]:
+		return mail.Recipient{}, cluster.Errorf(cluster.KindFull, "verify", "%w", mail.ErrOverQuota)
 	case canonical.Local == "team":
 		return mail.Recipient{Address: rcpt, Users: []mail.User{"u0@example.test", "u1@example.test"}}, nil
 	case canonical.Local == "postmaster":

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail/listener"
 	"porcupine/internal/mail/smtpserver"
 	"porcupine/internal/mail/smtpserver/spool"
@@ -73,12 +74,14 @@ func TestAttack11_AuthParser(t *testing.T) {
 
 // V1 for logins: what cannot be checked is not wrong, and not counted against the client.
 func TestAuthTemporaryFailure(t *testing.T) {
-	h := start(t, smtpserver.Submission, func(c *smtpserver.Config, _ *listener.Config) {
-		c.Auth = newAuth(t, passwords{err: errors.New("manager is gone")}, true)
-	})
-	c := h.connect().hello()
-	for range 5 {
-		c.do("AUTH PLAIN "+plain("u0@example.test", "secret"), "454 4.7.0 ")
+	for _, err := range []error{errors.New("manager is gone"), cluster.Errorf(cluster.KindLimit, "verify login", "too many logins at once")} {
+		h := start(t, smtpserver.Submission, func(c *smtpserver.Config, _ *listener.Config) {
+			c.Auth = newAuth(t, passwords{err: err}, true)
+		})
+		c := h.connect().hello()
+		for range 5 {
+			c.do("AUTH PLAIN "+plain("u0@example.test", "secret"), "454 4.7.0 ")
+		}
 	}
 }
 

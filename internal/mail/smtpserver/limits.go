@@ -32,7 +32,10 @@ type Limits struct {
 	BadCommandsMax  int // refused for syntax or order, of one connection; default 20
 	AuthFailuresMax int // failed logins of one connection; default 3
 
-	RefusedMax int // recipients refused for good, of one connection; default 20
+	// RefusedMax is how many recipients may be refused for good on one connection; default 20. Like
+	// TarpitAfter, it does not hold for LMTP, nor at an MX server for clients from private networks and from this machine:
+	// they bring the mail of many.
+	RefusedMax int
 	// NetworkRefusedMax is how many recipients may be refused for good to one network, over all its
 	// connections to an MX server, before its next ones are put off; default 200. Each
 	// NetworkRefusedEvery, one of them is forgiven; default 5 s.

@@ -37,7 +37,8 @@ type SessionStats struct {
 	Commands int
 	Bad      int // commands refused for syntax or order
 	// End is why it ended: "quit", "closed" by the client, "timeout", "shutdown", "protocol"
-	// (bytes that are refused with the connection), "limit" (a budget is used up), "error".
+	// (bytes that are refused with the connection), "limit" (a budget is used up), "busy"
+	// (no room for another message), "error".
 	End string
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -54,6 +55,75 @@ func TestAttack10_RcptEnumerationOverConnections(t *testing.T) {
 			c.do("RCPT TO:<u1@example.test>", want)
 			h.stop()
 		})
+	}
+}
+
+// A mail server that brings the mail of many is not held up, nor cut off, for addresses that strangers
+// made up. Who may be guessing is, and users who submit mail are so wherever they are.
+func TestAttack10_MailServersOfTheSiteAreNotHeldUp(t *testing.T) {
+	for _, tt := range []struct {
+		role smtpserver.Role
+		from string
+		free bool
+	}{
+		{smtpserver.LMTP, "192.0.2.1:4000", true},
+		{smtpserver.LMTP, "[::1]:4000", true},
+		{smtpserver.MX, "10.1.2.3:4000", true},
+		{smtpserver.MX, "[::ffff:127.0.0.1]:4000", true},
+		{smtpserver.MX, "[fd00::1]:4000", true},
+		{smtpserver.MX, "192.0.2.1:4000", false},
+		{smtpserver.Submission, "10.1.2.3:4000", false},
+		{smtpserver.Submission, "127.0.0.1:4000", false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			h := start(t, tt.role)
+			defer h.stop()
+			h.ln.from = netip.MustParseAddrPort(tt.from)
+			c := h.connect()
+			switch tt.role {
+			case smtpserver.LMTP:
+				c.do("LHLO front.example.test", "250-")
+			case smtpserver.Submission:
+				c.hello().do("AUTH PLAIN "+plain("u0@example.test", "secret"), "235 ")
+			default:
+				c.hello()
+			}
+			c.do("MAIL FROM:<u0@example.test>", "250 ")
+			began, said := time.Now(), 0
+			for ; said < 40; said++ {
+				c.send(fmt.Sprintf("RCPT TO:<guess%d@example.test>\r\n", said))
+				if !strings.HasPrefix(c.reply(), "550 5.1.1 ") {
+					break
+				}
+				if !tt.free && said == 19 { // the reply to the last, and that this was too much
+					c.want("421 4.7.0 ")
+					c.wantClosed()
+					said++
+					break
+				}
+			}
+			if free := said == 40 && time.Since(began) == 0; free != tt.free {
+				t.Errorf("%v from %s: %d addresses in %v, want no limit: %v", tt.role, tt.from, said, time.Since(began), tt.free)
+			}
+		})
+	}
+}
+
+// A recipient without room for the message, as large as it is said to be, is refused before it is sent (RFC 1870 §6),
+// so that the others get it.
+func TestRcptAsksForRoomForTheSize(t *testing.T) {
+	h := start(t, smtpserver.MX)
+	h.delivery.room = map[string]int64{"u1": 1000}
+	c := h.connect().hello()
+	for _, tt := range []struct{ mail, reply string }{
+		{"MAIL FROM:<a@b.example> SIZE=5000", "452 4.2.2 "},
+		{"MAIL FROM:<a@b.example> SIZE=1000", "250 "},
+		{"MAIL FROM:<a@b.example>", "250 "},
+	} {
+		c.do(tt.mail, "250 ")
+		c.do("RCPT TO:<u1@example.test>", tt.reply)
+		c.do("RCPT TO:<u0@example.test>", "250 ")
+		c.do("RSET", "250 ")
 	}
 }
 

@@ -29,6 +29,12 @@ func newRefusals(most int, every time.Duration) *refusals {
 	return &refusals{most: most, every: every, paid: make(map[netip.Prefix]time.Time)}
 }
 
+// isOfThisSite reports an address of a private network or of this machine.
+func isOfThisSite(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsPrivate() || a.IsLoopback()
+}
+
 // isOver reports a network that has used up its ration.
 func (r *refusals) isOver(from netip.Addr, now time.Time) bool {
 	r.mu.Lock()
@@ -38,8 +44,7 @@ func (r *refusals) isOver(from netip.Addr, now time.Time) bool {
 
 // count adds a refused recipient to a network's debt.
 func (r *refusals) count(from netip.Addr, now time.Time) {
-	from = from.Unmap()
-	if from.IsPrivate() || from.IsLoopback() {
+	if isOfThisSite(from) {
 		return
 	}
 	n := mail.NetworkOf(from)

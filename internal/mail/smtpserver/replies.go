@@ -5,6 +5,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/listener"
 	"porcupine/internal/mail/smtp"
 )
 
@@ -53,6 +54,7 @@ const (
 	replyBytes       smtp.Reply = "554 5.6.0 bare CR, bare LF or NUL in the message; lines must end in CR LF"
 
 	replyShutdown    smtp.Reply = "421 4.3.2 this node is shutting down; try again"
+	replyBusy        smtp.Reply = "421 4.3.2 too busy for more mail now; try again later"
 	replyTimeout     smtp.Reply = "421 4.4.2 waited too long"
 	replyTooLong     smtp.Reply = "421 4.7.0 session too long; connect again"
 	replyTooMuch     smtp.Reply = "421 4.7.0 too many commands; connect again"
@@ -68,6 +70,7 @@ const (
 	replyOverQuota   smtp.Reply = "452 4.2.2 mailbox is full"
 	replyFull        smtp.Reply = "452 4.3.1 no room at the moment; try again later"
 	replyLimit       smtp.Reply = "452 4.3.2 too much at once; try again later"
+	replyNoTurn      smtp.Reply = "452 4.3.2 too busy to store the message now; try again later"
 	replyUnavailable smtp.Reply = "451 4.4.0 cannot be answered now; try again later"
 	replyInternal    smtp.Reply = "451 4.3.0 an error of ours; try again later"
 )
@@ -123,7 +126,7 @@ func deliveryReply(err error) smtp.Reply {
 
 // messageReply answers for all recipients at once: 250 only if the message is durable for all.
 // If it failed for some of several the answer is temporary even where one of them can never
-// succeed; when the client comes again, that one is refused at RCPT.
+// succeed; when the client comes again, that one is refused at RCPT. So is one that had no room.
 func messageReply(errs []error) smtp.Reply {
 	reply := replyStored
 	for _, err := range errs {
@@ -141,5 +144,8 @@ func messageReply(errs []error) smtp.Reply {
 
 // Refusal is the line for a client that the door turns away before it has a session.
 func Refusal(reason string) string {
+	if reason == string(listener.ReasonBusy) {
+		return string(replyBusy.Append(nil))
+	}
 	return string(smtp.Reply("421 4.7.0 " + reason + "; try again later").Append(nil))
 }

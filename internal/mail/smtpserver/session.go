@@ -24,6 +24,7 @@ const (
 	endShutdown = "shutdown"
 	endProtocol = "protocol"
 	endLimit    = "limit"
+	endBusy     = "busy"
 	endError    = "error"
 )
 
@@ -233,7 +234,8 @@ func (c *session) close() {
 	switch c.stats.End {
 	case endClosed, endError:
 	default:
-		if c.in.Flush() == nil && (c.stats.End == endProtocol || c.stats.End == endLimit) {
+		cutOff := c.stats.End == endProtocol || c.stats.End == endLimit || c.stats.End == endBusy && len(c.in.Buffered()) > 0
+		if c.in.Flush() == nil && cutOff {
 			c.in.Linger(time.Now().Add(c.limits.LingerMax), lingerBytesMax)
 		}
 	}

@@ -73,6 +73,10 @@ func (c *session) mail(ctx context.Context, arg string) {
 		c.badSyntax(err)
 		return
 	}
+	if !c.server.cfg.Turns.AdmitsMessage() {
+		c.refuse(replyBusy, endBusy) // BEFORE the message is sent (fault 38)
+		return
+	}
 	if m.Size > c.limits.MessageSizeMax {
 		c.say(replyTooBig)
 		return
@@ -116,7 +120,7 @@ func (c *session) rcpt(ctx context.Context, arg string) {
 		c.refuse(replyRationed, endLimit) // whether the address exists or not: that is the point
 		return
 	}
-	recipient, err := c.verify(ctx, c.tx.mail.From, r.To)
+	recipient, err := c.verify(ctx, c.tx.mail.From, r.To, max(0, c.tx.mail.Size))
 	if err != nil {
 		reply := rcptReply(c.server.cfg.Role, err)
 		c.logRefusal("smtp recipient refused", reply, err, slog.String("rcpt", r.To.String()))
@@ -134,17 +138,17 @@ func sameMailbox(a, b mail.Address) bool {
 	return strings.EqualFold(a.Local, b.Local) && strings.EqualFold(a.Domain, b.Domain)
 }
 
-func (c *session) verify(ctx context.Context, from, rcpt mail.Address) (mail.Recipient, error) {
+func (c *session) verify(ctx context.Context, from, rcpt mail.Address, size int64) (mail.Recipient, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.limits.VerifyTimeout)
 	defer cancel()
-	return c.server.cfg.Delivery.Verify(ctx, from, rcpt)
+	return c.server.cfg.Delivery.Verify(ctx, from, rcpt, size)
 }
 
 // refuseAddress says no to an address. It makes it slow, and then impossible, to find out by
 // trial which addresses exist (attack 10). Only answers for good tell something, so only those
-// count.
+// count, and only of clients who may be guessing.
 func (c *session) refuseAddress(ctx context.Context, reply smtp.Reply) {
-	if reply.Code()/100 == 5 {
+	if reply.Code()/100 == 5 && !c.bringsMailOfMany() {
 		c.refused++
 		c.server.refusals.count(c.client.Remote, time.Now())
 		c.tarpit(ctx, c.refused-c.limits.TarpitAfter)
@@ -153,6 +157,19 @@ func (c *session) refuseAddress(ctx context.Context, reply smtp.Reply) {
 	if c.refused >= c.limits.RefusedMax {
 		c.refuse(replyTooBad, endLimit)
 	}
+}
+
+// bringsMailOfMany reports a mail server beside or in front of this one. The addresses that it asks for were made up by
+// strangers, if they do not exist: to hold it up for them would hold up the mail of all. Users who submit mail
+// have addresses of their own to answer for, wherever they are.
+func (c *session) bringsMailOfMany() bool {
+	switch c.server.cfg.Role {
+	case LMTP:
+		return true
+	case MX:
+		return isOfThisSite(c.client.Remote)
+	}
+	return false
 }
 
 // tarpit waits, the longer the more addresses were refused beyond the first few.
@@ -175,7 +192,7 @@ func (c *session) checkSender(ctx context.Context, a mail.Address, not smtp.Repl
 	if mail.User(a.Canonical()) == c.user {
 		return ""
 	}
-	r, err := c.verify(ctx, mail.Address{}, a)
+	r, err := c.verify(ctx, mail.Address{}, a, 0)
 	switch {
 	case err == nil && len(r.Users) == 1 && r.Users[0] == c.user:
 		return ""

@@ -61,6 +61,33 @@ func TestExportMbox(t *testing.T) {
 	}
 }
 
+// One folder may go where there is no name to give: standard output.
+func TestExportMboxTo(t *testing.T) {
+	var reported []string
+	var out strings.Builder
+	tally, err := exporter([]string{"A: 1\r\n\r\nx\r\n", "", "A: 2\r\n\r\ny\r\n"}, 0, &reported).MboxTo(t.Context(), "INBOX", &out)
+	if err != nil || tally.Folders != 1 || tally.Stored != 2 || tally.Skipped != 1 || len(reported) != 1 {
+		t.Errorf("%+v, %q, %v", tally, reported, err)
+	}
+	if text := out.String(); strings.Count(text, "\nA: ") != 2 || !strings.HasPrefix(text, "From ") {
+		t.Errorf("written: %q", text)
+	}
+	if _, err := exporter([]string{"A: 1\r\n\r\nx\r\n"}, 1, &reported).MboxTo(t.Context(), "INBOX", &out); err == nil {
+		t.Error("an export that was cut off succeeded")
+	}
+}
+
+// Where a directory has the name of a folder's file, nothing is written, and nobody is told that it was.
+func TestExportMboxOntoADirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "INBOX.mbox"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exporter(nil, 0, new([]string)).Mbox(t.Context(), []Folder{{Name: "INBOX"}}, "", dir); err == nil || !strings.Contains(err.Error(), "is a directory") {
+		t.Errorf("Mbox = %v", err)
+	}
+}
+
 func TestExportMaildir(t *testing.T) {
 	dir := t.TempDir()
 	var texts []string

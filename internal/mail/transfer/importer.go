@@ -22,11 +22,17 @@ const (
 
 // Mailbox is where messages go.
 type Mailbox interface {
+	// Begin begins an import from a source, or goes on with the one from there that has not ended. It is durable which, BEFORE
+	// it returns.
+	Begin(ctx context.Context, source string) error
+	// End says that all of a source is there: the next Begin is of a new import.
+	End(ctx context.Context, source string) error
 	// Emails yields the Email ids of all messages that are there.
 	Emails(ctx context.Context, yield func(mail.MessageID) error) error
 	// MakeFolder makes a folder unless it is there.
 	MakeFolder(ctx context.Context, f Folder) error
-	// Append stores all or none.
+	// Append stores messages. If it fails some of them may be there. However often messages of one Email id are stored by one
+	// import, also by two calls at the same time, each is there once, and not at all if the user has deleted it meanwhile.
 	Append(ctx context.Context, folder string, messages []*Message) error
 }
 
@@ -42,6 +48,8 @@ type Tally struct {
 // Importer gives a mailbox what a source shows.
 type Importer struct {
 	Mailbox Mailbox
+	// Source is by what an import that was broken off is known again.
+	Source string
 	// Report tells of each message that is skipped.
 	Report func(place string, err error)
 	// Progress is told the counts after each step.
@@ -63,16 +71,23 @@ func (i *Importer) Run(ctx context.Context, source func(context.Context, Sink) e
 	if i.wait == nil {
 		i.wait = pause
 	}
-	if err := i.learn(ctx); err != nil {
+	if err := i.try(ctx, func() error { return i.Mailbox.Begin(ctx, i.Source) }); err != nil { // BEFORE the first message
+		return i.tally, fmt.Errorf("begin the import: %w", err)
+	}
+	if err := i.try(ctx, func() error { return i.learn(ctx) }); err != nil {
 		return i.tally, fmt.Errorf("list what the mailbox has: %w", err)
 	}
 	err := source(ctx, i)
 	if err == nil {
 		err = i.flush(ctx)
 	}
+	if err == nil { // AFTER the last message
+		err = i.try(ctx, func() error { return i.Mailbox.End(ctx, i.Source) })
+	}
 	return i.tally, errors.Join(err, i.drop())
 }
 
+// learn lists what is there, so that it need not be sent. What it misses is sent, and is the same message.
 func (i *Importer) learn(ctx context.Context) error {
 	clear(i.known)
 	return i.Mailbox.Emails(ctx, func(id mail.MessageID) error {
@@ -166,34 +181,17 @@ func (i *Importer) flush(ctx context.Context) error {
 // tooMuch reports whether a message was refused for what it is.
 func tooMuch(err error) bool { return cluster.IsKind(err, cluster.KindInvalid) }
 
-// store stores messages of one folder. When it fails for now, what was stored nevertheless is found before it is tried again.
+// store stores messages of one folder, as often as it takes: stored twice they are there once.
 func (i *Importer) store(ctx context.Context, messages []*Message) error {
-	first := true
-	return i.try(ctx, func() error {
-		if !first {
-			if err := i.learn(ctx); err != nil {
-				return err
-			}
-		}
-		first = false
-		var missing []*Message
-		for _, m := range messages {
-			if _, there := i.known[m.Email]; !there {
-				missing = append(missing, m)
-			}
-		}
-		if len(missing) > 0 {
-			if err := i.Mailbox.Append(ctx, messages[0].Folder, missing); err != nil {
-				return err
-			}
-		}
-		for _, m := range messages {
-			i.known[m.Email] = struct{}{}
-			i.tally.Stored++
-			i.tally.Octets += m.Size
-		}
-		return nil
-	})
+	if err := i.try(ctx, func() error { return i.Mailbox.Append(ctx, messages[0].Folder, messages) }); err != nil {
+		return err
+	}
+	for _, m := range messages {
+		i.known[m.Email] = struct{}{}
+		i.tally.Stored++
+		i.tally.Octets += m.Size
+	}
+	return nil
 }
 
 // try repeats what fails only for now. A full mailbox does not become empty by waiting.

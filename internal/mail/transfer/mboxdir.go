@@ -72,7 +72,9 @@ func (e *Exporter) Mbox(ctx context.Context, folders []Folder, only, target stri
 			path = filepath.Join(target, escape(f.Name)+".mbox")
 		}
 		e.tally.Folders++
-		if _, err := os.Lstat(path); err == nil {
+		if at, err := os.Lstat(path); err == nil && at.IsDir() {
+			return e.tally, fmt.Errorf("folder %s to %s: that is a directory: move it away, or export to another place", f.Name, path)
+		} else if err == nil {
 			e.Report(path, errors.New("it is there already: remove it to have the folder written again"))
 			continue
 		} else if !errors.Is(err, fs.ErrNotExist) {
@@ -83,6 +85,34 @@ func (e *Exporter) Mbox(ctx context.Context, folders []Folder, only, target stri
 		}
 	}
 	return e.tally, nil
+}
+
+// MboxTo writes one folder to w, which is no file that could be left without a name: after an error, what w
+// got is a part.
+func (e *Exporter) MboxTo(ctx context.Context, folder string, w io.Writer) (Tally, error) {
+	e.tally.Folders++
+	if err := e.stream(ctx, folder, w); err != nil {
+		return e.tally, fmt.Errorf("folder %s: %w", folder, err)
+	}
+	return e.tally, nil
+}
+
+func (e *Exporter) stream(ctx context.Context, folder string, to io.Writer) error {
+	w := mbox.NewWriter(to)
+	err := e.Read(ctx, folder, func(m Outgoing) error {
+		if e.skips(folder, &m) {
+			return nil
+		}
+		if err := w.Write(m.Received, m.Flags, m.Contents); err != nil {
+			return err
+		}
+		e.stored(&m)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return w.Flush()
 }
 
 // escape makes a file's name.
@@ -99,20 +129,7 @@ func (e *Exporter) mbox(ctx context.Context, folder, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	w := mbox.NewWriter(f)
-	err = e.Read(ctx, folder, func(m Outgoing) error {
-		if e.skips(folder, &m) {
-			return nil
-		}
-		if err := w.Write(m.Received, m.Flags, m.Contents); err != nil {
-			return err
-		}
-		e.stored(&m)
-		return nil
-	})
-	if err == nil {
-		err = w.Flush()
-	}
+	err = e.stream(ctx, folder, f)
 	if err == nil {
 		err = f.Sync() // BEFORE it gets its name
 	}

@@ -4,7 +4,10 @@
 // batches. A message is known again by its Email id (RFC 8474 §5.1): the id is computed from the user, the folder, the
 // contents, and how many messages of these contents came before in the folder; for messages of another server from the
 // server, its UIDVALIDITY and the UID. So an import that was cut off at any moment is run again as it was:
-// what the mailbox has, in whatever folder it lies now, is passed over. A message that was deleted meanwhile comes again.
+// what the mailbox has, in whatever folder it lies now, is passed over. What it does not tell of, since it was under way when the
+// import was cut off, is sent again and is the same message: the mailbox makes its id of the Email id and of what it knows the
+// import by ([Mailbox] Begin). A message that was deleted meanwhile does not come back with the same import. When that is
+// complete, another one brings it again.
 //
 // Contents lie in memory up to a limit and in a temporary file beyond it. What grows with the number of messages is a
 // key for each: 16 octets in the mailbox, and so much again in the source.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -19,6 +20,10 @@ import (
 
 // fakeMailbox keeps messages in memory, and fails when it is told to.
 type fakeMailbox struct {
+	begun   map[string]int // the number of the import from each source that has not ended
+	number  int            // of the last one
+	current int
+	ids     map[string]bool // of messages that are there or were deleted, with the import's number
 	folders map[string]Folder
 	stored  []stored
 	fail    func(messages []*Message) (before bool, err error) // before: nothing was stored
@@ -27,6 +32,28 @@ type fakeMailbox struct {
 type stored struct {
 	folder, text, flags string
 	email               mail.MessageID
+}
+
+func (m *fakeMailbox) Begin(_ context.Context, source string) error {
+	if m.begun == nil {
+		m.begun, m.ids = map[string]int{}, map[string]bool{}
+	}
+	if m.begun[source] == 0 {
+		m.number++
+		m.begun[source] = m.number
+	}
+	m.current = m.begun[source]
+	return nil
+}
+
+func (m *fakeMailbox) End(_ context.Context, source string) error {
+	delete(m.begun, source)
+	return nil
+}
+
+// delete deletes what has that text.
+func (m *fakeMailbox) delete(text string) {
+	m.stored = slices.DeleteFunc(m.stored, func(s stored) bool { return s.text == text })
 }
 
 func (m *fakeMailbox) Emails(_ context.Context, yield func(mail.MessageID) error) error {
@@ -54,14 +81,25 @@ func (m *fakeMailbox) Append(_ context.Context, folder string, messages []*Messa
 			return failed
 		}
 	}
+	if err := m.store(m.current, folder, messages); err != nil {
+		return err
+	}
+	return failed
+}
+
+// store stores messages of one import, each once.
+func (m *fakeMailbox) store(number int, folder string, messages []*Message) error {
 	for _, x := range messages {
 		text, err := io.ReadAll(io.NewSectionReader(x.Body, 0, x.Size))
 		if err != nil {
 			return err
 		}
-		m.stored = append(m.stored, stored{folder, string(text), fmt.Sprint(x.Flags), x.Email})
+		if id := fmt.Sprint(number, x.Email); !m.ids[id] {
+			m.ids[id] = true
+			m.stored = append(m.stored, stored{folder, string(text), fmt.Sprint(x.Flags), x.Email})
+		}
 	}
-	return failed
+	return nil
 }
 
 // run imports a file, and gives the places that were reported.
@@ -125,20 +163,44 @@ func TestModelResume(t *testing.T) {
 			file.WriteString(entry(text))
 		}
 		var m fakeMailbox
-		m.fail = func([]*Message) (bool, error) {
-			switch rapid.IntRange(0, 6).Draw(rt, "failure") {
+		var late []func() error // parts under way when an import was killed
+		m.fail = func(messages []*Message) (bool, error) {
+			switch rapid.IntRange(0, 7).Draw(rt, "failure") {
 			case 0:
 				return true, cluster.Errorf(cluster.KindUnavailable, "append", "away")
 			case 1:
 				return false, cluster.Errorf(cluster.KindUnavailable, "append", "the answer is lost")
 			case 2:
 				return rapid.Bool().Draw(rt, "before"), errors.New("killed")
+			case 3:
+				var part []*Message // its own: the importer gives back the contents
+				for _, x := range messages {
+					text, err := io.ReadAll(io.NewSectionReader(x.Body, 0, x.Size))
+					if err != nil {
+						return true, err
+					}
+					part = append(part, &Message{Email: x.Email, Flags: x.Flags, Size: x.Size, Body: bytes.NewReader(text)})
+				}
+				number, folder := m.current, messages[0].Folder
+				late = append(late, func() error { return m.store(number, folder, part) })
+				return true, errors.New("killed")
+			case 4:
+				for ; len(late) > 0; late = late[1:] {
+					if err := late[0](); err != nil {
+						return true, err
+					}
+				}
 			}
 			return true, nil
 		}
 		for {
 			if _, _, err := run(t, &m, file.String(), 1000); err == nil {
 				break
+			}
+		}
+		for _, part := range late {
+			if err := part(); err != nil {
+				rt.Fatal(err)
 			}
 		}
 		count := map[string]int{}
@@ -154,6 +216,23 @@ func TestModelResume(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is deleted while an import is under way, or was broken off, does not come back with it; a new import brings it again.
+func TestDeletedMeanwhile(t *testing.T) {
+	var m fakeMailbox
+	file := entry("A: 1\n\nx\n") + entry("A: 2\n\ny\n")
+	m.fail = func([]*Message) (bool, error) { return false, errors.New("killed") }
+	if _, _, err := run(t, &m, file, 1000); err == nil || len(m.stored) != 2 {
+		t.Fatalf("%d stored, %v", len(m.stored), err)
+	}
+	m.fail = nil
+	m.delete("A: 1\r\n\r\nx\r\n")
+	for _, want := range []int{1, 2} {
+		if _, _, err := run(t, &m, file, 1000); err != nil || len(m.stored) != want {
+			t.Errorf("%d stored, want %d, %v", len(m.stored), want, err)
+		}
+	}
 }
 
 func TestMaildirSource(t *testing.T) {

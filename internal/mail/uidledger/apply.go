@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
 )
 
 // apply applies the wishes, in their order.
@@ -20,8 +21,10 @@ func (m *Manager) apply() {
 				m.write(w.uid, register{stamp: w.flag.Stamp, flag: m.names.number(w.flag.Flag), on: w.flag.On})
 			}
 		case w.expunge:
-			if c, at, ok := m.find(w.uid); ok {
-				m.depart(&Departure{ID: c.work.slots[at].id, Deleted: true})
+			if c, i, ok := m.find(w.uid); ok {
+				id := c.work.slots[i].id
+				m.depart(&Departure{ID: id, Deleted: true})
+				m.condemn(id, w.at)
 			}
 		}
 	}
@@ -39,6 +42,14 @@ func (m *Manager) arrive(a *Arrival) {
 // has reports whether a message needs no UID: it has one, with whatever flags it came with, or is expunged.
 func (m *Manager) has(a *Arrival) bool {
 	var buf [1]uint32
+	if a.condemned {
+		if len(m.ids.uids(a.ID, &buf)) == 0 {
+			return false
+		}
+		m.depart(&Departure{ID: a.ID, Deleted: true})
+		m.condemn(a.ID, a.Stay)
+		return true
+	}
 	for _, uid := range m.ids.uids(a.ID, &buf) {
 		c, i, _ := m.find(uid)
 		s := &c.work.slots[i]
@@ -73,6 +84,37 @@ func (m *Manager) depart(d *Departure) {
 			m.end(uid, to)
 		}
 	}
+}
+
+// condemn marks an expunged message as one that has still to be deleted: all of its UIDs, since a crash may leave any one
+// of the chunks written, and no other. Zero: not.
+func (m *Manager) condemn(id mail.MessageID, at cluster.Timestamp) {
+	if at.IsZero() {
+		return
+	}
+	var buf [1]uint32
+	for _, uid := range m.ids.uids(id, &buf) {
+		c, i, _ := m.find(uid)
+		if s := &c.work.slots[i]; s.state != expunged || s.condemned() { // else it is torn
+			continue
+		}
+		work, tag := m.change(c)
+		s := &work.slots[i]
+		s.condemn(at)
+		s.tag = tag
+	}
+}
+
+// condemnedAt is the mark that a message has under any of its UIDs, the latest of several. Zero: none.
+func (m *Manager) condemnedAt(id mail.MessageID) (at cluster.Timestamp) {
+	var buf [1]uint32
+	for _, uid := range m.ids.uids(id, &buf) {
+		c, i, _ := m.find(uid)
+		if s := &c.work.slots[i]; s.condemned() && s.stay.Compare(at) > 0 {
+			at = s.stay
+		}
+	}
+	return at
 }
 
 // end retires or expunges a UID, unless that or more was done.
@@ -133,6 +175,9 @@ func (m *Manager) assignOne(a *Arrival) {
 	c := m.cell(uid / ChunkSlots)
 	work, tag := m.change(c)
 	s := slot{id: a.ID, stay: a.Stay, tag: tag, index: uint8(uid % ChunkSlots)}
+	if a.condemned {
+		s.state = expunged
+	}
 	at, _ := work.find(s.index)
 	work.slots = slices.Insert(work.slots, at, s)
 	m.ids.add(a.ID, uid)

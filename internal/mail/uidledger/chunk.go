@@ -27,11 +27,23 @@ const (
 // slot is one assignment: a message has, or had, a UID.
 type slot struct {
 	id    mail.MessageID
-	stay  cluster.Timestamp // since when it lies in the folder
+	stay  cluster.Timestamp // since when it lies in the folder; see condemned
 	tag   uint64            // the modification sequence of the assignment or, later, of its end
 	index uint8             // in the chunk
 	state state
 }
+
+// nobody is in the place of a node in the stay of a slot that is condemned: no node has that id.
+const nobody = ^cluster.NodeID(0)
+
+// condemn says that the message was expunged at that time, while no node that has it could be asked to delete it. Its stay
+// becomes the time of the expunge. A stay never falls when slots are joined, and a slot gets no other one as long as
+// its message lives: so the mark stands, wherever it is read.
+func (s *slot) condemn(at cluster.Timestamp) {
+	s.stay = cluster.Timestamp{Time: max(at.Time, s.stay.Time+1), Node: nobody}
+}
+
+func (s *slot) condemned() bool { return s.state == expunged && s.stay.Node == nobody }
 
 // register is a flag of one slot as last written (L11).
 type register struct {

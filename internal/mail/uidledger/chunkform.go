@@ -15,6 +15,7 @@ import (
 //	names u16, each: length u8 (not 0), octets; ascending, each used by a register
 //	slots u8, each: index u8, state u8 (0 live, 1 retired, 2 expunged, 3 torn), message id 16 octets, stay: time u64,
 //	    node u64; modification sequence u64; ascending by index
+//	    (of an expunged message whose object nobody could delete then, the stay is the time of the expunge, and its node has all bits set)
 //	registers u16, each: slot u8, name u16, on u8 (0 or 1), stamp: time u64, node u64; modification sequence u64;
 //	    ascending by slot and name, of slots that are live or retired
 //
@@ -72,34 +73,34 @@ func appendRegister(b []byte, r *register, rank int) []byte {
 // parseChunk reads what marshal writes, and no other form. Errors are of KindInvalid. Nothing it returns refers to b.
 func parseChunk(b []byte, n *names) (*chunk, error) {
 	p := newParser("read a chunk of a UID ledger", b, 'C', ChunkSizeMax)
-	c := &chunk{uidValidity: p.u32(), number: p.u32(), void: p.u64(), forgotten: p.u64()}
+	c := &chunk{uidValidity: p.U32(), number: p.U32(), void: p.U64(), forgotten: p.U64()}
 	if c.number > UIDMax/ChunkSlots || c.forgotten > ModSeqMax || (c.void == 0) != (c.forgotten == 0) || c.number == 0 && c.void&1 != 0 {
-		p.fail("number %d", c.number)
+		p.Fail("number %d", c.number)
 	}
 	flags := p.names(n)
 	p.slots(c)
 	p.registers(c, n, flags)
-	if err := p.end(); err != nil {
+	if err := p.End(); err != nil {
 		return nil, err
 	}
 	return c, nil
 }
 
 func (p *parser) names(n *names) []uint16 {
-	count := int(p.u16())
+	count := int(p.U16())
 	if count > NamesMax || n.full() {
-		p.fail("%d names of flags", count)
+		p.Fail("%d names of flags", count)
 		return nil
 	}
 	var buf [8]uint16
 	flags := buf[:0:8]
 	for i := range count {
-		length := int(p.u8())
-		name := p.take(length)
+		length := int(p.U8())
+		name := p.Take(length)
 		if length == 0 || i > 0 && string(name) <= string(n.list[flags[i-1]]) {
-			p.fail("names of flags are empty or out of order")
+			p.Fail("names of flags are empty or out of order")
 		}
-		if p.err != nil {
+		if p.Err() != nil {
 			return nil
 		}
 		num, ok := n.nums[mail.Flag(name)]
@@ -112,46 +113,46 @@ func (p *parser) names(n *names) []uint16 {
 }
 
 func (p *parser) slots(c *chunk) {
-	count := int(p.u8())
+	count := int(p.U8())
 	if count > ChunkSlots {
-		p.fail("%d slots", count)
+		p.Fail("%d slots", count)
 		return
 	}
-	if count > 0 && p.err == nil {
+	if count > 0 && p.Err() == nil {
 		c.slots = make([]slot, count)
 	}
 	for i := range c.slots {
 		s := &c.slots[i]
-		s.index, s.state = p.u8(), state(p.u8())
-		copy(s.id[:], p.take(len(s.id)))
-		s.stay, s.tag = p.stamp(), p.u64()
+		s.index, s.state = p.U8(), state(p.U8())
+		copy(s.id[:], p.Take(len(s.id)))
+		s.stay, s.tag = p.stamp(), p.U64()
 		if s.index >= ChunkSlots || s.state >= states || s.tag > ModSeqMax || s.state == torn && s.tag != 0 || i > 0 && s.index <= c.slots[i-1].index || c.uid(s.index) == 0 || c.void&(1<<(s.index%ChunkSlots)) != 0 {
-			p.fail("slot %d, state %d: unknown, or out of order", s.index, s.state)
+			p.Fail("slot %d, state %d: unknown, or out of order", s.index, s.state)
 		}
-		if p.err != nil {
+		if p.Err() != nil {
 			return
 		}
 	}
 }
 
 func (p *parser) registers(c *chunk, n *names, flags []uint16) {
-	count := int(p.u16())
-	if count > 0 && p.err == nil && count <= len(p.rest)/28 {
+	count := int(p.U16())
+	if count > 0 && p.Err() == nil && count <= p.Left()/28 {
 		c.registers = make([]register, 0, count)
 	}
 	used, lastRank := 0, 0
 	seen := make([]bool, len(flags))
 	for i := range count {
-		r := register{slot: p.u8()}
-		rank, on := int(p.u16()), p.u8()
-		r.stamp, r.tag = p.stamp(), p.u64()
-		if p.err != nil {
+		r := register{slot: p.U8()}
+		rank, on := int(p.U16()), p.U8()
+		r.stamp, r.tag = p.stamp(), p.U64()
+		if p.Err() != nil {
 			return
 		}
 		at, ok := c.find(r.slot)
 		if !ok || c.slots[at].state >= expunged || rank >= len(flags) || on > 1 || r.tag > ModSeqMax ||
 			i > 0 && (r.slot < c.registers[i-1].slot || r.slot == c.registers[i-1].slot && rank <= lastRank) {
-			p.fail("flag %d of slot %d: unknown, or out of order", rank, r.slot)
+			p.Fail("flag %d of slot %d: unknown, or out of order", rank, r.slot)
 			return
 		}
 		if !seen[rank] {
@@ -162,7 +163,7 @@ func (p *parser) registers(c *chunk, n *names, flags []uint16) {
 		c.registers = append(c.registers, r)
 	}
 	if used != len(flags) {
-		p.fail("%d names of flags, %d used", len(flags), used)
+		p.Fail("%d names of flags, %d used", len(flags), used)
 	}
 	byNumber := func(a, b register) int { return cmp.Or(cmp.Compare(a.slot, b.slot), cmp.Compare(a.flag, b.flag)) }
 	if !slices.IsSortedFunc(c.registers, byNumber) {

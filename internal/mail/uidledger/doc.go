@@ -26,7 +26,8 @@
 //   - L7, L8: UIDNEXT is the largest that anybody was told, or one above the largest UID. UIDs stay below [UIDMax].
 //   - L9: the set changes, and UIDVALIDITY grows, by a vote of the majority of the old set.
 //   - L10: modification sequences are numbers of the same kind, with leases and a Shown of their own.
-//   - L11: flags are registers, the last write of each stands. An expunged message stays expunged.
+//   - L11: flags are registers, the last write of each stands. An expunged message stays expunged; one that nobody could delete
+//     then is condemned: who finds it deletes it ([Manager.Condemn]). What was expunged long ago can be forgotten ([Manager.Forget]).
 //   - L12, L13: see [Manager.Renew] and [View.Behind].
 //
 // # The caller's loop
@@ -34,7 +35,7 @@
 //	m := New(config)
 //	m.Read(snapshot)             // of every replica that can be reached, the head read BEFORE the chunks
 //	m.Arrive(...), m.Depart(...) // all messages that lie in the folder; then each change
-//	m.SetFlags(...), m.Expunge(...)
+//	m.SetFlags(...), m.Expunge(...), m.Condemn(...)
 //	for step, ok := m.Next(); ok; step, ok = m.Next() {
 //		if len(step.Ask) > 0 { m.Answered(answers) } else { m.Written(durable) }
 //	}
@@ -42,5 +43,5 @@
 //	m.View()                     // what may be shown
 //
 // Between Next and Answered or Written only the view may be read and wishes be added (Arrive, Depart, SetFlags,
-// Expunge); Read and Lost wait. One owner, no lock.
+// Expunge, Condemn); Read and Lost wait. One owner, no lock.
 package uidledger

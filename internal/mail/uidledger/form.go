@@ -4,99 +4,29 @@ import (
 	"encoding/binary"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/octets"
 )
 
 // formVersion is the version of all forms of this package.
 const formVersion = 1
 
-// parser goes through bytes; after the first fault it gives zeros.
-type parser struct {
-	op   string
-	rest []byte
-	err  error
-}
+// parser reads the forms.
+type parser struct{ octets.Reader }
 
 func newParser(op string, b []byte, kind byte, largest int) *parser {
-	p := &parser{op: op, rest: b}
+	p := &parser{octets.New(op, b)}
 	if len(b) > largest {
-		p.fail("%d octets, at most %d allowed", len(b), largest)
+		p.Fail("%d octets, at most %d allowed", len(b), largest)
 		return p
 	}
-	if k, v := p.u8(), p.u8(); p.err == nil && (k != kind || v != formVersion) {
-		p.fail("kind %q, version %d: this program reads %q, version %d", k, v, kind, formVersion)
+	if k, v := p.U8(), p.U8(); p.Err() == nil && (k != kind || v != formVersion) {
+		p.Fail("kind %q, version %d: this program reads %q, version %d", k, v, kind, formVersion)
 	}
 	return p
 }
 
-func (p *parser) fail(format string, args ...any) {
-	if p.err == nil {
-		p.err = cluster.Errorf(cluster.KindInvalid, p.op, format, args...)
-		p.rest = nil
-	}
-}
-
-// take gives the next n octets, not a copy; nil if there are not so many.
-func (p *parser) take(n int) []byte {
-	if p.err == nil && len(p.rest) < n {
-		p.fail("broken off: %d octets left, %d wanted", len(p.rest), n)
-	}
-	if p.err != nil {
-		return nil
-	}
-	b := p.rest[:n]
-	p.rest = p.rest[n:]
-	return b
-}
-
-func (p *parser) u8() uint8 {
-	if b := p.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (p *parser) u16() uint16 {
-	if b := p.take(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (p *parser) u32() uint32 {
-	if b := p.take(4); b != nil {
-		return binary.BigEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (p *parser) u64() uint64 {
-	if b := p.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
-// uvarint reads a variable-length number in its shortest form.
-func (p *parser) uvarint() uint64 {
-	x, n := binary.Uvarint(p.rest)
-	if n <= 0 || n > 1 && p.rest[n-1] == 0 {
-		p.fail("a number is broken off, too large or not in its shortest form")
-		return 0
-	}
-	p.rest = p.rest[n:]
-	return x
-}
-
 func (p *parser) stamp() cluster.Timestamp {
-	return cluster.Timestamp{Time: int64(p.u64()), Node: cluster.NodeID(p.u64())}
-}
-
-// end says what was wrong, octets too many included.
-func (p *parser) end() error {
-	if len(p.rest) > 0 {
-		p.fail("%d octets too many", len(p.rest))
-	}
-	return p.err
+	return cluster.Timestamp{Time: int64(p.U64()), Node: cluster.NodeID(p.U64())}
 }
 
 func appendStamp(b []byte, t cluster.Timestamp) []byte {
@@ -117,18 +47,18 @@ func appendRanges(b []byte, r Ranges) []byte {
 
 // ranges reads numbers of 1 to largest.
 func (p *parser) ranges(largest uint64) (r Ranges) {
-	n := p.uvarint()
-	if n > RangesMax || n > uint64(len(p.rest))/2 {
-		p.fail("%d ranges", n)
+	n := p.Uvarint()
+	if n > RangesMax || n > uint64(p.Left())/2 {
+		p.Fail("%d ranges", n)
 		return nil
 	}
 	before := uint64(0)
 	for i := range n {
-		gap, length := p.uvarint(), p.uvarint()
+		gap, length := p.Uvarint(), p.Uvarint()
 		if gap > largest-before || length > largest-before-gap || gap == 0 || i > 0 && gap == 1 {
-			p.fail("a range of numbers is out of order or too large")
+			p.Fail("a range of numbers is out of order or too large")
 		}
-		if p.err != nil {
+		if p.Err() != nil {
 			return nil
 		}
 		if r == nil {
@@ -145,10 +75,10 @@ func appendShown(b []byte, s *Shown) []byte {
 }
 
 func (p *parser) shown(c Counter) (s Shown) {
-	s.Next = p.uvarint()
+	s.Next = p.Uvarint()
 	s.Skipped = p.ranges(c.largest())
 	if n := len(s.Skipped); s.Next > c.largest()+1 || n > 0 && s.Skipped[n-1].Last >= s.Next {
-		p.fail("numbers up to %d skipped, before anything was shown", s.Next)
+		p.Fail("numbers up to %d skipped, before anything was shown", s.Next)
 	}
 	return s
 }
@@ -170,30 +100,30 @@ func appendSet(b []byte, s *Set) []byte {
 }
 
 func (p *parser) set() (s Set) {
-	s.Version, s.UIDValidity = p.u64(), p.u32()
+	s.Version, s.UIDValidity = p.U64(), p.U32()
 	for c := range s.Floor {
-		s.Floor[c] = p.u64()
+		s.Floor[c] = p.U64()
 		if s.Floor[c] > Counter(c).largest() {
-			p.fail("a floor of %d", s.Floor[c])
+			p.Fail("a floor of %d", s.Floor[c])
 		}
 	}
 	for c := range s.Lease {
-		s.Lease[c] = p.u32()
+		s.Lease[c] = p.U32()
 		if s.Lease[c] > LeaseMax || (s.Lease[c] == 0) != (s.Version == 0) {
-			p.fail("leases of %d", s.Lease[c])
+			p.Fail("leases of %d", s.Lease[c])
 		}
 	}
-	n := int(p.u8())
+	n := int(p.U8())
 	if n > LanesMax || (n == 0) != (s.Version == 0) {
-		p.fail("a set of %d replicas, version %d", n, s.Version)
+		p.Fail("a set of %d replicas, version %d", n, s.Version)
 	}
 	lanes := 0
 	for i := range n {
-		m := Member{cluster.NodeID(p.u64()), p.u8()}
-		if p.err == nil && (m.Node == 0 || m.Lane >= LanesMax || lanes&(1<<m.Lane) != 0 || i > 0 && m.Node <= s.Members[i-1].Node) {
-			p.fail("replica %v in lane %d: out of order, or a lane twice", m.Node, m.Lane)
+		m := Member{cluster.NodeID(p.U64()), p.U8()}
+		if p.Err() == nil && (m.Node == 0 || m.Lane >= LanesMax || lanes&(1<<m.Lane) != 0 || i > 0 && m.Node <= s.Members[i-1].Node) {
+			p.Fail("replica %v in lane %d: out of order, or a lane twice", m.Node, m.Lane)
 		}
-		if p.err != nil {
+		if p.Err() != nil {
 			return Set{}
 		}
 		lanes |= 1 << m.Lane

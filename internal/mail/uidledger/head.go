@@ -57,26 +57,26 @@ func (h *Head) Marshal() []byte {
 // ParseHead reads what Marshal writes, and no other form. Errors are of KindInvalid. Nothing it returns refers to b.
 func ParseHead(b []byte) (*Head, error) {
 	p := newParser("read the head of a UID ledger", b, 'H', HeadSizeMax)
-	h := &Head{Set: p.set(), UIDValidity: p.u32()}
+	h := &Head{Set: p.set(), UIDValidity: p.U32()}
 	for c := range h.Shown {
 		h.Shown[c] = p.shown(Counter(c))
 	}
-	h.LevelsVersion = p.u64()
-	n := int(p.u8())
+	h.LevelsVersion = p.U64()
+	n := int(p.U8())
 	if n > 2*LanesMax {
-		p.fail("%d levels", n)
+		p.Fail("%d levels", n)
 	}
 	for i := range n {
-		l := Level{cluster.NodeID(p.u64()), p.u64()}
-		if p.err == nil && i > 0 && l.Node <= h.Levels[i-1].Node {
-			p.fail("levels are out of order")
+		l := Level{cluster.NodeID(p.U64()), p.U64()}
+		if p.Err() == nil && i > 0 && l.Node <= h.Levels[i-1].Node {
+			p.Fail("levels are out of order")
 		}
-		if p.err != nil {
-			return nil, p.err
+		if p.Err() != nil {
+			return nil, p.Err()
 		}
 		h.Levels = append(h.Levels, l)
 	}
-	if err := p.end(); err != nil {
+	if err := p.End(); err != nil {
 		return nil, err
 	}
 	return h, nil

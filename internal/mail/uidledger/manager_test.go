@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 
 	"porcupine/internal/cluster"
@@ -307,5 +308,168 @@ func TestSetFlagsLimits(t *testing.T) {
 	}
 	if err := m.SetFlags(Flagging{1, Register{Flag: "another"}}); !cluster.IsKind(err, cluster.KindLimit) {
 		t.Errorf("a flag more than allowed: %v", err)
+	}
+}
+
+// D4: a message that was expunged while nobody could be asked to delete it stays marked, under all of its UIDs, in whatever
+// is read later, under another UIDVALIDITY too; it is not forgotten, and never shown.
+func TestD4_Condemned(t *testing.T) {
+	b := newBench(t, 1, 2, 3)
+	m := b.open()
+	m.Arrive(arrivals(0, 5)...)
+	b.run(m)
+	m.Condemn(cluster.Timestamp{Time: 1000, Node: 1}, mail.NewUIDSet(2, 3))
+	m.Expunge(mail.NewUIDSet(4))
+	b.run(m)
+	marks := func(m *Manager) (ids []mail.MessageID) {
+		m.Stays(func(s Stay) {
+			if want := (cluster.Timestamp{Time: 1000, Node: nobody}); s.Condemned == want && s.Expunged && !s.Live {
+				ids = append(ids, s.ID)
+			} else if !s.Condemned.IsZero() {
+				t.Errorf("%+v", s)
+			}
+		})
+		return ids
+	}
+	want := []mail.MessageID{messageID(1), messageID(2)}
+	check := func(when string, m *Manager, messages int) {
+		t.Helper()
+		if got := marks(m); !slices.Equal(got, want) || m.View().Len() != messages || m.Waiting() != nil {
+			t.Errorf("%s: %x are marked, %d messages are left, waiting for %v", when, got, m.View().Len(), m.Waiting())
+		}
+	}
+	check("at once", m, 2)
+	check("read again", b.open(), 2)
+	again := b.open()
+	again.Arrive(arrivals(0, 5)...)
+	b.run(again)
+	check("told that they are there", again, 2)
+	if upTo, n := again.Old(0); n != 1 {
+		t.Errorf("%d ends up to %d can be forgotten", n, upTo)
+	} else {
+		again.Forget(upTo)
+	}
+	b.run(again)
+	check("when all is forgotten", b.open(), 2)
+	again.Renew(9)
+	b.run(again)
+	check("under another UIDVALIDITY", again, 2)
+	again = b.open()
+	check("that was read again", again, 2)
+	again.Arrive(arrivals(0, 5)...)
+	b.run(again)
+	check("and told that they are there", again, 3) // nobody knows of the other one
+}
+
+// D4: a message got two UIDs on two sides, and was condemned on one of them: the other UID ends with the mark too. Its chunk may
+// be all that is written, and an expunged message without a mark counts as deleted.
+func TestD4_CondemnedOnOneSide(t *testing.T) {
+	b := newBench(t, 1, 2, 3)
+	one, other := b.open(), b.open()
+	b.away = cluster.NewReplicaSet(2, 3)
+	one.Arrive(arrivals(0, 1)...)
+	b.run(one)
+	b.away = cluster.NewReplicaSet(1)
+	other.Arrive(arrivals(0, 1)...)
+	b.run(other)
+	b.away = cluster.NewReplicaSet(2, 3)
+	one.Condemn(cluster.Timestamp{Time: 1000, Node: 1}, mail.NewUIDSet(one.View().UIDNext()-1))
+	b.run(one)
+	b.away = cluster.ReplicaSet{}
+	b.read(one, 2, 3)
+	b.run(one)
+	uids := 0
+	b.open().Stays(func(s Stay) {
+		uids++
+		if !s.Expunged || s.Condemned.Time != 1000 {
+			t.Errorf("%+v, want it expunged and marked", s)
+		}
+	})
+	if uids != 2 || one.View().Len() != 0 {
+		t.Errorf("%d UIDs, %d messages shown; want 2 and none", uids, one.View().Len())
+	}
+}
+
+// D4: a mark that is carried on under another UIDVALIDITY is not lost because the message departs at the same time.
+func TestD4_CondemnedDepartsWhileRenewed(t *testing.T) {
+	b := newBench(t, 1, 2, 3)
+	m := b.open()
+	m.Arrive(arrivals(0, 2)...)
+	b.run(m)
+	m.Condemn(cluster.Timestamp{Time: 1000, Node: 1}, mail.NewUIDSet(1))
+	b.run(m)
+	m.Renew(9)
+	m.Depart(Departure{ID: messageID(0), Deleted: true})
+	b.run(m)
+	marks := 0
+	b.open().Stays(func(s Stay) {
+		if !s.Condemned.IsZero() && s.ID == messageID(0) {
+			marks++
+		}
+	})
+	if marks != 1 || m.View().Len() != 1 || m.View().UIDValidity() != 9 {
+		t.Errorf("%d marks, %d messages under UIDVALIDITY %d", marks, m.View().Len(), m.View().UIDValidity())
+	}
+}
+
+// L12: when a majority of the replicas is lost for good, what is left goes on under another UIDVALIDITY, with its flags and marks; what
+// comes back from before does not bring its set back.
+func TestL12_Restart(t *testing.T) {
+	b := newBench(t, 1, 2, 3)
+	m := b.open()
+	m.Arrive(arrivals(0, 5)...)
+	b.run(m)
+	if err := m.SetFlags(Flagging{2, Register{Flag: mail.FlagSeen, On: true, Stamp: cluster.Timestamp{Time: 50}}}); err != nil {
+		t.Fatal(err)
+	}
+	m.Condemn(cluster.Timestamp{Time: 60, Node: 1}, mail.NewUIDSet(5))
+	b.run(m)
+	b.away = cluster.NewReplicaSet(1, 2)
+	b.chunks[4] = map[uint32][]byte{}
+	left := New(Config{Self: 100, First: b.set})
+	b.read(left, 3, 4)
+	if err := left.Restart(cluster.NewReplicaSet(3, 4), 1); !cluster.IsKind(err, cluster.KindInvalid) {
+		t.Errorf("under the same UIDVALIDITY: %v", err)
+	}
+	if err := left.Restart(cluster.NewReplicaSet(3, 4), 8); err != nil {
+		t.Fatal(err)
+	}
+	left.Arrive(arrivals(0, 5)...)
+	left.Arrive(arrivals(7, 1)...)
+	b.run(left)
+	check := func(when string, m *Manager) {
+		t.Helper()
+		v, set := m.View(), m.Set()
+		if v.UIDValidity() != 8 || v.Len() != 5 || m.Waiting() != nil || !set.Nodes().Equal(cluster.NewReplicaSet(3, 4)) {
+			t.Fatalf("%s: UIDVALIDITY %d, %d messages, on %v, waiting for %v", when, v.UIDValidity(), v.Len(), set.Nodes(), m.Waiting())
+		}
+		u, _ := v.UID(messageID(1))
+		if e, ok := v.Get(u); !ok || len(e.Flags) != 1 {
+			t.Errorf("%s: message 1 is %v", when, e)
+		}
+	}
+	check("at once", left)
+	b.away = nil
+	again := New(Config{Self: 100, First: b.set})
+	b.read(again, 1, 2, 3, 4)
+	b.run(again)
+	check("when the others are back", again)
+}
+
+// D4: a departure ends the stays before it, and no later one, whether that has a UID or waits for one.
+func TestD4_DepartureEndsNoLaterStay(t *testing.T) {
+	b := newBench(t, 1)
+	m := b.open()
+	at := func(n int64) cluster.Timestamp { return cluster.Timestamp{Time: n, Node: 1} }
+	m.Arrive(Arrival{ID: messageID(1), Stay: at(50)}, Arrival{ID: messageID(2), Stay: at(10)})
+	b.run(m)
+	m.Depart(Departure{ID: messageID(1), Stay: at(30)}, Departure{ID: messageID(2), Stay: at(30)})
+	m.Arrive(Arrival{ID: messageID(3), Stay: at(50)})
+	m.Depart(Departure{ID: messageID(3), Stay: at(30)})
+	b.run(m)
+	for id, want := range map[int]mail.UID{1: 1, 2: 0, 3: 3} {
+		if u, _ := m.View().UID(messageID(id)); u != want {
+			t.Errorf("message %d has UID %d, want %d", id, u, want)
+		}
 	}
 }

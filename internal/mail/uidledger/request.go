@@ -121,7 +121,7 @@ func appendBallot(b []byte, x Ballot) []byte {
 	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, x.Number), uint64(x.Node))
 }
 
-func (p *parser) ballot() Ballot { return Ballot{p.u64(), cluster.NodeID(p.u64())} }
+func (p *parser) ballot() Ballot { return Ballot{p.U64(), cluster.NodeID(p.U64())} }
 
 // Marshal writes the request in its one form.
 func (r *Request) Marshal() []byte {
@@ -139,18 +139,18 @@ func (r *Request) Marshal() []byte {
 // ParseRequest reads what Marshal writes, and no other form. Errors are of KindInvalid.
 func ParseRequest(b []byte) (Request, error) {
 	p := newParser("read a request to a ledger replica", b, 'Q', HeadSizeMax)
-	r := Request{Kind: RequestKind(p.u8()), Set: p.set(), Counter: Counter(p.u8()), After: p.u64(), Upto: p.u64(), Count: p.u8()}
+	r := Request{Kind: RequestKind(p.U8()), Set: p.set(), Counter: Counter(p.U8()), After: p.U64(), Upto: p.U64(), Count: p.U8()}
 	for c := range r.Agreed {
-		r.Agreed[c] = p.u64()
+		r.Agreed[c] = p.U64()
 	}
 	r.Ballot, r.Next = p.ballot(), p.set()
 	if r.Kind == 0 || r.Kind > AskAccept || r.Counter >= counters || r.Set.Version == 0 || r.Count > LaneLeasesMax || max(r.After, r.Upto) > ModSeqMax+1 {
-		p.fail("kind %d of counter %d: unknown, or too much", r.Kind, r.Counter)
+		p.Fail("kind %d of counter %d: unknown, or too much", r.Kind, r.Counter)
 	}
 	if (r.Kind == AskAccept) != (r.Next.Version != 0) || r.Kind == AskAccept && (r.Next.Version != r.Set.Version+1 || r.Next.UIDValidity < r.Set.UIDValidity) {
-		p.fail("a set of version %d to follow that of version %d", r.Next.Version, r.Set.Version)
+		p.Fail("a set of version %d to follow that of version %d", r.Next.Version, r.Set.Version)
 	}
-	if err := p.end(); err != nil {
+	if err := p.End(); err != nil {
 		return Request{}, err
 	}
 	return r, nil
@@ -165,11 +165,11 @@ func (r *Reply) Marshal() []byte {
 // ParseReply reads what Marshal writes, and no other form. Errors are of KindInvalid.
 func ParseReply(b []byte) (Reply, error) {
 	p := newParser("read the reply of a ledger replica", b, 'A', HeadSizeMax)
-	r := Reply{Verdict: Verdict(p.u8()), First: p.u64(), Leases: p.u8(), State: p.grant()}
+	r := Reply{Verdict: Verdict(p.U8()), First: p.U64(), Leases: p.U8(), State: p.grant()}
 	if r.Verdict == 0 || r.Verdict >= verdicts || r.Leases > LaneLeasesMax || r.First > ModSeqMax {
-		p.fail("verdict %d, %d leases from %d on", r.Verdict, r.Leases, r.First)
+		p.Fail("verdict %d, %d leases from %d on", r.Verdict, r.Leases, r.First)
 	}
-	if err := p.end(); err != nil {
+	if err := p.End(); err != nil {
 		return Reply{}, err
 	}
 	return r, nil
@@ -186,7 +186,7 @@ func (g *Grant) append(b []byte) []byte {
 func (p *parser) grant() (g Grant) {
 	g.Set = p.set()
 	for c := range g.Counters {
-		g.Counters[c] = Ceiling{p.u64(), p.u64()}
+		g.Counters[c] = Ceiling{p.U64(), p.U64()}
 	}
 	g.Promised, g.Accepted, g.Next = p.ballot(), p.ballot(), p.set()
 	return g
@@ -199,7 +199,7 @@ func (g *Grant) Marshal() []byte { return g.append([]byte{'G', formVersion}) }
 func ParseGrant(b []byte) (Grant, error) {
 	p := newParser("read the grant object of a UID ledger", b, 'G', HeadSizeMax)
 	g := p.grant()
-	if err := p.end(); err != nil {
+	if err := p.End(); err != nil {
 		return Grant{}, err
 	}
 	return g, nil

@@ -129,15 +129,6 @@ func (m *Manager) fragmented() uint64 {
 	return skipped[len(skipped)-max(m.rangesGood/4, 1)].First
 }
 
-// forgettable reports whether something in a chunk ended by the modification sequence that is to be forgotten.
-func (m *Manager) forgettable(c *cell) bool {
-	return m.forget > 0 && slices.ContainsFunc(c.work.slots, m.forgotten)
-}
-
-func (m *Manager) forgotten(s slot) bool {
-	return (s.state == retired || s.state == expunged) && s.tag <= m.forget
-}
-
 // mend applies the fixes.
 func (m *Manager) mend() {
 	for _, f := range m.fixes {
@@ -159,6 +150,8 @@ func (m *Manager) mend() {
 			}
 		case fixExpunge:
 			m.end(f.uid, expunged)
+			// The mark goes with it: the chunk that has it now may be the one that is never written.
+			m.condemn(s.id, m.condemnedAt(s.id))
 		case fixFlag:
 			if r, ok := m.register(f.uid, f.flag); ok {
 				m.write(f.uidTo, r)
@@ -186,19 +179,4 @@ func (m *Manager) retag(uid uint32) {
 			work.registers[k].tag = tag
 		}
 	}
-}
-
-// forgetIn drops what ended long ago from a chunk. Not the chunk: another manager may have given numbers in it that
-// nobody here has heard of.
-func (m *Manager) forgetIn(c *cell) {
-	work, _ := m.change(c)
-	for i := range work.slots {
-		if s := &work.slots[i]; m.forgotten(*s) {
-			work.void |= 1 << s.index
-			work.forgotten = max(work.forgotten, s.tag)
-			m.ids.remove(s.id, uint32(work.uid(s.index)))
-		}
-	}
-	work.slots = slices.DeleteFunc(work.slots, m.forgotten)
-	work.registers = slices.DeleteFunc(work.registers, func(r register) bool { return work.void&(1<<r.slot) != 0 })
 }

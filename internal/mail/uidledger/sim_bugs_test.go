@@ -45,11 +45,13 @@ func bugs() []bug {
 		{"what may have been decided is not decided again", "vote.go", "v.value = value; value.Version == 0 {", "v.value = value; value.Version < 1<<32 {", 600, "U1 L2 D4"},
 		{"the older write of a flag stands", "chunk.go", "cmp.Compare(r.tag, s.tag)) < 0 {", "cmp.Compare(r.tag, s.tag)) > 0 {", 40, "D4 U5 C1 L4"},
 		{"a change that a publication lacked keeps its modification sequence", "settle.go", "\t\t\tcase unsafe:", "\t\t\tcase unsafe && low > 0:", 40, "U5 C1 U6"},
-		{"a head is believed of any node", "read.go", "max(m.claim[ModSeqs], head.level(s.Node))", "max(m.claim[ModSeqs], max(head.Shown[ModSeqs].Next, 1)-1)", 100, "U5 C1"},
+		{"a head is believed of any node", "read.go", "max(m.claim[ModSeqs], head.level(s.Node))", "max(m.claim[ModSeqs], max(head.Shown[ModSeqs].Next, 1)-1)", 300, "U5 C1"},
 		{"a grant is not durable", "sim_manager_test.go", "\t\t\tif next != nil {", "\t\t\tif next != nil && s.w.chance(95) {", 40, "U1"},
-		{"flags stay with the UID that was retired", "settle.go", "have.stamp.Compare(r.stamp) < 0 {\n\t\t\t\tm.fixes", "have.stamp.Compare(r.stamp) < -1 {\n\t\t\t\tm.fixes", 100, "D4"},
+		{"flags stay with the UID that was retired", "settle.go", "have.stamp.Compare(r.stamp) < 0 {\n\t\t\t\tm.fixes", "have.stamp.Compare(r.stamp) < -1 {\n\t\t\t\tm.fixes", 2500, "D4"},
 		{"a mark is of what was read, not of what was shown", "view.go", "for _, r := range v.skipped[c] {", "for _, r := range v.m.head.Shown[c].Skipped {", 400, "C1 U6 U4 U3"},
-		{"a departure ends a later stay", "apply.go", "ok && (before.IsZero() || c.work.slots[i].stay.Compare(before) < 0)", "ok && (before.IsZero() || c.work.slots[i].stay.Compare(before) < 2)", 300, "D4"},
+		{"what nobody could delete is not marked", "chunk.go", "Node: nobody}", "Node: 1}", 100, "D4"},
+		{"one UID of several is marked", "apply.go", "s.state != expunged || s.condemned() {", "s.state != expunged || s.condemned() || uid != m.ids.latest[id] {", 200, "D4"},
+		{"a retired UID is forgotten with its flags", "forget.go", "	return s.state == expunged && !s.condemned() && s.tag", "	return s.state >= retired && !s.condemned() && s.tag", 100, "D4 U5 C1"},
 	}
 }
 

@@ -14,9 +14,10 @@ type simCheck struct {
 	means   map[simUID]mail.MessageID // U1: what a UID was ever shown for
 	dead    map[simUID]int64          // U2: shown as gone when all was quiet
 	flags   map[simFlag]simPromise
-	deleted map[mail.MessageID]bool // D4: expunges that were acknowledged
+	deleted map[mail.MessageID]uint32 // D4: expunges that were acknowledged: see simWant.validity
 	granted [counters][]simGrant
 
+	validity                     uint32      // the greatest shown
 	viewing                      *simManager // whose view is looked at
 	reveals, retired, retiredNow int
 }
@@ -45,7 +46,7 @@ type simGrant struct {
 }
 
 func newSimCheck(w *world) simCheck {
-	return simCheck{w: w, means: map[simUID]mail.MessageID{}, dead: map[simUID]int64{}, flags: map[simFlag]simPromise{}, deleted: map[mail.MessageID]bool{}}
+	return simCheck{w: w, means: map[simUID]mail.MessageID{}, dead: map[simUID]int64{}, flags: map[simFlag]simPromise{}, deleted: map[mail.MessageID]uint32{}}
 }
 
 // see checks U1 and U2 whenever anybody is shown a message.
@@ -72,6 +73,10 @@ func (c *simCheck) shown(s *simManager) {
 		c.w.fail("U4", "UIDVALIDITY goes back from %d to %d", s.valid, v.UIDValidity())
 	}
 	if v.UIDValidity() > s.valid {
+		if highest := max(c.validity, c.w.first.UIDValidity); v.UIDValidity() > highest {
+			c.w.counts.validities++
+		}
+		c.validity = max(c.validity, v.UIDValidity())
 		s.valid, s.shownN, s.shownH = v.UIDValidity(), 1, 0
 	}
 	if v.UIDNext() < s.shownN || v.HighestModSeq() < s.shownH {
@@ -173,7 +178,12 @@ func (c *simCheck) acknowledge(s *simManager, x simWant) bool {
 		if _, still := v.Get(x.uid); still {
 			return false
 		}
-		c.deleted[x.id] = true
+		if x.validity != 0 && s.m.Waiting() != nil {
+			return false // the UID went because the message needs another one; the mark waits for numbers
+		}
+		if validity, before := c.deleted[x.id]; !before || validity != 0 {
+			c.deleted[x.id] = x.validity
+		}
 		return true
 	}
 	for _, r := range v.Registers(x.uid) {
@@ -227,12 +237,14 @@ func (c *simCheck) conserved(v *View) {
 			w.fail("U1", "message %x is shown as UID %d and %d", e.ID[:8], other, e.UID)
 		}
 		have[e.ID] = e.UID
-		if c.deleted[e.ID] {
+		if validity, gone := c.deleted[e.ID]; gone && (validity == 0 || validity == v.UIDValidity()) {
 			w.fail("D4", "message %x was expunged, and is shown", e.ID[:8])
 		}
 		return true
 	})
-	for id, m := range w.live()[0].mail {
+	lies := w.live()[0].mail
+	for _, id := range slices.SortedFunc(maps.Keys(lies), func(a, b mail.MessageID) int { return slices.Compare(a[:], b[:]) }) {
+		m := lies[id]
 		u, there := have[id]
 		if there != (m.in && !m.deleted) {
 			w.fail("D4", "message %x, UID %d: shown %t; in the folder %t, deleted %t", id[:8], u, there, m.in, m.deleted)

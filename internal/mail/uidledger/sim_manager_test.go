@@ -34,6 +34,9 @@ type simWant struct {
 	id      mail.MessageID
 	reg     Register
 	expunge bool
+	// validity is that under which it was condemned: if it grows, a mark that the deciding manager did not know of is lost. 0: it
+	// was deleted.
+	validity uint32
 }
 
 func (s *simManager) ready() bool {
@@ -91,6 +94,7 @@ func (s *simManager) read(n *simNode) {
 
 // list tells the manager what lies in the folder, as far as the nodes that it reaches know.
 func (s *simManager) list() {
+	s.bury()
 	known := map[mail.MessageID]simMail{}
 	for _, n := range s.w.live() {
 		if !s.w.both(s.node.i, n.i) {
@@ -117,6 +121,18 @@ func (s *simManager) list() {
 	for _, id := range ids {
 		s.tell(id, known[id])
 	}
+}
+
+// bury deletes what lies on a node that can be reached and was expunged while none could: as far as that is durable.
+func (s *simManager) bury() {
+	if s.w.counts.blind == 0 || s.m.flight != idle || len(s.m.dirty) > 0 || !s.m.View().Opened() {
+		return
+	}
+	s.m.Stays(func(st Stay) {
+		if !st.Condemned.IsZero() {
+			s.store(st.ID, func(m *simMail) { m.deleted = true })
+		}
+	})
 }
 
 func (s *simManager) tell(id mail.MessageID, m simMail) {
@@ -197,6 +213,7 @@ func (s *simManager) call(node cluster.NodeID, at func(n *simNode), back func())
 	w, life := s.w, s.life
 	n := w.nodes[node-1]
 	if w.faulty && w.chance(2) {
+		w.counts.packets++
 		w.note("a packet of manager %d to node %d is lost", s.i, n.i)
 		return
 	}

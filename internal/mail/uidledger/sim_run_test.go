@@ -34,7 +34,7 @@ func (w *world) run() (bad *simBad) {
 			w.step(1 + w.rng.Int64N(6))
 			w.act()
 		}
-		if w.heal(); w.stuck() {
+		if w.heal(); w.stuck(nil) {
 			return nil
 		}
 	}
@@ -84,12 +84,14 @@ func (w *world) act() {
 	case k < 950:
 		w.cut()
 	case k < 965 && s.m != nil:
+		w.counts.crashes++
 		s.crash()
 	case k < 980:
 		if s.m == nil && !s.node.lost {
 			s.open()
 		}
 	case k < 988:
+		w.counts.pauses++
 		s.paused = w.now + w.rng.Int64N(300)
 		w.note("manager %d stands still until %d", s.i, s.paused)
 	default:
@@ -165,7 +167,12 @@ func (s *simManager) clientWrites() {
 			if s.store(x.ID, func(m *simMail) { m.deleted = true }) {
 				s.m.Expunge(mail.NewUIDSet(x.UID))
 				s.wants = append(s.wants, simWant{uid: x.UID, id: x.ID, expunge: true})
+				continue
 			}
+			w.counts.blind++
+			w.note("manager %d: message %x UID %d lies where nobody can be reached, and is expunged", s.i, x.ID[:8], x.UID)
+			s.m.Condemn(w.stamp(s.node.i), mail.NewUIDSet(x.UID))
+			s.wants = append(s.wants, simWant{uid: x.UID, id: x.ID, expunge: true, validity: v.UIDValidity()})
 		}
 	default:
 		s.store(e.ID, func(m *simMail) { m.in, m.stay = false, w.stamp(s.node.i) })
@@ -233,14 +240,14 @@ func (w *world) heal() {
 		s.open()
 	}
 	w.settle(s)
-	if w.stuck() {
+	if w.stuck(s) {
 		return
 	}
 	if set := s.m.Set(); set.equal(&w.first) || w.chance(50) || w.anyLost() {
 		s.propose()
 		w.settle(s)
 	}
-	if w.stuck() { // what was decided now was proposed before a loss
+	if w.stuck(s) { // what was decided now was proposed before a loss
 		return
 	}
 	w.check.quiet(s)
@@ -254,23 +261,23 @@ func (w *world) heal() {
 			m.crash()
 		}
 	}
-	if w.chance(30) { // long after: nobody is left who knows of older times
-		for _, m := range w.managers {
-			if m != s && m.m != nil {
-				m.crash()
-			}
-		}
-		w.settle(s)
+	if w.chance(30) { // though managers are left that know of older times
 		h := s.m.View().HighestModSeq()
-		w.forgetful = true
+		w.counts.forgotten++
 		s.m.Forget(h - min(h, mail.ModSeq(w.rng.IntN(20))))
 		w.settle(s)
+		if w.stuck(s) {
+			return
+		}
 		w.check.quiet(s)
 		w.spread()
 	}
 	if t != s { // another one sees the same, and writes nothing new
 		t.open()
 		w.settle(t)
+		if w.stuck(t) {
+			return
+		}
 		if w.rangesGood == RangesGood && !t.m.View().Continues(s.m.View().Mark()) {
 			w.fail("C1", "manager %d has read all, and a session of manager %d may not go on with it", t.i, s.i)
 		}

@@ -34,10 +34,12 @@ type world struct {
 	fresh    int64
 
 	rangesGood int
-	forgetful  bool // something was forgotten, or all began anew
+	ended      bool // no set can be decided any more
+	forgetful  bool // all began anew
 	burst      int  // messages that come at once, at most
 
-	check simCheck
+	counts simCounts
+	check  simCheck
 }
 
 const simNodes = 14 // nodes that one run can have, lost ones included
@@ -268,6 +270,8 @@ func (w *world) cut() {
 	}
 	switch w.rng.IntN(5) {
 	case 0:
+		w.note("the network is whole")
+		return
 	case 1: // one node is away
 		w.connect(w.rng.IntN(len(w.nodes)), false)
 	case 2, 3: // two sides
@@ -284,6 +288,7 @@ func (w *world) cut() {
 			}
 		}
 	}
+	w.counts.partitions++
 	w.note("the network changes")
 }
 
@@ -313,6 +318,7 @@ func (w *world) lose() {
 	}
 	w.copyAll(n, to)
 	n.lost = true
+	w.counts.losses++
 	w.addNode()
 	w.note("node %d is destroyed, its data is on node %d", n.i, to.i)
 }
@@ -343,13 +349,26 @@ func (w *world) member(n *simNode) bool {
 	return ok
 }
 
-// stuck reports that a majority of the ledger replicas was destroyed: no further set can be decided.
-func (w *world) stuck() bool {
-	newest, alive := w.newest(), 0
-	for _, m := range newest.Members {
+// stuck reports that a majority of the ledger replicas was destroyed: no further set can be decided. With a manager, of those that
+// this one knows after it has read all: that they had decided other ones may be known to nobody who is left but a manager who stands still.
+func (w *world) stuck(s *simManager) bool {
+	newest := w.newest()
+	if w.isGone(&newest) {
+		w.ended = true
+	} else if s != nil {
+		set := s.m.Set()
+		w.ended = w.ended || w.isGone(&set)
+	}
+	return w.ended
+}
+
+// isGone reports whether a majority of a set was destroyed.
+func (w *world) isGone(set *Set) bool {
+	alive := 0
+	for _, m := range set.Members {
 		if !w.nodes[m.Node-1].lost {
 			alive++
 		}
 	}
-	return alive < newest.majority()
+	return alive < set.majority()
 }

@@ -14,6 +14,9 @@ type Stay struct {
 	Since    cluster.Timestamp // its arrival in this folder
 	Live     bool              // it has the UID; if not, it has or had another one, here or in another folder
 	Expunged bool              // it is deleted for good
+	// Condemned is when it was expunged, if nobody who has it could be asked then: what is found of it and is older is
+	// to be deleted (Manager.Condemn). Zero: it was deleted BEFORE it was marked.
+	Condemned cluster.Timestamp
 }
 
 // Stays yields all UIDs that the ledger knows, ascending: a message is in the folder of its newest stay, so whoever
@@ -25,7 +28,11 @@ func (m *Manager) Stays(yield func(Stay)) {
 		}
 		for i := range c.work.slots {
 			if s := &c.work.slots[i]; s.state != torn {
-				yield(Stay{ID: s.id, Since: s.stay, Live: s.state == live, Expunged: s.state == expunged})
+				stay := Stay{ID: s.id, Since: s.stay, Live: s.state == live, Expunged: s.state == expunged}
+				if s.condemned() {
+					stay.Condemned = s.stay
+				}
+				yield(stay)
 			}
 		}
 	}

@@ -48,6 +48,17 @@ func (m *Manager) Renew(uidValidity uint32) {
 	m.want.uidValidity = max(m.want.uidValidity, uidValidity)
 }
 
+// Restart begins the ledger anew with other replicas, without a vote: when so many of the present ones are lost for good that
+// there can be none (L12). All that was read is carried on as after Renew; the UIDVALIDITY must be greater than any that the
+// lost ones can have known, and the new nodes must have been read. No step may be under way. Errors are of KindInvalid.
+func (m *Manager) Restart(nodes cluster.ReplicaSet, uidValidity uint32) error {
+	if len(nodes) == 0 || uidValidity <= m.set.UIDValidity || m.flight != idle {
+		return cluster.Errorf(cluster.KindInvalid, fmt.Sprintf("begin the ledger of folder %v anew", m.config.Folder), "%d nodes, UIDVALIDITY %d after %d", len(nodes), uidValidity, m.set.UIDValidity)
+	}
+	m.adopt(FirstSet(nodes, uidValidity))
+	return nil
+}
+
 // voteStep gives the next request of a decision. false: none is wanted, or it waits.
 func (m *Manager) voteStep() (Step, bool) {
 	v := &m.vote
@@ -164,10 +175,10 @@ func (m *Manager) renew() {
 		}
 		for i := range c.work.slots {
 			s := &c.work.slots[i]
-			if s.state != live && s.state != torn {
+			if s.state != live && s.state != torn && !s.condemned() {
 				continue
 			}
-			a := Arrival{ID: s.id, Stay: s.stay}
+			a := Arrival{ID: s.id, Stay: s.stay, condemned: s.condemned()}
 			for _, r := range c.work.flagsOf(s.index) {
 				a.Flags = append(a.Flags, Register{m.names.list[r.flag], r.on, r.stamp})
 			}

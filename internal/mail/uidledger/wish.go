@@ -21,6 +21,8 @@ type Arrival struct {
 	ID    mail.MessageID
 	Stay  cluster.Timestamp
 	Flags []Register
+
+	condemned bool // Manager.renew carries the mark on: the message gets a number, and is expunged at once
 }
 
 // Departure is a message that is proven to lie in the folder no more: deleted, or its newest stay is elsewhere. What
@@ -42,8 +44,9 @@ type Flagging struct {
 type wish struct {
 	arrival   *Arrival
 	departure *Departure
-	flag      *Register // of uid
-	expunge   bool      // of uid
+	flag      *Register         // of uid
+	expunge   bool              // of uid
+	at        cluster.Timestamp // of expunge: when, if it is to be condemned
 	uid       uint32
 }
 
@@ -58,19 +61,21 @@ func (p *pending) add(a Arrival) {
 		p.at = map[mail.MessageID]int{}
 	}
 	if i, ok := p.at[a.ID]; ok {
-		if a.Stay.Compare(p.list[i].Stay) > 0 {
-			p.list[i].Stay = a.Stay
+		x := &p.list[i]
+		if a.condemned && !x.condemned || a.condemned == x.condemned && a.Stay.Compare(x.Stay) > 0 {
+			x.Stay, x.condemned = a.Stay, a.condemned
 		}
-		p.list[i].Flags = slices.Concat(p.list[i].Flags, a.Flags)
+		x.Flags = slices.Concat(x.Flags, a.Flags)
 		return
 	}
 	p.at[a.ID] = len(p.list)
 	p.list = append(p.list, a)
 }
 
-// remove drops a message that came before a stamp; zero: at any time.
+// remove drops a message that came before a stamp; zero: at any time. One that is condemned is to be expunged anyway, and its
+// mark must not be lost.
 func (p *pending) remove(id mail.MessageID, before cluster.Timestamp) {
-	if i, ok := p.at[id]; ok && (before.IsZero() || p.list[i].Stay.Compare(before) < 0) {
+	if i, ok := p.at[id]; ok && !p.list[i].condemned && (before.IsZero() || p.list[i].Stay.Compare(before) < 0) {
 		delete(p.at, id)
 	}
 }
@@ -105,10 +110,22 @@ func (m *Manager) Depart(departures ...Departure) {
 	}
 }
 
-// Expunge is Depart with Deleted, by UIDs of the view.
+// Expunge is Depart with Deleted, by UIDs of the view. The same must be durable BEFORE.
 func (m *Manager) Expunge(uids mail.UIDSet) {
 	for u := range uids.All() {
 		m.wishes = append(m.wishes, wish{expunge: true, uid: uint32(u)})
+	}
+}
+
+// Condemn expunges messages of the view that lie where nobody can be asked to delete them now. As soon as that is shown it
+// is durable: the message is gone for whoever reads this ledger. Whoever finds it again deletes it then, as far as
+// it is older than at, the time of the expunge (Stay.Condemned): what was put back from a backup since is newer.
+//
+// Such marks are not forgotten, and when UIDVALIDITY grows they are carried on as far as the deciding manager has read
+// them. What it has not read is lost, as flags are, and the message is shown again.
+func (m *Manager) Condemn(at cluster.Timestamp, uids mail.UIDSet) {
+	for u := range uids.All() {
+		m.wishes = append(m.wishes, wish{expunge: true, at: at, uid: uint32(u)})
 	}
 }
 
@@ -137,13 +154,4 @@ func (m *Manager) checkFlag(f mail.Flag) error {
 		return cluster.Errorf(cluster.KindLimit, "set a flag", "%q would be one more than the %d different flags and keywords that a folder may have", f, KeywordsMax)
 	}
 	return nil
-}
-
-// Forget drops what is known of messages that ended, up to a modification sequence. A client that was away for longer
-// is told of them without it (View.VanishedSince). The caller sees to it that no replica was away for so long (L11).
-func (m *Manager) Forget(upTo mail.ModSeq) {
-	if uint64(upTo) > m.forget {
-		m.forget = uint64(upTo)
-		m.unsettled = true
-	}
 }

@@ -20,6 +20,9 @@ import (
 const (
 	methodList    = "mail.vault.list"
 	methodRestore = "mail.vault.restore"
+	// methodRestoreAs is methodRestore for an id that is not RestoredID. Nodes of older versions do not have it: they would
+	// restore under RestoredID, which is deleted, all the same.
+	methodRestoreAs = "mail.vault.restore.as"
 )
 
 type listRequest struct {
@@ -47,10 +50,10 @@ func (e *entry) compare(deleted int64, id string) int {
 	return cmp.Or(cmp.Compare(e.Deleted, deleted), strings.Compare(e.ID, id))
 }
 
-func (e *entry) mergeInto(all map[string]*Message, node cluster.NodeID, live map[string]bool) {
+func (e *entry) mergeInto(all map[string]*Message, node cluster.NodeID) {
 	m := all[e.ID]
 	if m == nil {
-		m = &Message{ID: e.ID, Size: e.Size, Received: time.Unix(0, e.Received).UTC(), Restored: live[RestoredID(e.ID).String()]}
+		m = &Message{ID: e.ID, Size: e.Size, Received: time.Unix(0, e.Received).UTC()}
 		all[e.ID] = m
 	}
 	if at := time.Unix(0, e.Deleted).UTC(); at.After(m.Deleted) {
@@ -63,6 +66,7 @@ type restoreRequest struct {
 	User    mail.User `json:"user"`
 	ID      string    `json:"id"`
 	Deleted int64     `json:"deleted"`
+	As      string    `json:"as,omitempty"` // the id that it gets; empty, from nodes of older versions: RestoredID
 }
 
 // failure is how an error crosses in an answer: an error of the method itself would make the node
@@ -94,6 +98,7 @@ func (f failure) err() error {
 func (v *Vault) Register() {
 	v.cluster.Serve(methodList, v.serveList)
 	v.cluster.Serve(methodRestore, v.serveRestore)
+	v.cluster.Serve(methodRestoreAs, v.serveRestore)
 }
 
 // ask gives what one node's disk has of a user.
@@ -123,8 +128,12 @@ func (v *Vault) ask(ctx context.Context, node cluster.NodeID, u mail.User, since
 }
 
 func (v *Vault) tellRestore(ctx context.Context, node cluster.NodeID, q restoreRequest) error {
+	method := methodRestore
+	if q.As != RestoredID(q.ID).String() {
+		method = methodRestoreAs
+	}
 	var f failure
-	if err := v.tell(ctx, node, methodRestore, q, &f); err != nil {
+	if err := v.tell(ctx, node, method, q, &f); err != nil {
 		return err
 	}
 	return f.err()
@@ -207,10 +216,16 @@ func (v *Vault) restoreHere(ctx context.Context, q restoreRequest) (err error) {
 		return cluster.Errorf(cluster.KindOf(err), op, "%w", err)
 	}
 	defer func() { err = errors.Join(err, closeBody()) }()
-	if err := v.delivery.Restore(ctx, q.User, RestoredID(q.ID), received(&o), body); err != nil {
+	as := RestoredID(q.ID)
+	if q.As != "" {
+		if as, err = mail.ParseMessageID(q.As); err != nil {
+			return cluster.Errorf(cluster.KindInvalid, op, "%w", err)
+		}
+	}
+	if err := v.delivery.Restore(ctx, q.User, as, received(&o), body); err != nil {
 		return err
 	}
-	v.cfg.Logger.Info("deleted message restored", "user", q.User, "id", q.ID, "restored_id", RestoredID(q.ID))
+	v.cfg.Logger.Info("deleted message restored", "user", q.User, "id", q.ID, "restored_id", as)
 	return nil
 }
 

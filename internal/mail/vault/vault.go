@@ -7,9 +7,10 @@
 // id; any node that held the message will do, whichever others are away. Restore goes to one of those
 // nodes, which delivers the contents again as a new message with the time of the old.
 //
-// A message is restored under an id that follows from its old one. So a restoration that is repeated,
+// A message is restored under an id that follows from its old one; if it was deleted again, from the one that it had last. So a restoration that is repeated,
 // because an answer was lost or an administrator tried again, still makes one message (D6); and the
-// old id stays deleted, so that no late copy or deletion of it matters (R5).
+// old id stays deleted, so that no late copy or deletion of it matters (R5). Which one that is only the nodes know that
+// held it: while they may be away, nothing is restored.
 package vault
 
 import (
@@ -31,6 +32,7 @@ import (
 // substrate is what the vault needs of the node.
 type substrate interface {
 	View() *cluster.View
+	KnownNodes() int
 	Lookup(ctx context.Context, owner string) (cluster.Entry, error)
 	List(ctx context.Context, on cluster.NodeID, owner string, t cluster.ObjectType) ([]cluster.Object, error)
 	Tell(ctx context.Context, to cluster.NodeID, method string, payload []byte) ([]byte, error)
@@ -70,6 +72,7 @@ const (
 	pageMax    = 4000    // messages in one answer of a node
 	memoryMax  = 1 << 20 // bytes of a message that is restored out of memory; larger ones go through a file
 	atOnce     = 8       // restorations of one call that run at once
+	absentMax  = 1       // nodes that are no members while something is restored: whatever lies on two nodes has one that answers
 )
 
 // Config of a Vault. Logger may be nil: then nothing is logged.
@@ -106,6 +109,8 @@ type Message struct {
 	Deleted  time.Time
 	Restored bool    // it is in the mailbox again, under another id
 	Places   []Place // where its contents are, by node
+
+	as mail.MessageID // under which it is restored
 }
 
 // Place is one node's copy of a deleted message.
@@ -143,7 +148,7 @@ func (v *Vault) List(ctx context.Context, u mail.User, since time.Time) (message
 		}
 		for _, e := range pages[i] {
 			if !live[e.ID] { // else its deletion was overtaken
-				e.mergeInto(byID, id, live)
+				e.mergeInto(byID, id)
 			}
 		}
 	}
@@ -151,6 +156,8 @@ func (v *Vault) List(ctx context.Context, u mail.User, since time.Time) (message
 		return nil, nil, cluster.Errorf(cluster.KindUnavailable, op, "no node answered: %w", errors.Join(errs...))
 	}
 	for _, m := range byID {
+		m.as = restoredAs(m.ID, byID)
+		m.Restored = live[m.as.String()]
 		messages = append(messages, *m)
 	}
 	slices.SortFunc(messages, func(a, b Message) int { return cmp.Or(a.Deleted.Compare(b.Deleted), strings.Compare(a.ID, b.ID)) })
@@ -192,6 +199,16 @@ func RestoredID(id string) (restored mail.MessageID) {
 	return restored
 }
 
+// restoredAs gives the id under which a message is restored now. One that was restored and deleted again gets a further id: the mailbox
+// never shows what was deleted under an id again.
+func restoredAs(id string, deleted map[string]*Message) mail.MessageID {
+	as := RestoredID(id)
+	for deleted[as.String()] != nil { // an id follows from another one: it ends after so many as there are
+		as = RestoredID(as.String())
+	}
+	return as
+}
+
 // Outcome is what became of one message.
 type Outcome struct {
 	ID string
@@ -201,15 +218,19 @@ type Outcome struct {
 }
 
 // Restore delivers deleted messages again, at most RestoreMax, and says for each what became of it, in
-// their order. An error is of the whole: nothing was tried.
+// their order. An error is of the whole: nothing was tried. KindUnavailable: so many nodes are away that it is not known what was
+// restored before and deleted again.
 func (v *Vault) Restore(ctx context.Context, u mail.User, ids []string) ([]Outcome, error) {
 	op := "restore mail of " + string(u)
 	if len(ids) > RestoreMax {
 		return nil, cluster.Errorf(cluster.KindLimit, op, "%d messages at once, at most %d", len(ids), RestoreMax)
 	}
-	messages, _, err := v.List(ctx, u, time.Time{})
+	messages, silent, err := v.List(ctx, u, time.Time{})
+	if err == nil {
+		err = v.knowsDeleted(silent)
+	}
 	if err != nil {
-		return nil, err
+		return nil, cluster.Errorf(cluster.KindOf(err), op, "%w", err)
 	}
 	byID := make(map[string]*Message, len(messages))
 	for i := range messages {
@@ -217,12 +238,16 @@ func (v *Vault) Restore(ctx context.Context, u mail.User, ids []string) ([]Outco
 	}
 	outcomes := make([]Outcome, len(ids))
 	slots := make(chan struct{}, atOnce)
+	named := make(map[mail.MessageID]bool)
 	var wg sync.WaitGroup
 	for i, id := range ids {
 		outcomes[i].ID = id
-		if slices.Contains(ids[:i], id) { // two at once would not see each other
-			outcomes[i].Err = cluster.Errorf(cluster.KindExists, op, "it is named twice")
-			continue
+		if m := byID[id]; m != nil { // two at once would not see each other
+			if named[m.as] {
+				outcomes[i].Err = cluster.Errorf(cluster.KindExists, op, "it is named twice, or was restored before and deleted again, and that one is named too")
+				continue
+			}
+			named[m.as] = true
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -232,6 +257,20 @@ func (v *Vault) Restore(ctx context.Context, u mail.User, ids []string) ([]Outco
 	}
 	wg.Wait()
 	return outcomes, nil
+}
+
+// knowsDeleted says why a message may have been restored and deleted again although none that answered has it. Who restored it
+// under that id once more would be told that it is in the mailbox, and IMAP, which knows that it is deleted, would never show
+// it (R5).
+func (v *Vault) knowsDeleted(silent []cluster.NodeID) error {
+	const op = "look for what was restored before"
+	if len(silent) > 0 {
+		return cluster.Errorf(cluster.KindUnavailable, op, "nodes do not answer, or cannot read their disks: %s; their logs say more, try again in a moment", cluster.NewReplicaSet(silent...))
+	}
+	if n := v.cluster.KnownNodes() - len(v.cluster.View().Members); n > absentMax {
+		return cluster.Errorf(cluster.KindUnavailable, op, "%d nodes are away, at most %d may be: start them, or remove those that are gone for good, and try again", n, absentMax)
+	}
+	return nil
 }
 
 // restoreOne asks the nodes that have a message, one after the other, to deliver it again. One that has
@@ -251,11 +290,11 @@ func (v *Vault) restoreOne(ctx context.Context, u mail.User, m *Message) error {
 			if err != nil {
 				return errors.Join(failed, err)
 			}
-			if live[RestoredID(m.ID).String()] {
+			if live[m.as.String()] {
 				return nil
 			}
 		}
-		err := v.tellRestore(ctx, p.Node, restoreRequest{User: u, ID: m.ID, Deleted: p.Deleted})
+		err := v.tellRestore(ctx, p.Node, restoreRequest{User: u, ID: m.ID, Deleted: p.Deleted, As: m.as.String()})
 		switch cluster.KindOf(err) {
 		case cluster.KindFull, cluster.KindLimit:
 			return err // the mailbox or the cluster has no room: another node will not find any

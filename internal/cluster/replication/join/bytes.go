@@ -1,10 +1,10 @@
 package join
 
 import (
-	"encoding/binary"
 	"strings"
 
 	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/octets"
 )
 
 // merge unites two lists that are ascending by name; both makes one of two elements of one name.
@@ -45,91 +45,32 @@ func mergeBytes[T any](a, b []byte, parse func([]byte) (T, error), join func(a, 
 
 func appendName(b []byte, name string) []byte { return append(append(b, byte(len(name))), name...) }
 
-// parser goes through bytes; after the first fault it gives zeros.
-type parser struct {
-	op   string
-	rest []byte
-	err  error
-}
+// parser reads values as they are written.
+type parser struct{ octets.Reader }
 
 func parse(op string, b []byte, kind byte) *parser {
-	p := &parser{op: op, rest: b}
-	if len(b) > SizeMax {
-		p.err = cluster.Errorf(cluster.KindLimit, op, "%d bytes, at most %d allowed", len(b), SizeMax)
-		return p
-	}
-	if k, version := p.u8(), p.u8(); p.err == nil && (k != kind || version != 1) {
-		p.fail("kind %q, version %d: this program reads %q, version 1", k, version, kind)
+	p := &parser{octets.New(op, b)}
+	p.Limit(SizeMax)
+	if k, version := p.U8(), p.U8(); p.Err() == nil && (k != kind || version != 1) {
+		p.Fail("kind %q, version %d: this program reads %q, version 1", k, version, kind)
 	}
 	return p
 }
 
-func (p *parser) fail(format string, args ...any) {
-	if p.err == nil {
-		p.err = cluster.Errorf(cluster.KindInvalid, p.op, format, args...)
-	}
-}
-
-// take gives the next n bytes, not a copy; nil if there are not so many.
-func (p *parser) take(n int) []byte {
-	if len(p.rest) < n {
-		p.fail("broken off: %d bytes left, %d wanted", len(p.rest), n)
-	}
-	if p.err != nil {
-		return nil
-	}
-	b := p.rest[:n]
-	p.rest = p.rest[n:]
-	return b
-}
-
-func (p *parser) u8() byte {
-	if b := p.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (p *parser) u16() uint16 {
-	if b := p.take(2); b != nil {
-		return binary.BigEndian.Uint16(b)
-	}
-	return 0
-}
-
-func (p *parser) u64() uint64 {
-	if b := p.take(8); b != nil {
-		return binary.BigEndian.Uint64(b)
-	}
-	return 0
-}
-
 func (p *parser) name() string {
-	n := int(p.u8())
+	n := int(p.U8())
 	if n == 0 {
-		p.fail("a name is empty")
+		p.Fail("a name is empty")
 	}
-	return string(p.take(n))
+	return string(p.Take(n))
 }
 
 // count reads how many elements follow, each of least bytes or more.
 func (p *parser) count(least int) int {
-	b := p.take(4)
-	if b == nil {
-		return 0
-	}
-	n := int64(binary.BigEndian.Uint32(b))
-	if n*int64(least) > int64(len(p.rest)) {
-		p.fail("%d elements in %d bytes", n, len(p.rest))
+	n := int64(p.U32())
+	if n*int64(least) > int64(p.Left()) {
+		p.Fail("%d elements in %d octets", n, p.Left())
 		return 0
 	}
 	return int(n)
-}
-
-// end says what was wrong, bytes too many included.
-func (p *parser) end() error {
-	if len(p.rest) > 0 {
-		p.fail("%d bytes too many", len(p.rest))
-	}
-	return p.err
 }

@@ -77,29 +77,29 @@ func ParseLedger(b []byte) (*Ledger, error) {
 	var l Ledger
 	before := ""
 	for range p.count(1 + 1 + 8) {
-		m := Maximum{Name: p.name(), Value: p.u64()}
+		m := Maximum{Name: p.name(), Value: p.U64()}
 		if m.Name <= before || m.Value == 0 {
-			p.fail("counter %q of %d is out of order, or nothing", m.Name, m.Value)
+			p.Fail("counter %q of %d is out of order, or nothing", m.Name, m.Value)
 		}
-		if p.err != nil {
-			return nil, p.err
+		if p.Err() != nil {
+			return nil, p.Err()
 		}
 		before = m.Name
 		l.Maxima = append(l.Maxima, m)
 	}
 	before = ""
 	for range p.count(1 + 1 + 1) {
-		e := Entry{Name: p.name(), Marks: p.u8()}
+		e := Entry{Name: p.name(), Marks: p.U8()}
 		if e.Name <= before {
-			p.fail("entry %q is out of order", e.Name)
+			p.Fail("entry %q is out of order", e.Name)
 		}
-		if p.err != nil {
-			return nil, p.err
+		if p.Err() != nil {
+			return nil, p.Err()
 		}
 		before = e.Name
 		l.Entries = append(l.Entries, e)
 	}
-	return &l, p.end()
+	return &l, p.End()
 }
 
 // MergeLedgers joins two Ledgers as bytes: a cluster.TypeSpec.Merge.

@@ -69,23 +69,23 @@ func ParseRegisters(b []byte) (Registers, error) {
 	r := make(Registers, 0, p.count(least))
 	for range cap(r) {
 		e := Register{Name: p.name()}
-		e.Time.Time, e.Time.Node = int64(p.u64()), cluster.NodeID(p.u64())
-		n := int(p.u16())
+		e.Time.Time, e.Time.Node = int64(p.U64()), cluster.NodeID(p.U64())
+		n := int(p.U16())
 		if n > ValueMax {
-			p.fail("register %q has %d bytes, at most %d allowed", e.Name, n, ValueMax)
+			p.Fail("register %q has %d bytes, at most %d allowed", e.Name, n, ValueMax)
 		}
-		if v := p.take(n); len(v) > 0 {
+		if v := p.Take(n); len(v) > 0 {
 			e.Value = bytes.Clone(v)
 		}
 		if len(r) > 0 && r[len(r)-1].Name >= e.Name {
-			p.fail("register %q is out of order", e.Name)
+			p.Fail("register %q is out of order", e.Name)
 		}
-		if p.err != nil {
-			return nil, p.err
+		if p.Err() != nil {
+			return nil, p.Err()
 		}
 		r = append(r, e)
 	}
-	return r, p.end()
+	return r, p.End()
 }
 
 // MergeRegisters joins two Registers as bytes: a cluster.TypeSpec.Merge.

@@ -22,14 +22,17 @@ const (
 	MethodRetire     = "retire"     // RetireRequest; empty answer, of which nothing depends
 	MethodList       = "list"       // ListRequest; ListAnswer
 	MethodOpen       = "open"       // OpenRequest; OpenAnswer with body
-	MethodRange      = "range"      // RangeRequest; OpenAnswer with body: the part that was asked for
-	MethodDerived    = "derived"    // DerivedRequest; DerivedAnswer
-	MethodPieces     = "pieces"     // PiecesRequest; PiecesAnswer
-	MethodContents   = "contents"   // ContentsRequest; ContentsAnswer
-	MethodService    = "service"    // ServiceRequest; the service's own answer
-	MethodOwners     = "owners"     // MarshalListQuery; MarshalListPage
-	MethodStatus     = "status"     // no payload, in any epoch; StatusAnswer
-	MethodConfirm    = "confirm"    // no payload; empty answer: the node is in the caller's epoch
+	// MethodWhole takes an OpenRequest and gives an OpenAnswer without body: the copy was read to the end, and is whole.
+	// Or the replica set is one without the node that answers: it has no copy, and that is where the object lies.
+	MethodWhole    = "whole"
+	MethodRange    = "range"    // RangeRequest; OpenAnswer with body: the part that was asked for
+	MethodDerived  = "derived"  // DerivedRequest; DerivedAnswer
+	MethodPieces   = "pieces"   // PiecesRequest; PiecesAnswer
+	MethodContents = "contents" // ContentsRequest; ContentsAnswer
+	MethodService  = "service"  // ServiceRequest; the service's own answer
+	MethodOwners   = "owners"   // MarshalListQuery; MarshalListPage
+	MethodStatus   = "status"   // no payload, in any epoch; StatusAnswer
+	MethodConfirm  = "confirm"  // no payload; empty answer: the node is in the caller's epoch
 )
 
 // Limits of one payload. A sender splits what is larger.
@@ -169,4 +172,5 @@ type StatusAnswer struct {
 	Pending    int // reports to managers not acknowledged yet
 	// Counted is the number of cached objects managed, of the type that the service wants counted.
 	Counted int64
+	Machine string // the name of the node's machine; empty: it is one of its own
 }

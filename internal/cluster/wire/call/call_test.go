@@ -214,10 +214,10 @@ func forms() []form {
 		},
 		{
 			"StatusAnswer", func() payload { return new(call.StatusAnswer) }, func() proto.Message { return new(wirepb.StatusAnswer) },
-			[]payload{&call.StatusAnswer{}, &call.StatusAnswer{Version: "v1", Epoch: epoch, Load: cluster.Load{Pending: 1}, Buckets: 4096, Incomplete: 2, Pending: 3, Counted: 4}},
+			[]payload{&call.StatusAnswer{}, &call.StatusAnswer{Version: "v1", Epoch: epoch, Load: cluster.Load{Pending: 1}, Buckets: 4096, Incomplete: 2, Pending: 3, Counted: 4, Machine: "rack 1"}},
 			[][]byte{
 				field.String(nil, 1, long), (&call.StatusAnswer{Buckets: 4097}).Marshal(), (&call.StatusAnswer{Incomplete: 4097}).Marshal(),
-				field.Uint(nil, 6, 1<<63),
+				field.Uint(nil, 6, 1<<63), field.String(nil, 8, long),
 			},
 		},
 	}

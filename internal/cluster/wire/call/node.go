@@ -40,7 +40,8 @@ func (a *StatusAnswer) Marshal() []byte {
 	b = field.Uint(b, 4, uint64(max(a.Buckets, 0)))
 	b = field.Uint(b, 5, uint64(max(a.Incomplete, 0)))
 	b = field.Uint(b, 6, uint64(max(a.Pending, 0)))
-	return field.Uint(b, 7, uint64(max(a.Counted, 0)))
+	b = field.Uint(b, 7, uint64(max(a.Counted, 0)))
+	return field.String(b, 8, a.Machine)
 }
 
 // Unmarshal reads what Marshal writes.
@@ -65,6 +66,8 @@ func (a *StatusAnswer) Unmarshal(b []byte) error {
 			a.Pending = int(r.Count())
 		case 7:
 			a.Counted = r.Count()
+		case 8:
+			a.Machine = r.String(wire.NameLengthMax)
 		}
 	}
 	return r.Err()

@@ -4,7 +4,6 @@ import (
 	"math"
 
 	"porcupine/internal/cluster"
-	"porcupine/internal/cluster/wire"
 	"porcupine/internal/cluster/wire/field"
 )
 
@@ -63,30 +62,10 @@ func unmarshalPiece(b []byte) (p cluster.Piece, err error) {
 }
 
 // Marshal writes the answer.
-func (a *PiecesAnswer) Marshal() []byte {
-	size := 0
-	for i := range a.Items {
-		size += len(a.Items[i].Data) + 16
-	}
-	b := make([]byte, 0, size)
-	for i := range a.Items {
-		b = field.Element(b, 1, func(b []byte) []byte { return wire.AppendDerived(b, &a.Items[i]) })
-	}
-	return b
-}
+func (a *PiecesAnswer) Marshal() []byte { return marshalItems(a.Items) }
 
 // Unmarshal reads what Marshal writes. The caller checks that there are not more items than pieces.
-func (a *PiecesAnswer) Unmarshal(b []byte) error {
-	r := field.Read(b)
-	for r.Next() {
-		if r.Num() == 1 && r.Room(len(a.Items), PiecesMax) {
-			r.Message(func(b []byte) error {
-				d, err := wire.UnmarshalDerived(b)
-				a.Items = append(a.Items, d)
-				return err
-			})
-		}
-	}
-	need(r, "pieces answer", len(a.Items) > 0, "items")
-	return r.Err()
+func (a *PiecesAnswer) Unmarshal(b []byte) (err error) {
+	a.Items, err = unmarshalItems(b, "pieces answer", PiecesMax)
+	return err
 }

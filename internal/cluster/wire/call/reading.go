@@ -73,28 +73,41 @@ func (q *DerivedRequest) Unmarshal(b []byte) error {
 }
 
 // Marshal writes the answer.
-func (a *DerivedAnswer) Marshal() []byte {
-	var b []byte
-	for i := range a.Items {
-		b = field.Element(b, 1, func(b []byte) []byte { return wire.AppendDerived(b, &a.Items[i]) })
+func (a *DerivedAnswer) Marshal() []byte { return marshalItems(a.Items) }
+
+// Unmarshal reads what Marshal writes. The caller checks that there are not more items than ids.
+func (a *DerivedAnswer) Unmarshal(b []byte) (err error) {
+	a.Items, err = unmarshalItems(b, "derived answer", DerivedMax)
+	return err
+}
+
+// marshalItems writes an answer that has nothing but an item for each thing that was asked for, in their order.
+func marshalItems(items []cluster.Derived) []byte {
+	size := 0
+	for i := range items {
+		size += len(items[i].Data) + 16
+	}
+	b := make([]byte, 0, size)
+	for i := range items {
+		b = field.Element(b, 1, func(b []byte) []byte { return wire.AppendDerived(b, &items[i]) })
 	}
 	return b
 }
 
-// Unmarshal reads what Marshal writes. The caller checks that there are not more items than ids.
-func (a *DerivedAnswer) Unmarshal(b []byte) error {
+// unmarshalItems reads what marshalItems writes: 1 to most items.
+func unmarshalItems(b []byte, what string, most int) (items []cluster.Derived, err error) {
 	r := field.Read(b)
 	for r.Next() {
-		if r.Num() == 1 && r.Room(len(a.Items), DerivedMax) {
+		if r.Num() == 1 && r.Room(len(items), most) {
 			r.Message(func(b []byte) error {
 				d, err := wire.UnmarshalDerived(b)
-				a.Items = append(a.Items, d)
+				items = append(items, d)
 				return err
 			})
 		}
 	}
-	need(r, "derived answer", len(a.Items) > 0, "items")
-	return r.Err()
+	need(r, what, len(items) > 0, "items")
+	return items, r.Err()
 }
 
 // Marshal writes the request.

@@ -1175,6 +1175,7 @@ type StatusAnswer struct {
 	Incomplete    uint32                 `protobuf:"varint,5,opt,name=incomplete,proto3" json:"incomplete,omitempty"`
 	Pending       uint64                 `protobuf:"varint,6,opt,name=pending,proto3" json:"pending,omitempty"`
 	Counted       uint64                 `protobuf:"varint,7,opt,name=counted,proto3" json:"counted,omitempty"` // cached objects managed, of the type that the service wants counted
+	Machine       string                 `protobuf:"bytes,8,opt,name=machine,proto3" json:"machine,omitempty"`  // the name of the node's machine, for people
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1258,6 +1259,13 @@ func (x *StatusAnswer) GetCounted() uint64 {
 	return 0
 }
 
+func (x *StatusAnswer) GetMachine() string {
+	if x != nil {
+		return x.Machine
+	}
+	return ""
+}
+
 var File_call_proto protoreflect.FileDescriptor
 
 const file_call_proto_rawDesc = "" +
@@ -1336,7 +1344,7 @@ const file_call_proto_rawDesc = "" +
 	"\n" +
 	"next_after\x18\x03 \x01(\fR\tnextAfter\x12\x12\n" +
 	"\x04more\x18\x04 \x01(\bR\x04more\x12\x1c\n" +
-	"\tknowledge\x18\x05 \x01(\rR\tknowledge\"\xf9\x01\n" +
+	"\tknowledge\x18\x05 \x01(\rR\tknowledge\"\x93\x02\n" +
 	"\fStatusAnswer\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x121\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x05epoch\x12.\n" +
@@ -1346,7 +1354,8 @@ const file_call_proto_rawDesc = "" +
 	"incomplete\x18\x05 \x01(\rR\n" +
 	"incomplete\x12\x18\n" +
 	"\apending\x18\x06 \x01(\x04R\apending\x12\x18\n" +
-	"\acounted\x18\a \x01(\x04R\acountedB(Z&porcupine/internal/cluster/wire/wirepbb\x06proto3"
+	"\acounted\x18\a \x01(\x04R\acounted\x12\x18\n" +
+	"\amachine\x18\b \x01(\tR\amachineB(Z&porcupine/internal/cluster/wire/wirepbb\x06proto3"
 
 var (
 	file_call_proto_rawDescOnce sync.Once

@@ -140,6 +140,7 @@ type Load struct {
 	Owners        uint64                 `protobuf:"varint,6,opt,name=owners,proto3" json:"owners,omitempty"`
 	Draining      bool                   `protobuf:"varint,7,opt,name=draining,proto3" json:"draining,omitempty"`
 	Sole          bool                   `protobuf:"varint,8,opt,name=sole,proto3" json:"sole,omitempty"`
+	Machine       uint64                 `protobuf:"fixed64,9,opt,name=machine,proto3" json:"machine,omitempty"` // what the node shares with others; 0: nothing, or not said
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -230,6 +231,13 @@ func (x *Load) GetSole() bool {
 	return false
 }
 
+func (x *Load) GetMachine() uint64 {
+	if x != nil {
+		return x.Machine
+	}
+	return 0
+}
+
 type Stamp struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          uint64                 `protobuf:"fixed64,1,opt,name=from,proto3" json:"from,omitempty"`
@@ -308,6 +316,7 @@ type Frame struct {
 	BodySize      uint64                 `protobuf:"varint,5,opt,name=body_size,json=bodySize,proto3" json:"body_size,omitempty"` // bytes of the whole body, plus one; absent: no body
 	Failure       *Failure               `protobuf:"bytes,6,opt,name=failure,proto3" json:"failure,omitempty"`                    // answer: nothing else is in it but the stamp
 	Oldest        uint32                 `protobuf:"varint,7,opt,name=oldest,proto3" json:"oldest,omitempty"`                     // version of the protocol that the sender still understands
+	Timeout       uint64                 `protobuf:"varint,8,opt,name=timeout,proto3" json:"timeout,omitempty"`                   // nanoseconds that are left to the caller, of a request on a track; absent: gRPC tells
 	Body          []byte                 `protobuf:"bytes,15,opt,name=body,proto3" json:"body,omitempty"`                         // the whole body, or the next part of it; last, so that it is read into its place
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -388,6 +397,13 @@ func (x *Frame) GetFailure() *Failure {
 func (x *Frame) GetOldest() uint32 {
 	if x != nil {
 		return x.Oldest
+	}
+	return 0
+}
+
+func (x *Frame) GetTimeout() uint64 {
+	if x != nil {
+		return x.Timeout
 	}
 	return 0
 }
@@ -2078,7 +2094,7 @@ const file_cluster_proto_rawDesc = "" +
 	"\vcoordinator\x18\x02 \x01(\x06R\vcoordinator\"3\n" +
 	"\tTimestamp\x12\x12\n" +
 	"\x04time\x18\x01 \x01(\x10R\x04time\x12\x12\n" +
-	"\x04node\x18\x02 \x01(\x06R\x04node\"\xd4\x01\n" +
+	"\x04node\x18\x02 \x01(\x06R\x04node\"\xee\x01\n" +
 	"\x04Load\x12\x18\n" +
 	"\apending\x18\x01 \x01(\x04R\apending\x12\x16\n" +
 	"\x06commit\x18\x02 \x01(\x04R\x06commit\x12\x1b\n" +
@@ -2087,12 +2103,13 @@ const file_cluster_proto_rawDesc = "" +
 	"\aobjects\x18\x05 \x01(\x04R\aobjects\x12\x16\n" +
 	"\x06owners\x18\x06 \x01(\x04R\x06owners\x12\x1a\n" +
 	"\bdraining\x18\a \x01(\bR\bdraining\x12\x12\n" +
-	"\x04sole\x18\b \x01(\bR\x04sole\"\xb5\x01\n" +
+	"\x04sole\x18\b \x01(\bR\x04sole\x12\x18\n" +
+	"\amachine\x18\t \x01(\x06R\amachine\"\xb5\x01\n" +
 	"\x05Stamp\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x06R\x04from\x121\n" +
 	"\x05epoch\x18\x02 \x01(\v2\x1b.porcupine.cluster.v1.EpochR\x05epoch\x125\n" +
 	"\x05clock\x18\x03 \x01(\v2\x1f.porcupine.cluster.v1.TimestampR\x05clock\x12.\n" +
-	"\x04load\x18\x04 \x01(\v2\x1a.porcupine.cluster.v1.LoadR\x04load\"\x88\x02\n" +
+	"\x04load\x18\x04 \x01(\v2\x1a.porcupine.cluster.v1.LoadR\x04load\"\xa2\x02\n" +
 	"\x05Frame\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x121\n" +
 	"\x05stamp\x18\x02 \x01(\v2\x1b.porcupine.cluster.v1.StampR\x05stamp\x12\x16\n" +
@@ -2100,7 +2117,8 @@ const file_cluster_proto_rawDesc = "" +
 	"\apayload\x18\x04 \x01(\fR\apayload\x12\x1b\n" +
 	"\tbody_size\x18\x05 \x01(\x04R\bbodySize\x127\n" +
 	"\afailure\x18\x06 \x01(\v2\x1d.porcupine.cluster.v1.FailureR\afailure\x12\x16\n" +
-	"\x06oldest\x18\a \x01(\rR\x06oldest\x12\x12\n" +
+	"\x06oldest\x18\a \x01(\rR\x06oldest\x12\x18\n" +
+	"\atimeout\x18\b \x01(\x04R\atimeout\x12\x12\n" +
 	"\x04body\x18\x0f \x01(\fR\x04body\"1\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +

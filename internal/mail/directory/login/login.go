@@ -3,7 +3,7 @@
 //   - a [Verifier] remembers verified logins for a while, so that the tenth of a minute does not
 //     pay for argon2 again. It remembers only a keyed hash over everything the verdict rests on
 //     (attack 14), under a key that exists in this process only;
-//   - few derivations run at once, few more wait, the rest is refused for the moment (attack 12);
+//   - few derivations run at once, few more wait, and not for long; the rest is refused for the moment (attack 12);
 //   - equal attempts that come together share one derivation;
 //   - one network guessing at one account gets few tries, whichever nodes it connects to, since
 //     they all end here (attack 9). Others are not slowed down by it.
@@ -17,6 +17,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"sync"
 	"time"
@@ -25,10 +26,18 @@ import (
 	"porcupine/internal/mail/directory/credential"
 )
 
+// WaitMaxDefault is shorter than a call between nodes may take, so that who asks hears that there are too many logins, and
+// not that the manager is silent: he would ask again and stand at the end of the queue.
+const WaitMaxDefault = 5 * time.Second
+
+// errSwamped: those before it in the queue took as long as an attempt may wait.
+var errSwamped = errors.New("too many logins at once: try again in a moment")
+
 // Config bounds a Verifier. Zero fields are the defaults.
 type Config struct {
 	Derivations int           // at once, 19 MiB each; default 4
 	QueueMax    int           // attempts that wait for one; default 256
+	WaitMax     time.Duration // for how long; default WaitMaxDefault
 	CacheMax    int           // verified logins remembered; default 16,384
 	CacheTTL    time.Duration // how long; default 5 min
 	FailuresMax int           // wrong passwords in a row of one network for one account; default 20
@@ -40,22 +49,14 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	count := func(v *int, def int) {
-		if *v <= 0 {
-			*v = def
-		}
-	}
-	count(&c.Derivations, 4)
-	count(&c.QueueMax, 256)
-	count(&c.CacheMax, 16384)
-	count(&c.FailuresMax, 20)
-	count(&c.AccountsMax, 16384)
-	if c.CacheTTL <= 0 {
-		c.CacheTTL = 5 * time.Minute
-	}
-	if c.FailureTTL <= 0 {
-		c.FailureTTL = 30 * time.Second
-	}
+	cluster.Default(&c.Derivations, 4)
+	cluster.Default(&c.QueueMax, 256)
+	cluster.Default(&c.CacheMax, 16384)
+	cluster.Default(&c.FailuresMax, 20)
+	cluster.Default(&c.AccountsMax, 16384)
+	cluster.Default(&c.WaitMax, WaitMaxDefault)
+	cluster.Default(&c.CacheTTL, 5*time.Minute)
+	cluster.Default(&c.FailureTTL, 30*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -118,13 +119,15 @@ func New(cfg Config) *Verifier {
 const op = "verify login"
 
 // Verify decides an attempt. nil: the password is right. KindDenied: it is wrong, or there is no
-// such user, or the user may not log in; nobody can tell which. KindLimit: too many attempts.
-// KindUnavailable: ctx ended first. KindCorrupt: the stored record is malformed.
+// such user, or the user may not log in; nobody can tell which. KindLimit: too many attempts, or it
+// would have to wait for longer than WaitMax. KindUnavailable: ctx ended first. KindCorrupt: the stored record is malformed.
 func (v *Verifier) Verify(ctx context.Context, a Attempt) error {
 	key := v.digest(a)
 	if a.Profile != nil && v.remembered(key) {
 		return nil
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, v.cfg.WaitMax, errSwamped)
+	defer cancel()
 	return v.derive(ctx, key, a)
 }
 
@@ -157,13 +160,22 @@ func (v *Verifier) derive(ctx context.Context, key digest, a Attempt) error {
 		v.mu.Unlock()
 		select {
 		case <-f.done:
-			if !cluster.IsKind(f.err, cluster.KindUnavailable) {
+			if !cluster.IsKind(f.err, cluster.KindUnavailable) && !errors.Is(f.err, errSwamped) {
 				return f.err
 			}
 		case <-ctx.Done():
-			return cluster.Errorf(cluster.KindUnavailable, op, "%w", context.Cause(ctx))
+			return waited(ctx)
 		}
 	}
+}
+
+// waited is the error of an attempt that waited until ctx ended.
+func waited(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, errSwamped) {
+		return cluster.Errorf(cluster.KindLimit, op, "%w", cause)
+	}
+	return cluster.Errorf(cluster.KindUnavailable, op, "%w", cause)
 }
 
 // fly runs a derivation and tells those who wait for it.
@@ -199,13 +211,13 @@ func (v *Verifier) check(ctx context.Context, a Attempt) error {
 	case v.queue <- struct{}{}:
 		defer func() { <-v.queue }()
 	default:
-		return cluster.Errorf(cluster.KindLimit, op, "too many logins at once: try again in a moment")
+		return cluster.Errorf(cluster.KindLimit, op, "%w", errSwamped)
 	}
 	select {
 	case v.slots <- struct{}{}:
 		defer func() { <-v.slots }()
 	case <-ctx.Done():
-		return cluster.Errorf(cluster.KindUnavailable, op, "%w", context.Cause(ctx))
+		return waited(ctx)
 	}
 	stored, allowed := v.decoy, false
 	if a.Profile != nil {

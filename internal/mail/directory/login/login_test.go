@@ -313,6 +313,45 @@ func TestContextEndsTheWait(t *testing.T) {
 	}
 }
 
+// Where hashing is swamped an attempt waits for WaitMax and is then sent away for the moment, which is no failure of its
+// user; equal attempts that came later wait for their own time (attack 12).
+func TestAttack12_WaitIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, Config{Derivations: 1, FailuresMax: 2})
+		f.slots <- struct{}{} // it is taken, and stays so
+		began := time.Now()
+		type end struct {
+			err  error
+			took time.Duration
+		}
+		ends := make(chan end, 3)
+		verify := func(a Attempt) { err := f.Verify(context.Background(), a); ends <- end{err, time.Since(began)} }
+		go verify(f.attempt("secret"))
+		time.Sleep(WaitMaxDefault / 2) //nolint // in a bubble
+		go verify(f.attempt("secret"))
+		other := f.attempt("secret")
+		other.User = "v@x.test"
+		go verify(other)
+		for i, want := range []time.Duration{WaitMaxDefault, WaitMaxDefault * 3 / 2, WaitMaxDefault * 3 / 2} {
+			if e := <-ends; kind(e.err) != "limit" || e.took != want {
+				t.Errorf("attempt %d: Verify = %v after %v, want limit after %v", i, e.err, e.took, want)
+			}
+		}
+		<-f.slots
+		synctest.Wait()
+		if len(f.queue) != 0 || len(f.flights) != 0 || f.opened.Load() != 0 {
+			t.Errorf("%d in the queue, %d flights, %d derivations; want none", len(f.queue), len(f.flights), f.opened.Load())
+		}
+		for range 3 { // no failure was counted
+			a := f.attempt("secret")
+			a.Profile = []byte(time.Now().String())
+			if err := f.Verify(context.Background(), a); err != nil {
+				t.Errorf("Verify afterwards = %v", err)
+			}
+		}
+	})
+}
+
 // The memory of logins and of failures is bounded.
 func TestMemoryIsBounded(t *testing.T) {
 	f := newFixture(t, Config{CacheMax: 10, AccountsMax: 10})

@@ -5,12 +5,17 @@ package backend
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/message"
 )
+
+// ErrLeft is in the chain of an error of Append or Copy when what they had stored could not be removed, all of it: the client
+// may see some of the messages all the same.
+var ErrLeft = errors.New("some of what was stored is left")
 
 // Mailboxes opens users' mail. Errors of all methods here have a cluster.Kind; what is not proven is
 // temporary, and never becomes an answer that a client takes for good (V1).
@@ -36,7 +41,7 @@ type Mailbox interface {
 	Subscribe(ctx context.Context, name string, on bool) error
 	// Status tells of a folder without selecting it.
 	Status(ctx context.Context, name string) (Status, error)
-	// Append stores messages in a folder, all or none (RFC 3502). KindNotFound: [TRYCREATE].
+	// Append stores messages in a folder, all or none (RFC 3502), but for ErrLeft. It tells of its progress (WithProgress). KindNotFound: [TRYCREATE].
 	// KindFull with mail.ErrOverQuota: [OVERQUOTA].
 	Append(ctx context.Context, name string, messages []Append) (Placed, error)
 	// Select opens a folder. The one that was open before is closed by the caller first.
@@ -78,6 +83,10 @@ type Status struct {
 
 // Append is one message of an APPEND.
 type Append struct {
+	// ID is its own id, if it may be stored again under the same: an import's that was broken off. Zero: a new one. All
+	// messages of one APPEND have one, or none has. With them it is not all or none: what was stored stays, what is there
+	// already is only given the flags, and what the user has deleted or moved elsewhere meanwhile is passed over.
+	ID       mail.MessageID
 	Body     io.ReaderAt // as cluster.Body: it may be read more than once
 	Size     int64
 	Flags    []mail.Flag
@@ -124,10 +133,11 @@ type Selected interface {
 	// Store changes flags, where the message was not changed after unchangedSince (0: always). It gives the new
 	// summaries, and those that were not changed for that reason (MODIFIED).
 	Store(ctx context.Context, uids mail.UIDSet, change FlagChange, unchangedSince mail.ModSeq) (done []mail.Summary, modified mail.UIDSet, err error)
-	// Copy and Move bring messages into another folder. KindNotFound: [TRYCREATE].
+	// Copy and Move bring messages into another folder, and tell of their progress (WithProgress). Copy brings all or none
+	// (RFC 9051 §6.4.7), but for ErrLeft. KindNotFound: [TRYCREATE].
 	Copy(ctx context.Context, uids mail.UIDSet, to string) (Placed, error)
 	Move(ctx context.Context, uids mail.UIDSet, to string) (Placed, error)
-	// Expunge deletes the messages with \Deleted among those given; nil: among all. What is gone comes with the next Sync.
+	// Expunge deletes the messages with \Deleted among those given; nil: among all. It tells of its progress. What is gone comes with the next Sync.
 	Expunge(ctx context.Context, uids mail.UIDSet) error
 	// Watch has notify called, from any goroutine and never blocking, when Sync may have something
 	// to tell, or the session can no longer go on. nil ends it.

@@ -151,6 +151,13 @@ func (m *Mail) Subscribe(u mail.User, names ...string) {
 	}
 }
 
+// Drop takes a folder away, and leaves those below it: what a partition can bring about.
+func (m *Mail) Drop(u mail.User, name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.account(u).folders, name)
+}
+
 // Forget takes a user and all mail away.
 func (m *Mail) Forget(u mail.User) {
 	m.mu.Lock()

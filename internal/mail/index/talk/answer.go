@@ -38,6 +38,7 @@ func (a *Answer) Marshal() []byte {
 	w.fieldUint(13, uint64(a.Next))
 	w.fieldBool(14, a.More)
 	w.fieldUint(15, uint64(a.TTL/time.Millisecond))
+	fieldList(&w, 16, a.Known, func(w *writer, k *Known) { w.uint(uint64(*k)) })
 	return w.b
 }
 
@@ -51,7 +52,7 @@ func ParseAnswer(b []byte) (a Answer, err error) {
 		case 2:
 			a.Mark = r.mark()
 			if a.Mark == (Mark{}) {
-				r.fail("a field is empty")
+				r.Fail("a field is empty")
 			}
 		case 3:
 			a.Folder = r.someID()
@@ -69,7 +70,7 @@ func ParseAnswer(b []byte) (a Answer, err error) {
 			a.more(r, f)
 		}
 	}
-	return a, r.end()
+	return a, r.End()
 }
 
 func (a *Answer) more(r *reader, field int) {
@@ -89,8 +90,10 @@ func (a *Answer) more(r *reader, field int) {
 		a.More = true
 	case 15:
 		a.TTL = time.Duration(r.some(math.MaxInt64/uint64(time.Millisecond))) * time.Millisecond
+	case 16:
+		a.Known = readList(r, PageMax, func(r *reader, k *Known) { *k = Known(r.uint(uint64(KnownDead))) })
 	default:
-		r.fail("field %d is unknown", field)
+		r.Fail("field %d is unknown", field)
 	}
 }
 
@@ -117,7 +120,7 @@ func (r *reader) status() backend.Status {
 		HighestModSeq: mail.ModSeq(r.uint(math.MaxInt64)), Size: int64(r.uint(math.MaxInt64)), FirstUnseen: r.uid(),
 		Keywords: r.flags(KeywordsMax)}
 	if isZeroStatus(&s) {
-		r.fail("a status of nothing")
+		r.Fail("a status of nothing")
 	}
 	return s
 }
@@ -198,7 +201,7 @@ func ParseNotices(b []byte) (ns []Notice, err error) {
 	r := newReader("read notices about mail", b)
 	for f := r.field(); f != 0; f = r.field() {
 		if f != 1 {
-			r.fail("field %d is unknown", f)
+			r.Fail("field %d is unknown", f)
 			break
 		}
 		ns = readList(r, NoticesMax, func(r *reader, n *Notice) {
@@ -208,5 +211,5 @@ func ParseNotices(b []byte) (ns []Notice, err error) {
 			}
 		})
 	}
-	return ns, r.end()
+	return ns, r.End()
 }

@@ -4,7 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"porcupine/internal/cluster"
+	"porcupine/internal/cluster/octets"
 	"porcupine/internal/mail"
 )
 
@@ -99,69 +99,43 @@ func fieldList[T any](w *writer, field int, list []T, each func(*writer, *T)) {
 	}
 }
 
-// reader goes through bytes; after the first fault it gives zeros.
+// reader goes through octets, and knows the order of fields and the limits of what is in them.
 type reader struct {
-	op   string
-	rest []byte
-	err  error
+	octets.Reader
 	last int // the number of the last field
 }
 
 func newReader(op string, b []byte) *reader {
-	r := &reader{op: op, rest: b}
-	if len(b) > SizeMax {
-		r.fail("%d octets, at most %d allowed", len(b), SizeMax)
-	} else if v := r.u8(); r.err == nil && v != version {
-		r.fail("version %d: this program reads version %d", v, version)
+	r := &reader{Reader: octets.New(op, b)}
+	if r.Left() > SizeMax {
+		r.Fail("%d octets, at most %d allowed", r.Left(), SizeMax)
+	}
+	if v := r.U8(); r.Err() == nil && v != version {
+		r.Fail("version %d: this program reads version %d", v, version)
 	}
 	return r
 }
 
-func (r *reader) fail(format string, args ...any) {
-	if r.err == nil {
-		r.err = cluster.Errorf(cluster.KindInvalid, r.op, format, args...)
-		r.rest = nil
-	}
-}
-
 // field gives the number of the next field; 0 at the end or after a fault.
 func (r *reader) field() int {
-	if r.err != nil || len(r.rest) == 0 {
+	if r.Err() != nil || r.Left() == 0 {
 		return 0
 	}
-	f := int(r.u8())
+	f := int(r.U8())
 	if f <= r.last {
-		r.fail("field %d comes after field %d", f, r.last)
+		r.Fail("field %d comes after field %d", f, r.last)
 		return 0
 	}
 	r.last = f
 	return f
 }
 
-func (r *reader) take(n int) []byte {
-	if n < 0 || len(r.rest) < n {
-		r.fail("broken off: %d octets left, %d wanted", len(r.rest), n)
-		return nil
-	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-func (r *reader) u8() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
 func (r *reader) uint(limit uint64) uint64 {
-	v, n := binary.Uvarint(r.rest)
-	if n <= 0 || n > 1 && r.rest[n-1] == 0 || v > limit {
-		r.fail("a number is broken, or above %d", limit)
+	v := r.Uvarint()
+	if v > limit {
+		r.Fail("the number %d is above %d", v, limit)
 		return 0
 	}
-	r.rest = r.rest[n:]
 	return v
 }
 
@@ -169,7 +143,7 @@ func (r *reader) uint(limit uint64) uint64 {
 func (r *reader) some(limit uint64) uint64 {
 	v := r.uint(limit)
 	if v == 0 {
-		r.fail("a field is zero")
+		r.Fail("a field is zero")
 	}
 	return v
 }
@@ -177,47 +151,48 @@ func (r *reader) some(limit uint64) uint64 {
 // count reads how many elements follow, each of at least one octet.
 func (r *reader) count(limit int) int {
 	n := int(r.uint(uint64(limit)))
-	if n > len(r.rest) {
-		r.fail("%d elements in %d octets", n, len(r.rest))
+	if n > r.Left() {
+		r.Fail("%d elements in %d octets", n, r.Left())
 		return 0
 	}
 	return n
 }
 
-func (r *reader) text(limit int) string { return string(r.take(int(r.uint(uint64(limit))))) }
+func (r *reader) text(limit int) string { return string(r.Take(int(r.uint(uint64(limit))))) }
 
 func (r *reader) someText(limit int) string {
 	s := r.text(limit)
 	if s == "" {
-		r.fail("a field is empty")
+		r.Fail("a field is empty")
 	}
 	return s
 }
 
 func (r *reader) id() (id [16]byte) {
-	copy(id[:], r.take(len(id)))
+	copy(id[:], r.Take(len(id)))
 	return id
 }
 
 func (r *reader) someID() [16]byte {
 	id := r.id()
 	if id == [16]byte{} {
-		r.fail("a field is zero")
+		r.Fail("a field is zero")
 	}
 	return id
 }
 
 func (r *reader) time() time.Time {
-	switch r.u8() {
-	case 0:
+	switch r.U8() {
+	case 0: // none, or a fault
 		return time.Time{}
 	case 1:
-		if b := r.take(8); b != nil {
-			return time.Unix(0, int64(binary.BigEndian.Uint64(b))).UTC()
+		at := time.Unix(0, int64(r.U64())).UTC()
+		if r.Err() != nil {
+			return time.Time{}
 		}
-		return time.Time{}
+		return at
 	}
-	r.fail("a time is broken")
+	r.Fail("a time is broken")
 	return time.Time{}
 }
 
@@ -234,7 +209,7 @@ func (r *reader) set() mail.UIDSet {
 		first := end + r.uint(1<<32-1)
 		last := first + r.uint(1<<32-1)
 		if first == 0 || i > 0 && first < end+2 || last > 1<<32-1 {
-			r.fail("a set of UIDs is out of order, or above the largest UID")
+			r.Fail("a set of UIDs is out of order, or above the largest UID")
 			return nil
 		}
 		s = append(s, mail.UIDRange{First: mail.UID(first), Last: mail.UID(last)})
@@ -246,7 +221,7 @@ func (r *reader) set() mail.UIDSet {
 func (r *reader) someSet() mail.UIDSet {
 	s := r.set()
 	if len(s) == 0 {
-		r.fail("a field is empty")
+		r.Fail("a field is empty")
 	}
 	return s
 }
@@ -279,19 +254,17 @@ func (r *reader) uids() []mail.UID {
 func readList[T any](r *reader, limit int, each func(*reader, *T)) []T {
 	n := r.count(limit)
 	if n == 0 {
-		r.fail("a list is empty")
+		r.Fail("a list is empty")
 		return nil
 	}
 	list := make([]T, 0, min(n, 64)) // an element is larger than an octet
 	for range n {
 		var v T
 		each(r, &v)
-		if r.err != nil {
+		if r.Err() != nil {
 			return nil
 		}
 		list = append(list, v)
 	}
 	return list
 }
-
-func (r *reader) end() error { return r.err }

@@ -16,5 +16,6 @@
 // Sets of UIDs are ranges: for each the distance from the one before, and how many more UIDs it has.
 //
 // The substrate may carry a question again when an answer is lost (node.Ask). Questions that change
-// something have a [Question.Request], by which the manager knows a repetition.
+// something have a [Question.Request], by which the manager knows a repetition. Where another manager has come meanwhile, the
+// request gives away the folders that it made, and [Question.Folder] those that it deleted or renamed.
 package talk

@@ -35,6 +35,7 @@ func (q *Question) Marshal() []byte {
 	fieldList(&w, 16, q.Items, (*writer).item)
 	fieldList(&w, 17, q.Values, (*writer).value)
 	fieldList(&w, 18, q.Cleared, func(w *writer, s *string) { w.text(*s) })
+	fieldList(&w, 19, q.Messages, func(w *writer, id *mail.MessageID) { w.raw(id[:]) })
 	return w.b
 }
 
@@ -62,16 +63,16 @@ func ParseQuestion(b []byte) (q Question, err error) {
 		case 9:
 			q.Mark = r.mark()
 			if q.Mark == (Mark{}) {
-				r.fail("a field is empty")
+				r.Fail("a field is empty")
 			}
 		default:
 			q.more(r, f)
 		}
 	}
 	if q.Op == 0 || q.User == "" {
-		r.fail("a question without user or without what it asks for")
+		r.Fail("a question without user or without what it asks for")
 	}
-	return q, r.end()
+	return q, r.End()
 }
 
 func (q *Question) more(r *reader, field int) {
@@ -86,7 +87,7 @@ func (q *Question) more(r *reader, field int) {
 		q.FlagOp = backend.FlagOp(r.some(uint64(backend.FlagsRemove)))
 	case 14:
 		if q.Flags = r.flags(FlagsMax); len(q.Flags) == 0 {
-			r.fail("a field is empty")
+			r.Fail("a field is empty")
 		}
 	case 15:
 		q.On = true
@@ -96,8 +97,10 @@ func (q *Question) more(r *reader, field int) {
 		q.Values = readList(r, ValuesMax, (*reader).value)
 	case 18:
 		q.Cleared = readList(r, ValuesMax, func(r *reader, s *string) { *s = r.text(NameMax) })
+	case 19:
+		q.Messages = readList(r, PageMax, func(r *reader, id *mail.MessageID) { *id = r.id() })
 	default:
-		r.fail("field %d is unknown", field)
+		r.Fail("field %d is unknown", field)
 	}
 }
 
@@ -147,7 +150,7 @@ func (r *reader) item(i *Item) {
 		o.Attr = []byte(attr)
 	}
 	o.Size = int64(r.uint(cluster.ObjectSizeMax))
-	copy(o.Sum[:], r.take(len(o.Sum)))
+	copy(o.Sum[:], r.Take(len(o.Sum)))
 	i.Flags = r.flags(FlagsMax)
 }
 

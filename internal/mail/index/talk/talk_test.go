@@ -21,6 +21,8 @@ func questions() []Question {
 			Items: []Item{{Object: cluster.Object{ID: cluster.ObjectID{Type: mail.TypeMessage, ID: "00"}, Timestamp: cluster.Timestamp{Time: -1, Node: 2},
 				Replicas: cluster.NewReplicaSet(1, 2), Copies: 2, Attr: []byte("attr"), Size: 12, Sum: [32]byte{9}}, Flags: []mail.Flag{"y"}}},
 			Values: []Value{{"/comment", ""}}, Cleared: []string{"/x"}},
+		{Op: OpKnown, User: "u@example.test", Folder: mail.FolderID{1}, Messages: []mail.MessageID{{1}, {}}},
+		{Op: OpWithin, User: "u@example.test", Messages: []mail.MessageID{{2}}},
 	}
 }
 
@@ -34,7 +36,8 @@ func answers() []Answer {
 			UIDs: mail.NewUIDSet(5), Vanished: mail.NewUIDSet(1, 3), Arrived: mail.NewUIDSet(9), Modified: mail.NewUIDSet(2),
 			Summaries: []mail.Summary{{UID: 1, ID: mail.MessageID{1}, Email: mail.MessageID{2}, Flags: []mail.Flag{"k"}, ModSeq: 3, Received: at, Saved: at, Size: 9}, {}, {UID: 2, Size: -1}},
 			Lies:      []Lie{{UID: 1, ID: mail.MessageID{1}, Received: at, Size: 4, Flags: []mail.Flag{"z"}, Nodes: []cluster.NodeID{3, 1}}},
-			Placed:    backend.Placed{UIDValidity: 1, From: []mail.UID{3, 2}, To: []mail.UID{4, 5}}, Values: []Value{{"a", "b"}}},
+			Placed:    backend.Placed{UIDValidity: 1, From: []mail.UID{3, 2}, To: []mail.UID{4, 5}}, Values: []Value{{"a", "b"}},
+			Known: []Known{KnownNot, KnownHere, KnownElsewhere, KnownDead}},
 	}
 }
 

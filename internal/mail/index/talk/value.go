@@ -21,11 +21,11 @@ type Op uint8
 const (
 	// OpFolders: all folders. Folders.
 	OpFolders Op = 1 + iota
-	// OpCreate: Name, Use, Folder (its id to be), Request. Folder.
+	// OpCreate: Name, Use, Request. Folder.
 	OpCreate
-	// OpDelete: Name, Request.
+	// OpDelete: Name, Folder (by which a folder that is gone already is known; zero: it was not found), Request.
 	OpDelete
-	// OpRename: Name, To, Request.
+	// OpRename: Name, To, Folder (as of OpDelete), Request.
 	OpRename
 	// OpSubscribe: Name, On, Request.
 	OpSubscribe
@@ -35,12 +35,15 @@ const (
 	OpSelect
 	// OpUIDs: Folder, Mark, After. UIDs above After, up to RangesMax ranges; More; Next is the last one.
 	OpUIDs
-	// OpSync: Folder, Mark. Vanished, Arrived, Summaries, Status, Mark; More: ask again with the new Mark.
+	// OpSync: Folder, Mark, On (UIDs are understood). Vanished, Arrived, Summaries, Status, Mark; More: ask again with the new
+	// Mark. UIDs, if more has come or gone than an answer holds: all messages that are there, in place of Vanished and Arrived;
+	// Next: ask for those above it (OpUIDs), with the new Mark.
 	OpSync
-	// OpSince: Folder, Mark with the client's modification sequence, After. Vanished (with the first page), Summaries
-	// of all that changed after it, by UID above After, Status; More.
+	// OpSince: Folder, Mark, ModSeq (the client's), After. Vanished and Summaries of all that went or changed after it, by UID
+	// above After, Status; More: ask again for the UIDs above Next.
 	OpSince
-	// OpSummaries: Folder, Mark, UIDs. Summaries; More: ask again for the UIDs above the last, Next.
+	// OpSummaries: Folder, Mark, UIDs, On (Lies are wanted too). Summaries, Lies; More: ask again for the UIDs above the last,
+	// Next.
 	OpSummaries
 	// OpWhere: Folder, Mark, UIDs. Lies; More.
 	OpWhere
@@ -52,7 +55,8 @@ const (
 	OpExpunge
 	// OpFind: Name. Folder: for what is to be stored there.
 	OpFind
-	// OpPlaced: Folder, Items that have been stored, Request; Mark and UIDs: what is replaced, in folder From. Placed.
+	// OpPlaced: Folder, Items that have been stored, Request; Mark and UIDs: what is replaced, in folder From. Placed. An item
+	// without replicas is one that the manager has said it knows (OpKnown).
 	OpPlaced
 	// OpMetadata: Name. Values.
 	OpMetadata
@@ -60,6 +64,11 @@ const (
 	OpSetMetadata
 	// OpWatch: the asking node wants Notices for a while; On false: no more. TTL.
 	OpWatch
+	// OpKnown: Messages, Folder. Known: what is known of each, in their order.
+	OpKnown
+	// OpWithin: Messages, Folder. Known: of each whether it is in the folder, in their order. KnownElsewhere is another folder
+	// for certain: a message that is away is where its ledger says.
+	OpWithin
 	opEnd
 )
 
@@ -95,6 +104,21 @@ type Item struct {
 	Flags  []mail.Flag
 }
 
+// Known is what a manager knows of a message that may have been stored before.
+type Known uint8
+
+// What is known.
+const (
+	// KnownNot: nothing. It was never there, or it has come and the manager has not heard of it.
+	KnownNot Known = iota
+	// KnownHere: it is in the folder that was named.
+	KnownHere
+	// KnownElsewhere: it is in another folder, or it is away.
+	KnownElsewhere
+	// KnownDead: it was there, and is deleted. What is stored under its id is not shown.
+	KnownDead
+)
+
 // Lie is where a message lies.
 type Lie struct {
 	UID      mail.UID
@@ -129,6 +153,8 @@ type Question struct {
 	Items   []Item
 	Values  []Value
 	Cleared []string // names of annotations
+	// Messages are ids of messages, PageMax at most.
+	Messages []mail.MessageID
 }
 
 // Answer is what the manager says.
@@ -148,6 +174,7 @@ type Answer struct {
 	Next      mail.UID
 	More      bool
 	TTL       time.Duration // of a watch
+	Known     []Known
 }
 
 // Notice says that something may have changed.

@@ -48,6 +48,9 @@ func (c *Conn) Writes() int { return int(c.writes.Load()) }
 // InputPending reports whether a Read would give bytes now.
 func (c *Conn) InputPending() bool { return c.in.pending() }
 
+// Gone reports whether the other end will send no more.
+func (c *Conn) Gone() bool { return c.in.isEnded() }
+
 // Close closes both directions: the other end reads what is there and then EOF, and cannot write.
 func (c *Conn) Close() error {
 	c.in.close(true)
@@ -161,6 +164,12 @@ func (h *half) pending() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return len(h.data) > 0
+}
+
+func (h *half) isEnded() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ended
 }
 
 func (h *half) close(byReader bool) {

@@ -57,6 +57,8 @@ type Conn struct {
 	r, w   int    // buf[r:w] has been read and not yet used
 	medium *[mediumSize]byte
 	large  *[largeSize]byte
+	// few says that message data comes in little pieces: who writes slowly need not hold a large buffer.
+	few bool
 
 	out    []byte // nil: nothing to write
 	lent   *[outSize]byte
@@ -91,6 +93,7 @@ func (c *Conn) Consume(n int) { c.r += n }
 // interspersed with a bare CR or LF, is an error; then the Conn is of no more use for reading.
 func (c *Conn) ReadLine(deadline time.Time, most int) ([]byte, error) {
 	seen := 0
+	c.few = false
 	for {
 		fresh := c.buf[c.r+seen : c.w]
 		if i := bytes.IndexByte(fresh, '\n'); i >= 0 {
@@ -183,7 +186,12 @@ func (c *Conn) Fill(deadline time.Time) error {
 	if err := c.Flush(); err != nil {
 		return err
 	}
-	c.growLarge()
+	if c.few && c.r == c.w {
+		c.r, c.w = 0, 0
+		c.shrink()
+	} else {
+		c.growLarge()
+	}
 	switch {
 	case c.r == c.w:
 		c.r, c.w = 0, 0
@@ -197,6 +205,7 @@ func (c *Conn) Fill(deadline time.Time) error {
 	}
 	n, err := c.src.Read(c.buf[c.w:])
 	c.w += n
+	c.few = n < smallSize
 	if n > 0 {
 		return nil // an error will be there again
 	}

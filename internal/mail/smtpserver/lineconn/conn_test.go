@@ -199,3 +199,29 @@ func TestErrorsOfTheSource(t *testing.T) {
 		t.Errorf("Fill of a full buffer = %v", err)
 	}
 }
+
+// Attack 28: a message that dribbles in holds no more than a connection that waits; one that comes in large
+// pieces has a large buffer for the rest.
+func TestSlowWriterHoldsNoLargeBuffer(t *testing.T) {
+	src := &script{in: bytes.Repeat([]byte("x"), 20*largeSize), size: 1}
+	c := New(src, new(Buffers), time.Second)
+	fill := func() {
+		t.Helper()
+		if err := c.Fill(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		c.Consume(len(c.Buffered()))
+	}
+	fill()
+	for range 5 {
+		if fill(); c.large != nil || c.medium != nil {
+			t.Fatal("a slow writer holds a borrowed buffer")
+		}
+	}
+	src.size = largeSize
+	fill() // as much as the small one holds
+	if fill(); c.large == nil {
+		t.Error("a fast writer has no large buffer")
+	}
+	c.Close()
+}

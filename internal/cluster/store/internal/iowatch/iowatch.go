@@ -1,14 +1,16 @@
 // Package iowatch wraps a file system and watches what goes through it: it counts the fsyncs,
-// those of the write-ahead log apart, and it reports the first error of a write or fsync that
-// leaves what is durable unknown.
+// those of the write-ahead log apart, it reports the first error of a write or fsync that
+// leaves what is durable unknown, and it knows for how long the disk has owed an answer.
 //
-// Both are done here because only here is the truth known. No engine statistic counts every
-// fsync of every file, and the engine learns of a broken log by panicking with its locks held.
+// All are done here because only here is the truth known. No engine statistic counts every
+// fsync of every file, the engine learns of a broken log by panicking with its locks held, and of a
+// disk that hangs it does not learn at all.
 package iowatch
 
 import (
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -18,6 +20,7 @@ type FS struct {
 	vfs.FS
 	Syncs    atomic.Int64 // fsync and fdatasync of files and directories
 	LogSyncs atomic.Int64 // those of write-ahead logs
+	Underway *Underway    // deeds that commits wait for
 
 	dir     string      // see New
 	onError func(error) // see New
@@ -25,11 +28,11 @@ type FS struct {
 
 var _ vfs.FS = (*FS)(nil)
 
-// New wraps fs. onError is called with each error of writing, syncing, closing or making a
+// New wraps fs; now is the clock that deeds are timed with. onError is called with each error of writing, syncing, closing or making a
 // write-ahead log in dir, or of syncing dir, BEFORE the engine sees the error; if onError does
 // not return, the engine never does. Files elsewhere, such as those of a copy, may fail.
-func New(fs vfs.FS, dir string, onError func(error)) *FS {
-	return &FS{FS: fs, dir: dir, onError: onError}
+func New(fs vfs.FS, dir string, now func() time.Time, onError func(error)) *FS {
+	return &FS{FS: fs, Underway: NewUnderway(now), dir: dir, onError: onError}
 }
 
 // Unwrap gives the file system underneath.
@@ -37,19 +40,25 @@ func (f *FS) Unwrap() vfs.FS { return f.FS }
 
 // Create watches a new file.
 func (f *FS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	place := f.begin(f.isLog(name), DeedMake)
 	file, err := f.FS.Create(name, category)
+	f.Underway.End(place)
 	return f.watch(name, file, f.isLog(name), err)
 }
 
 // OpenReadWrite watches a file opened for writing.
 func (f *FS) OpenReadWrite(name string, category vfs.DiskWriteCategory, opts ...vfs.OpenOption) (vfs.File, error) {
+	place := f.begin(f.isLog(name), DeedMake)
 	file, err := f.FS.OpenReadWrite(name, category, opts...)
+	f.Underway.End(place)
 	return f.watch(name, file, f.isLog(name), err)
 }
 
 // ReuseForWrite watches a recycled file under its new name.
 func (f *FS) ReuseForWrite(oldname, newname string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	place := f.begin(f.isLog(newname), DeedMake)
 	file, err := f.FS.ReuseForWrite(oldname, newname, category)
+	f.Underway.End(place)
 	return f.watch(newname, file, f.isLog(newname), err)
 }
 
@@ -79,6 +88,14 @@ func (f *FS) report(critical bool, err error) error {
 	return err
 }
 
+// begin is Underway.Begin if commits wait for it.
+func (f *FS) begin(critical bool, d Deed) int {
+	if !critical {
+		return placesMax
+	}
+	return f.Underway.Begin(d)
+}
+
 type watchedFile struct {
 	vfs.File
 	fs       *FS
@@ -94,26 +111,41 @@ func (w *watchedFile) count() {
 }
 
 func (w *watchedFile) Write(p []byte) (int, error) {
+	place := w.fs.begin(w.critical, DeedWrite)
 	n, err := w.File.Write(p)
+	w.fs.Underway.End(place)
 	return n, w.fs.report(w.critical, err)
 }
 
 func (w *watchedFile) Sync() error {
 	w.count()
-	return w.fs.report(w.critical, w.File.Sync())
+	place := w.fs.begin(w.critical, DeedSync)
+	err := w.File.Sync()
+	w.fs.Underway.End(place)
+	return w.fs.report(w.critical, err)
 }
 
 func (w *watchedFile) SyncData() error {
 	w.count()
-	return w.fs.report(w.critical, w.File.SyncData())
+	place := w.fs.begin(w.critical, DeedSync)
+	err := w.File.SyncData()
+	w.fs.Underway.End(place)
+	return w.fs.report(w.critical, err)
 }
 
 func (w *watchedFile) SyncTo(length int64) (bool, error) {
+	place := w.fs.begin(w.critical, DeedSync)
 	full, err := w.File.SyncTo(length)
+	w.fs.Underway.End(place)
 	if full {
 		w.count()
 	}
 	return full, w.fs.report(w.critical, err)
 }
 
-func (w *watchedFile) Close() error { return w.fs.report(w.log, w.File.Close()) }
+func (w *watchedFile) Close() error {
+	place := w.fs.begin(w.log, DeedMake)
+	err := w.File.Close()
+	w.fs.Underway.End(place)
+	return w.fs.report(w.log, err)
+}

@@ -1,0 +1,104 @@
+package index
+
+import (
+	"slices"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/uidledger"
+)
+
+// findAway finds the folders whose ledgers were not found and may lie on nodes that are away, or are damaged wherever they lie. They are closed, and the user's
+// other folders are not: nothing is read of theirs, and nothing written, until an index finds their ledgers, or that they are
+// lost. A fresh user has no tree that could say so: such a one waits whole. So does one whose INBOX it is: most mail that no
+// ledger knows belongs there, and whoever asks for it by the message must not be told that nothing is there.
+//
+// What is in the other folders is what their ledgers say. A message that has left one of them, and is in no
+// other one that is known, may be in a folder that is closed: it is not shown (hide, isNewIn), and comes back nowhere.
+func (s *state) findAway(e *cluster.Entry) {
+	if s.isFresh() || s.hasAllLedgers(e) {
+		return
+	}
+	for _, f := range s.tree.List() {
+		if f.Exists && !s.headed[f.ID] && !s.lost[f.ID] {
+			s.away[f.ID] = true
+			if s.damaged[f.ID] != nil {
+				continue // it was said
+			}
+			s.x.cfg.Logger.Warn("a folder is closed, its ledger lies on nodes that are away: start them, or remove those that are gone for good",
+				"user", s.user, "folder", f.ID)
+		}
+	}
+}
+
+// closed gives the error of a folder that findAway has found; nil: it is not.
+func (s *state) closed(id mail.FolderID) error {
+	switch {
+	case !s.away[id]:
+		return nil
+	case s.damaged[id] != nil:
+		return cluster.Errorf(cluster.KindUnavailable, "open folder "+id.String()+" of "+string(s.user), "its ledger is damaged: %w", s.damaged[id])
+	}
+	return cluster.Errorf(cluster.KindUnavailable, "open folder "+id.String()+" of "+string(s.user), "its ledger lies on nodes that are away")
+}
+
+// inClosed is the home of a message that may be in a folder that is closed, whichever it is: so nobody sees it, nor touches it.
+func (s *state) inClosed(stay cluster.Timestamp) home {
+	var in mail.FolderID
+	for id := range s.away { // INBOX, the first of all, is not among them
+		if in == mail.Inbox || slices.Compare(id[:], in[:]) < 0 {
+			in = id
+		}
+	}
+	return home{folder: in, stay: stay, hasUID: true}
+}
+
+// hide puts away what is in no folder, by the ledgers that were read, while others were not: a message that has left a
+// folder is in another one, and its newest stay is not known. One that has a UID in the folder of its newest stay, or in another one
+// since the same time, has not left.
+func (s *state) hide(homes map[mail.MessageID]home) {
+	if len(s.away) == 0 {
+		return
+	}
+	for _, id := range s.folderIDs() {
+		s.folders[id].ledger.Stays(func(st uidledger.Stay) {
+			if h, ok := homes[st.ID]; ok && st.Live && !h.hasUID && (h.folder == id || h.stay == st.Since) {
+				homes[st.ID] = home{id, h.stay, true}
+			}
+		})
+	}
+	for id, h := range homes {
+		if !h.hasUID {
+			homes[id] = s.inClosed(h.stay)
+		}
+	}
+}
+
+// isNewIn reports whether a message of which no ledger has a stay is in the folder that its attributes name, for sure. While
+// folders are closed it may have been there and been moved into one of them, if its folder's ledger does not reach back so far: of a
+// folder that is no more it may be deleted, and one that got another UIDVALIDITY began anew. That is not less than the
+// time of it in seconds, but for the default folders' first ones.
+func (s *state) isNewIn(id mail.FolderID, m *message) bool {
+	if len(s.away) == 0 {
+		return true
+	}
+	f, ok := s.tree.Folder(id)
+	return ok && !s.away[id] && (f.UIDValidity < defaultsMax || m.version.Time/int64(time.Second) >= int64(f.UIDValidity))
+}
+
+// healWait is how long an index stands in which something was damaged: whoever finds it has it healed from other copies, and nobody
+// says when that is done.
+const healWait = time.Minute
+
+// isToBeReadAgain reports that a closed folder may be found by now. A node that comes back makes another view, and with that another
+// index; but a member that has not answered says nothing when it can again, nor does one that is no newcomer any more, nor what is
+// healed.
+func (s *state) isToBeReadAgain() bool {
+	age := time.Since(s.since)
+	if len(s.damaged) > 0 && age >= healWait {
+		return true
+	}
+	return len(s.away) > 0 && age >= s.x.cfg.CompleteWait &&
+		(s.unread || len(s.damaged) == 0 && s.x.cluster.KnownNodes() <= len(s.x.cluster.View().Members))
+}
