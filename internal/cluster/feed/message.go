@@ -110,12 +110,10 @@ func (a *renewAnswer) marshal() []byte {
 func (a *renewAnswer) unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
-		if r.Num() == 1 && r.Room(len(a.places), RenewMax) {
-			r.Message(func(b []byte) error {
-				var p place
-				err := p.unmarshal(b)
-				a.places = append(a.places, p)
-				return err
+		if r.Num() == 1 {
+			a.places = field.DecodeElement(r, a.places, RenewMax, func(b []byte) (p place, err error) {
+				err = p.unmarshal(b)
+				return p, err
 			})
 		}
 	}
@@ -152,14 +150,10 @@ func (p *part) unmarshal(b []byte) error {
 		case 2:
 			r.Message(p.place.unmarshal)
 		case 3:
-			if !r.Room(len(p.changes), BatchMax) {
-				continue
-			}
-			r.Message(func(b []byte) error {
+			p.changes = field.DecodeElement(r, p.changes, BatchMax, func(b []byte) (cluster.Change, error) {
 				o, err := wire.UnmarshalObjectAfter(b, before)
 				before = o.ID
-				p.changes = append(p.changes, cluster.Change{Object: o})
-				return err
+				return cluster.Change{Object: o}, err
 			})
 		case 4:
 			r.PackedUints(BatchMax, func(v uint64) {
@@ -192,12 +186,10 @@ func (q *changesRequest) marshal() []byte {
 func (q *changesRequest) unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
-		if r.Num() == 1 && r.Room(len(q.parts), partsMax) {
-			r.Message(func(b []byte) error {
-				var p part
-				err := p.unmarshal(b)
-				q.parts = append(q.parts, p)
-				return err
+		if r.Num() == 1 {
+			q.parts = field.DecodeElement(r, q.parts, partsMax, func(b []byte) (p part, err error) {
+				err = p.unmarshal(b)
+				return p, err
 			})
 		}
 	}

@@ -65,7 +65,7 @@ func unmarshalLife(b []byte) (l membership.Life, err error) {
 		case 2:
 			l.Process = r.Fixed()
 		case 3:
-			l.In = message(r, UnmarshalEpoch)
+			l.In = field.Decode(r, UnmarshalEpoch)
 		case 4:
 			l.Durable = r.Fixed()
 		case 5:
@@ -96,11 +96,11 @@ func UnmarshalMessage(b []byte) (*membership.Message, error) {
 		case 1:
 			m.Kind = membership.Kind(r.UintMax(math.MaxUint8))
 		case 2:
-			m.From = message(r, unmarshalEndpoint)
+			m.From = field.Decode(r, unmarshalEndpoint)
 		case 3:
 			m.Sole = r.Bool()
 		case 4:
-			m.Installed = message(r, UnmarshalEpoch)
+			m.Installed = field.Decode(r, UnmarshalEpoch)
 		case 5:
 			m.Size = int(r.UintMax(math.MaxInt32))
 		case 6:
@@ -112,7 +112,7 @@ func UnmarshalMessage(b []byte) (*membership.Message, error) {
 		case 19:
 			m.Process = r.Fixed()
 		case 20:
-			m.Last = message(r, unmarshalLife)
+			m.Last = field.Decode(r, unmarshalLife)
 		case 24:
 			m.Found = r.Fixed()
 		case 25:
@@ -134,31 +134,31 @@ func UnmarshalMessage(b []byte) (*membership.Message, error) {
 func unmarshalByKind(r *field.Reader, m *membership.Message) {
 	switch r.Num() {
 	case 8:
-		m.Epoch = message(r, UnmarshalEpoch)
+		m.Epoch = field.Decode(r, UnmarshalEpoch)
 	case 9:
-		m.Promised = message(r, UnmarshalEpoch)
+		m.Promised = field.Decode(r, UnmarshalEpoch)
 	case 10:
 		m.Busy = r.Bool()
 	case 11:
-		m.Yours = message(r, UnmarshalEpoch)
+		m.Yours = field.Decode(r, UnmarshalEpoch)
 	case 12:
 		m.Leaving = r.Bool()
 	case 13:
-		m.Coordinator = message(r, unmarshalEndpoint)
+		m.Coordinator = field.Decode(r, unmarshalEndpoint)
 	case 14:
-		m.Members = element(r, m.Members, ContactsMax, unmarshalContact)
+		m.Members = field.DecodeElement(r, m.Members, ContactsMax, unmarshalContact)
 	case 15:
 		m.Digest = r.Fixed()
 	case 16:
-		m.Known = element(r, m.Known, ContactsMax, unmarshalContact)
+		m.Known = field.DecodeElement(r, m.Known, ContactsMax, unmarshalContact)
 	case 17:
-		m.View = message(r, unmarshalView)
+		m.View = field.Decode(r, unmarshalView)
 	case 21:
 		m.Why = membership.Refusal(r.UintMax(math.MaxUint8))
 	case 22:
 		m.Refused = r.Fixed()
 	case 23:
-		m.Lives = element(r, m.Lives, ContactsMax, unmarshalLife)
+		m.Lives = field.DecodeElement(r, m.Lives, ContactsMax, unmarshalLife)
 	}
 }
 
@@ -179,13 +179,13 @@ func unmarshalContact(b []byte) (c membership.Contact, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			c.Known = message(r, unmarshalKnown)
+			c.Known = field.Decode(r, unmarshalKnown)
 		case 2:
-			c.Heard = message(r, UnmarshalEpoch)
+			c.Heard = field.Decode(r, UnmarshalEpoch)
 		case 3:
 			c.Removed = r.Bool()
 		case 4:
-			c.Life = message(r, unmarshalLife)
+			c.Life = field.Decode(r, unmarshalLife)
 		}
 	}
 	if c.ID == cluster.NoNode {
@@ -199,7 +199,7 @@ func unmarshalKnown(b []byte) (k cluster.Known, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			k.Endpoint = message(r, unmarshalEndpoint)
+			k.Endpoint = field.Decode(r, unmarshalEndpoint)
 		case 2:
 			k.Sole = r.Bool()
 		}
@@ -250,15 +250,15 @@ func UnmarshalPersistent(b []byte) (*membership.Persistent, error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			p.Promised = message(r, UnmarshalEpoch)
+			p.Promised = field.Decode(r, UnmarshalEpoch)
 		case 2:
-			p.Contacts = element(r, p.Contacts, ContactsMax, unmarshalContact)
+			p.Contacts = field.DecodeElement(r, p.Contacts, ContactsMax, unmarshalContact)
 		case 3:
 			p.Boot = r.Uint()
 		case 4:
-			p.Absences = element(r, p.Absences, ContactsMax, unmarshalAbsence)
+			p.Absences = field.DecodeElement(r, p.Absences, ContactsMax, unmarshalAbsence)
 		case 5:
-			p.Last = message(r, unmarshalLife)
+			p.Last = field.Decode(r, unmarshalLife)
 		case 6:
 			p.Found = r.Fixed()
 		}

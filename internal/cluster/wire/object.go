@@ -75,9 +75,9 @@ func UnmarshalObjectAfter(b []byte, before cluster.ObjectID) (o cluster.Object, 
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			o.ID = message(r, partialObjectID)
+			o.ID = field.Decode(r, partialObjectID)
 		case 2:
-			o.Timestamp = message(r, unmarshalTimestamp)
+			o.Timestamp = field.Decode(r, unmarshalTimestamp)
 		case 3:
 			o.Replicas = replicas(r)
 		case 4:
@@ -135,7 +135,7 @@ func UnmarshalUpdate(b []byte) (u cluster.Update, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			u.Object = message(r, UnmarshalObject)
+			u.Object = field.Decode(r, UnmarshalObject)
 		case 2:
 			u.Previous = nodeSet(r, TargetsMax)
 		}

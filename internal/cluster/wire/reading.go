@@ -21,7 +21,7 @@ func UnmarshalDerived(b []byte) (d cluster.Derived, err error) {
 		case 1:
 			d.Data = r.Bytes(cluster.DerivedSizeMax)
 		case 2:
-			d.Err = message(r, func(b []byte) (error, error) { return unmarshalRefusal(b, "read derived data") })
+			d.Err = field.Decode(r, func(b []byte) (error, error) { return unmarshalRefusal(b, "read derived data") })
 		}
 	}
 	if d.Err != nil {
@@ -46,11 +46,11 @@ func UnmarshalCopyAfter(b []byte, before cluster.ObjectID) (c cluster.Copy, err 
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			c.Object = message(r, func(b []byte) (cluster.Object, error) { return UnmarshalObjectAfter(b, before) })
+			c.Object = field.Decode(r, func(b []byte) (cluster.Object, error) { return UnmarshalObjectAfter(b, before) })
 		case 2:
 			c.Contents = r.Bytes(cluster.CachedSizeMax)
 		case 3:
-			c.Err = message(r, func(b []byte) (error, error) { return unmarshalRefusal(b, "read contents") })
+			c.Err = field.Decode(r, func(b []byte) (error, error) { return unmarshalRefusal(b, "read contents") })
 		}
 	}
 	if c.Err != nil {

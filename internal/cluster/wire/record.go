@@ -27,9 +27,9 @@ func UnmarshalRecord(b []byte) (rec cluster.Record, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			rec.ID = message(r, UnmarshalObjectID)
+			rec.ID = field.Decode(r, UnmarshalObjectID)
 		case 2:
-			rec.Timestamp = message(r, unmarshalTimestamp)
+			rec.Timestamp = field.Decode(r, unmarshalTimestamp)
 		case 3:
 			rec.Deleted = r.Bool()
 		case 4:
@@ -60,9 +60,9 @@ func UnmarshalRetirement(b []byte) (q cluster.Retirement, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			q.ID = message(r, UnmarshalObjectID)
+			q.ID = field.Decode(r, UnmarshalObjectID)
 		case 2:
-			q.Timestamp = message(r, unmarshalTimestamp)
+			q.Timestamp = field.Decode(r, unmarshalTimestamp)
 		case 3:
 			q.Targets = nodeSet(r, TargetsMax)
 		}
@@ -118,11 +118,11 @@ func UnmarshalReply(b []byte) (p replication.Reply, err error) {
 		case 1:
 			p.Verdict = replication.Verdict(r.UintMax(uint64(replication.Older)))
 		case 2:
-			p.Have = message(r, unmarshalTimestamp)
+			p.Have = field.Decode(r, unmarshalTimestamp)
 		case 3:
 			p.Want = r.Bool()
 		case 4:
-			p.Err = message(r, func(b []byte) (error, error) { return unmarshalRefusal(b, "apply at a target") })
+			p.Err = field.Decode(r, func(b []byte) (error, error) { return unmarshalRefusal(b, "apply at a target") })
 		}
 	}
 	if p.Err == nil && !p.Want && (p.Verdict == 0 || p.Have.IsZero()) {

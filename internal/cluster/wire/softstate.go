@@ -48,7 +48,7 @@ func UnmarshalCached(b []byte) (c cluster.CachedObject, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			c.Object = message(r, UnmarshalObject)
+			c.Object = field.Decode(r, UnmarshalObject)
 		case 2:
 			c.Contents = r.Bytes(cluster.CachedSizeMax)
 		}
@@ -80,9 +80,9 @@ func UnmarshalHolding(b []byte) (h cluster.Holding, err error) {
 		case 1:
 			h.Owner = r.Raw(cluster.OwnerLengthMax)
 		case 2:
-			h.Fragments = element(r, h.Fragments, cluster.HoldingPartsMax, unmarshalFragment)
+			h.Fragments = field.DecodeElement(r, h.Fragments, cluster.HoldingPartsMax, unmarshalFragment)
 		case 3:
-			h.Cached = element(r, h.Cached, cluster.HoldingPartsMax, UnmarshalCached)
+			h.Cached = field.DecodeElement(r, h.Cached, cluster.HoldingPartsMax, UnmarshalCached)
 		case 4:
 			h.Seq = r.Uint()
 		}
@@ -128,9 +128,9 @@ func UnmarshalEntry(b []byte) (e cluster.Entry, err error) {
 		case 1:
 			e.Owner = r.Raw(cluster.OwnerLengthMax)
 		case 2:
-			e.Fragments = element(r, e.Fragments, EntryPartsMax, unmarshalPlaced)
+			e.Fragments = field.DecodeElement(r, e.Fragments, EntryPartsMax, unmarshalPlaced)
 		case 3:
-			e.Cached = element(r, e.Cached, EntryPartsMax, UnmarshalCached)
+			e.Cached = field.DecodeElement(r, e.Cached, EntryPartsMax, UnmarshalCached)
 		case 4:
 			e.Knowledge = Knowledge(r)
 		}
@@ -153,7 +153,7 @@ func unmarshalPlaced(b []byte) (p cluster.Placed, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			p.Fragment = message(r, unmarshalFragment)
+			p.Fragment = field.Decode(r, unmarshalFragment)
 		case 2:
 			p.Holders = nodeSet(r, MembersMax)
 		}

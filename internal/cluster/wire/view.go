@@ -58,13 +58,13 @@ func unmarshalView(b []byte) (*cluster.View, error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			v.Epoch = message(r, UnmarshalEpoch)
+			v.Epoch = field.Decode(r, UnmarshalEpoch)
 		case 2:
-			v.Members = element(r, v.Members, MembersMax, unmarshalMember)
+			v.Members = field.DecodeElement(r, v.Members, MembersMax, unmarshalMember)
 		case 3:
 			managers = field.FixedList[cluster.NodeID](r, MembersMax)
 		case 4:
-			epochs = element(r, epochs, cluster.BucketCount, UnmarshalEpoch)
+			epochs = field.DecodeElement(r, epochs, cluster.BucketCount, UnmarshalEpoch)
 		case 5:
 			managerOf = indices(r)
 		case 6:
@@ -91,9 +91,9 @@ func unmarshalMember(b []byte) (m cluster.Member, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			m.Endpoint = message(r, unmarshalEndpoint)
+			m.Endpoint = field.Decode(r, unmarshalEndpoint)
 		case 2:
-			m.Since = message(r, UnmarshalEpoch)
+			m.Since = field.Decode(r, UnmarshalEpoch)
 		}
 	}
 	if m.ID == cluster.NoNode {

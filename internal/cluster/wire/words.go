@@ -113,35 +113,14 @@ func UnmarshalStamp(b []byte) (s cluster.Stamp, err error) {
 		case 1:
 			s.From = cluster.NodeID(r.Fixed())
 		case 2:
-			s.Epoch = message(r, UnmarshalEpoch)
+			s.Epoch = field.Decode(r, UnmarshalEpoch)
 		case 3:
-			s.Clock = message(r, unmarshalTimestamp)
+			s.Clock = field.Decode(r, unmarshalTimestamp)
 		case 4:
-			s.Load = message(r, UnmarshalLoad)
+			s.Load = field.Decode(r, UnmarshalLoad)
 		}
 	}
 	return s, r.Err()
-}
-
-// message reads the current field, a message, with read.
-func message[T any](r *field.Reader, read func([]byte) (T, error)) (v T) {
-	r.Message(func(b []byte) (err error) {
-		v, err = read(b)
-		return err
-	})
-	return v
-}
-
-// element reads the current field, an element of a list that may have most of them, with read.
-func element[T any](r *field.Reader, list []T, most int, read func([]byte) (T, error)) []T {
-	if !r.Room(len(list), most) {
-		return list
-	}
-	v := message(r, read)
-	if r.Err() != nil {
-		return list
-	}
-	return append(list, v)
 }
 
 // appendEndpoint writes the fields of an Endpoint.

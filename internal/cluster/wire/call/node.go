@@ -54,10 +54,7 @@ func (a *StatusAnswer) Unmarshal(b []byte) error {
 		case 2:
 			a.Epoch = readEpoch(r)
 		case 3:
-			r.Message(func(b []byte) (err error) {
-				a.Load, err = wire.UnmarshalLoad(b)
-				return err
-			})
+			a.Load = field.Decode(r, wire.UnmarshalLoad)
 		case 4:
 			a.Buckets = int(r.UintMax(cluster.BucketCount))
 		case 5:

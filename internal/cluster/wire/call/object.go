@@ -21,12 +21,8 @@ func (q *ApplyRequest) Marshal() []byte {
 func (q *ApplyRequest) Unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
-		if r.Num() == 1 && r.Room(len(q.Updates), UpdatesMax) {
-			r.Message(func(b []byte) error {
-				u, err := wire.UnmarshalUpdate(b)
-				q.Updates = append(q.Updates, u)
-				return err
-			})
+		if r.Num() == 1 {
+			q.Updates = field.DecodeElement(r, q.Updates, UpdatesMax, wire.UnmarshalUpdate)
 		}
 	}
 	return r.Err()
@@ -45,12 +41,8 @@ func (a *ApplyAnswer) Marshal() []byte {
 func (a *ApplyAnswer) Unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
-		if r.Num() == 1 && r.Room(len(a.Replies), UpdatesMax) {
-			r.Message(func(b []byte) error {
-				p, err := wire.UnmarshalReply(b)
-				a.Replies = append(a.Replies, p)
-				return err
-			})
+		if r.Num() == 1 {
+			a.Replies = field.DecodeElement(r, a.Replies, UpdatesMax, wire.UnmarshalReply)
 		}
 	}
 	return r.Err()
@@ -69,12 +61,8 @@ func (q *RetireRequest) Marshal() []byte {
 func (q *RetireRequest) Unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
-		if r.Num() == 1 && r.Room(len(q.Retirements), RetirementsMax) {
-			r.Message(func(b []byte) error {
-				v, err := wire.UnmarshalRetirement(b)
-				q.Retirements = append(q.Retirements, v)
-				return err
-			})
+		if r.Num() == 1 {
+			q.Retirements = field.DecodeElement(r, q.Retirements, RetirementsMax, wire.UnmarshalRetirement)
 		}
 	}
 	return r.Err()
@@ -126,14 +114,10 @@ func (a *ListAnswer) Unmarshal(b []byte) error {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			if !r.Room(len(a.Objects), ListMax) {
-				continue
-			}
-			r.Message(func(b []byte) error {
-				o, err := wire.UnmarshalObjectAfter(b, before)
-				a.Objects = append(a.Objects, o)
+			a.Objects = field.DecodeElement(r, a.Objects, ListMax, func(b []byte) (o cluster.Object, err error) {
+				o, err = wire.UnmarshalObjectAfter(b, before)
 				before = o.ID
-				return err
+				return o, err
 			})
 		case 2:
 			a.More = r.Bool()
@@ -152,10 +136,7 @@ func (q *OpenRequest) Unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
 		if r.Num() == 1 {
-			r.Message(func(b []byte) (err error) {
-				q.ID, err = wire.UnmarshalObjectID(b)
-				return err
-			})
+			q.ID = field.Decode(r, wire.UnmarshalObjectID)
 		}
 	}
 	need(r, "open", q.ID.Owner != "", "object id")
@@ -172,10 +153,7 @@ func (a *OpenAnswer) Unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
 		if r.Num() == 1 {
-			r.Message(func(b []byte) (err error) {
-				a.Object, err = wire.UnmarshalObject(b)
-				return err
-			})
+			a.Object = field.Decode(r, wire.UnmarshalObject)
 		}
 	}
 	need(r, "open answer", a.Object.ID.Owner != "", "object")

@@ -27,13 +27,7 @@ func (q *PiecesRequest) Unmarshal(b []byte) error {
 		case 2:
 			q.Type = readType(r)
 		case 3:
-			if r.Room(len(q.Pieces), PiecesMax) {
-				r.Message(func(b []byte) error {
-					p, err := unmarshalPiece(b)
-					q.Pieces = append(q.Pieces, p)
-					return err
-				})
-			}
+			q.Pieces = field.DecodeElement(r, q.Pieces, PiecesMax, unmarshalPiece)
 		}
 	}
 	need(r, "pieces", q.Owner != "" && q.Type != "" && len(q.Pieces) > 0, "owner, type and pieces")

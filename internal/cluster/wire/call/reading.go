@@ -24,10 +24,7 @@ func (q *RangeRequest) Unmarshal(b []byte) error {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			r.Message(func(b []byte) (err error) {
-				q.ID, err = wire.UnmarshalObjectID(b)
-				return err
-			})
+			q.ID = field.Decode(r, wire.UnmarshalObjectID)
 		case 2:
 			q.Offset = int64(r.UintMax(math.MaxInt64))
 		case 3:
@@ -98,12 +95,8 @@ func marshalItems(items []cluster.Derived) []byte {
 func unmarshalItems(b []byte, what string, most int) (items []cluster.Derived, err error) {
 	r := field.Read(b)
 	for r.Next() {
-		if r.Num() == 1 && r.Room(len(items), most) {
-			r.Message(func(b []byte) error {
-				d, err := wire.UnmarshalDerived(b)
-				items = append(items, d)
-				return err
-			})
+		if r.Num() == 1 {
+			items = field.DecodeElement(r, items, most, wire.UnmarshalDerived)
 		}
 	}
 	need(r, what, len(items) > 0, "items")
@@ -152,14 +145,10 @@ func (a *ContentsAnswer) Unmarshal(b []byte) error {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			if !r.Room(len(a.Copies), ContentsMax) {
-				continue
-			}
-			r.Message(func(b []byte) error {
-				c, err := wire.UnmarshalCopyAfter(b, before)
-				a.Copies = append(a.Copies, c)
+			a.Copies = field.DecodeElement(r, a.Copies, ContentsMax, func(b []byte) (c cluster.Copy, err error) {
+				c, err = wire.UnmarshalCopyAfter(b, before)
 				before = c.Object.ID
-				return err
+				return c, err
 			})
 		case 2:
 			a.More = r.Bool()

@@ -68,10 +68,7 @@ func (a *LookupAnswer) Unmarshal(b []byte) error {
 	r := field.Read(b)
 	for r.Next() {
 		if r.Num() == 1 {
-			r.Message(func(b []byte) (err error) {
-				a.Entry, err = wire.UnmarshalEntry(b)
-				return err
-			})
+			a.Entry = field.Decode(r, wire.UnmarshalEntry)
 		}
 	}
 	need(r, "lookup answer", a.Entry.Owner != "", "entry")
@@ -128,13 +125,7 @@ func UnmarshalListPage(b []byte) (p softstate.ListPage, err error) {
 	for r.Next() {
 		switch r.Num() {
 		case 1:
-			if r.Room(len(p.Objects), listPageMax) {
-				r.Message(func(b []byte) error {
-					c, err := wire.UnmarshalCached(b)
-					p.Objects = append(p.Objects, c)
-					return err
-				})
-			}
+			p.Objects = field.DecodeElement(r, p.Objects, listPageMax, wire.UnmarshalCached)
 		case 2:
 			p.Next.Bucket = cluster.Bucket(r.UintMax(cluster.BucketCount - 1))
 		case 3:

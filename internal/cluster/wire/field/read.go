@@ -166,6 +166,28 @@ func (r *Reader) Message(f func(b []byte) error) {
 	}
 }
 
+// Decode reads the current field, a message, with read. Its error becomes the fault.
+func Decode[T any](r *Reader, read func([]byte) (T, error)) (v T) {
+	r.Message(func(b []byte) (err error) {
+		v, err = read(b)
+		return err
+	})
+	return v
+}
+
+// DecodeElement reads the current field, an element of a list that may have most of them, with read, and gives the list with it;
+// with a fault, the list as it was.
+func DecodeElement[T any](r *Reader, list []T, most int, read func([]byte) (T, error)) []T {
+	if !r.Room(len(list), most) {
+		return list
+	}
+	v := Decode(r, read)
+	if r.Err() != nil {
+		return list
+	}
+	return append(list, v)
+}
+
 // Room reports whether a list that has n elements may get one more; if not, that is the fault.
 func (r *Reader) Room(n, most int) bool {
 	if n >= most {
