@@ -39,19 +39,10 @@ type Fetched struct {
 
 // DialIMAP connects, reads the greeting and the capabilities and, if the target wants it, starts TLS.
 func DialIMAP(ctx context.Context, t Target) (*IMAP, error) {
-	w, err := dial(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	c := &IMAP{w: w}
-	if err := c.open(ctx, t); err != nil {
-		_ = w.close() // the first error is the one to tell
-		return nil, err
-	}
-	return c, nil
+	return open(ctx, t, func(w *wire) *IMAP { return &IMAP{w: w} })
 }
 
-func (c *IMAP) open(ctx context.Context, t Target) error {
+func (c *IMAP) greeting() error {
 	greeting, err := c.read()
 	if err != nil {
 		return fmt.Errorf("greeting: %w", err)
@@ -59,31 +50,21 @@ func (c *IMAP) open(ctx context.Context, t Target) error {
 	if !strings.HasPrefix(greeting.text, "* OK") {
 		return &Refusal{Step: "connection", Text: greeting.text}
 	}
-	if err := c.capability(); err != nil || t.TLS == nil || !t.StartTLS {
-		return err
-	}
-	if !c.can["STARTTLS"] {
-		return fmt.Errorf("start TLS with %s: %w", t.Addr, ErrNoStartTLS)
-	}
-	if err := c.do("STARTTLS"); err != nil {
-		return err
-	}
-	if err := c.w.startTLS(ctx, t); err != nil {
-		return err
-	}
-	return c.capability()
+	return nil
 }
 
-// capability asks what the service can do.
-func (c *IMAP) capability() error {
+func (c *IMAP) askTLS() error { return c.do("STARTTLS") }
+
+func (c *IMAP) capabilities() (startTLS bool, err error) {
 	c.can = map[string]bool{}
-	return c.each("CAPABILITY", func(r response) {
+	err = c.each("CAPABILITY", func(r response) {
 		if words := strings.Fields(r.text); len(words) > 2 && strings.EqualFold(words[1], "CAPABILITY") {
 			for _, w := range words[2:] {
 				c.can[strings.ToUpper(w)] = true
 			}
 		}
 	})
+	return c.can["STARTTLS"], err
 }
 
 // Can reports whether the service has named a capability since the login.
@@ -98,7 +79,8 @@ func (c *IMAP) Login(name, password string) error {
 	} else if err != nil {
 		return err
 	}
-	return c.capability()
+	_, err := c.capabilities()
+	return err
 }
 
 // Create makes a folder; that it is there already is no error.

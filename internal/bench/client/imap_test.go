@@ -113,7 +113,7 @@ func TestIMAPAppend(t *testing.T) {
 	if err := c.Append("f", one, two); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.capability(); err != nil {
+	if _, err := c.capabilities(); err != nil {
 		t.Fatal(err)
 	}
 	var refusal *Refusal

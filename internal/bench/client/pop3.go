@@ -29,41 +29,22 @@ type Listed struct {
 // DialPOP3 connects, reads the greeting and the capabilities and, if the target wants it, starts
 // TLS.
 func DialPOP3(ctx context.Context, t Target) (*POP3, error) {
-	w, err := dial(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	p := &POP3{w: w}
-	if err := p.open(ctx, t); err != nil {
-		_ = w.close() // the first error is the one to tell
-		return nil, err
-	}
-	return p, nil
+	return open(ctx, t, func(w *wire) *POP3 { return &POP3{w: w} })
 }
 
-func (p *POP3) open(ctx context.Context, t Target) error {
-	if _, err := p.status("connection"); err != nil {
-		return err
-	}
-	stls, err := p.capa()
-	if err != nil || t.TLS == nil || !t.StartTLS {
-		return err
-	}
-	if !stls {
-		return fmt.Errorf("start TLS with %s: %w", t.Addr, ErrNoStartTLS)
-	}
-	if _, err := p.ask("STLS"); err != nil { // RFC 2595 §4
-		return err
-	}
-	if err := p.w.startTLS(ctx, t); err != nil {
-		return err
-	}
-	_, err = p.capa()
+func (p *POP3) greeting() error {
+	_, err := p.status("connection")
 	return err
 }
 
-// capa asks for the capabilities (RFC 2449). A service without CAPA has none.
-func (p *POP3) capa() (stls bool, err error) {
+// askTLS is of RFC 2595 §4.
+func (p *POP3) askTLS() error {
+	_, err := p.ask("STLS")
+	return err
+}
+
+// capabilities asks with CAPA (RFC 2449). A service without CAPA has none.
+func (p *POP3) capabilities() (stls bool, err error) {
 	p.pipelining = false
 	var refusal *Refusal
 	if _, err := p.ask("CAPA"); errors.As(err, &refusal) {

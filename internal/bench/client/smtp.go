@@ -16,46 +16,23 @@ type SMTP struct {
 	size       bool
 }
 
-// ErrNoStartTLS says that the service does not offer STARTTLS (or STLS in POP3).
-var ErrNoStartTLS = errors.New("the service does not offer TLS by command")
-
 // DialSMTP connects, reads the greeting, says EHLO and, if the target wants it, starts TLS and
 // says EHLO again.
 func DialSMTP(ctx context.Context, t Target) (*SMTP, error) {
-	w, err := dial(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	s := &SMTP{w: w}
-	if err := s.open(ctx, t); err != nil {
-		_ = w.close() // the first error is the one to tell
-		return nil, err
-	}
-	return s, nil
+	return open(ctx, t, func(w *wire) *SMTP { return &SMTP{w: w} })
 }
 
-func (s *SMTP) open(ctx context.Context, t Target) error {
-	if _, err := s.expect("connection", 220); err != nil {
-		return err
-	}
-	startTLS, err := s.ehlo()
-	if err != nil || t.TLS == nil || !t.StartTLS {
-		return err
-	}
-	if !startTLS {
-		return fmt.Errorf("start TLS with %s: %w", t.Addr, ErrNoStartTLS)
-	}
-	if _, err := s.ask("STARTTLS", 220); err != nil {
-		return err
-	}
-	if err := s.w.startTLS(ctx, t); err != nil {
-		return err
-	}
-	_, err = s.ehlo()
+func (s *SMTP) greeting() error {
+	_, err := s.expect("connection", 220)
 	return err
 }
 
-func (s *SMTP) ehlo() (startTLS bool, err error) {
+func (s *SMTP) askTLS() error {
+	_, err := s.ask("STARTTLS", 220)
+	return err
+}
+
+func (s *SMTP) capabilities() (startTLS bool, err error) {
 	lines, err := s.ask("EHLO bench.example", 250)
 	if err != nil {
 		return false, err
