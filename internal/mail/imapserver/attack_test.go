@@ -15,6 +15,7 @@ import (
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail/imapserver"
 	"porcupine/internal/mail/listener"
+	"porcupine/internal/mail/listener/listenertest"
 )
 
 func TestAttack03_STARTTLSInjection(t *testing.T) {
@@ -179,7 +180,7 @@ func TestAttack21_StructureOfABomb(t *testing.T) {
 	m.Deliver(alice, "INBOX", bomb.String(), clock)
 	c := newRig(t, m, options{}).play(login + "C: 1 SELECT INBOX\n" + strings.Repeat("S: ...\n", 10))
 	io.WriteString(c, "2 FETCH 1 (BODYSTRUCTURE ENVELOPE PREVIEW BODY.PEEK["+strings.Repeat("1.", 99)+"1])\r\n")
-	if l := readLine(t, c); len(l) > 64<<10 || !strings.Contains(l, "] NIL)") {
+	if l := listenertest.ReadLine(t, c); len(l) > 64<<10 || !strings.Contains(l, "] NIL)") {
 		t.Errorf("answer has %d octets: %.200q", len(l), l)
 	}
 	play(t, c, "S: 2 OK FETCH completed")
@@ -269,7 +270,7 @@ func TestAttack28_Deadlines(t *testing.T) {
 					}()
 				}
 				for l := ""; l != "(end)"; {
-					l = readLine(t, c)
+					l = listenertest.ReadLine(t, c)
 					if l != "(end)" && l != "(silence)" && l != strings.Split(silent, "\n")[0][3:] {
 						t.Fatalf("server says %q", l)
 					}

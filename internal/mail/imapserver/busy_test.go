@@ -13,6 +13,7 @@ import (
 	"porcupine/internal/mail/imapserver"
 	"porcupine/internal/mail/imapserver/backend"
 	"porcupine/internal/mail/imapserver/imaptest"
+	"porcupine/internal/mail/listener/listenertest"
 )
 
 // busy is mail of a busy node: what brings messages into a folder, or deletes them, takes as long as a function that comes first.
@@ -102,7 +103,7 @@ func TestChangeThatGetsOn(t *testing.T) {
 	whileBusy(t, first, func(t *testing.T, r *rig, command string) {
 		c := r.play(selectedOne + "C: 1 " + command + "\n" + strings.Repeat("S: * OK still working\n", 19))
 		for line := ""; !strings.HasPrefix(line, "1 OK"); {
-			if line = readLine(t, c); strings.HasPrefix(line, "1 NO") {
+			if line = listenertest.ReadLine(t, c); strings.HasPrefix(line, "1 NO") {
 				t.Fatal(line)
 			}
 		}
@@ -121,7 +122,7 @@ func TestChangeThatStandsStill(t *testing.T) {
 		began := time.Now()
 		play(t, c, "C: 1 "+command+"\nS: * OK still working")
 		for line := ""; line != "1 NO [UNAVAILABLE] not possible now; try again later"; {
-			if line = readLine(t, c); strings.HasPrefix(line, "1 OK") {
+			if line = listenertest.ReadLine(t, c); strings.HasPrefix(line, "1 OK") {
 				t.Fatal(line)
 			}
 		}

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -186,7 +185,7 @@ func play(t testing.TB, c net.Conn, transcript string) {
 			send.WriteString(unescape(t, text))
 		case "S: ":
 			flush()
-			if got := readLine(t, c); !alike(got, unescape(t, text)) {
+			if got := listenertest.ReadLine(t, c); !alike(got, unescape(t, text)) {
 				t.Fatalf("server says %q, want %q", got, text)
 			}
 		default:
@@ -230,29 +229,6 @@ func alike(got, pattern string) bool {
 		_, rest, ok = strings.Cut(rest, p)
 	}
 	return ok && strings.HasSuffix(rest, parts[len(parts)-1])
-}
-
-// readLine reads one line, or "(end)", or "(silence)" after some time.
-func readLine(t testing.TB, c net.Conn) string {
-	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	var got []byte
-	for {
-		var b [1]byte // no more than the line is taken
-		_, err := c.Read(b[:])
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return string(got) + "(silence)"
-		case err != nil:
-			return string(got) + "(end)"
-		}
-		got = append(got, b[0])
-		if bytes.HasSuffix(got, []byte("\r\n")) {
-			return string(got[:len(got)-2])
-		}
-	}
 }
 
 // deflated is a connection on which both sides compress.

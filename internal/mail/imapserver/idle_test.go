@@ -14,6 +14,7 @@ import (
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imapserver"
 	"porcupine/internal/mail/imapserver/imaptest"
+	"porcupine/internal/mail/listener/listenertest"
 )
 
 // selectInbox selects INBOX of the standard mail without a look at what is told.
@@ -64,9 +65,9 @@ func TestIDLE_SaysThatItIsThere(t *testing.T) {
 		began := time.Now()
 		c := newRig(t, standard(), options{}).play(selectInbox + "C: 1 IDLE\nS: + idling")
 		for range 7 {
-			l := readLine(t, c)
+			l := listenertest.ReadLine(t, c)
 			for l == "(silence)" {
-				l = readLine(t, c)
+				l = listenertest.ReadLine(t, c)
 			}
 			if l != "* OK still here" {
 				t.Fatalf("server says %q", l)
@@ -75,9 +76,9 @@ func TestIDLE_SaysThatItIsThere(t *testing.T) {
 		if d := time.Since(began); d != 7*imapserver.KeepAliveDefault {
 			t.Errorf("seven signs of life in %v", d)
 		}
-		l := readLine(t, c)
+		l := listenertest.ReadLine(t, c)
 		for l == "(silence)" {
-			l = readLine(t, c)
+			l = listenertest.ReadLine(t, c)
 		}
 		if d := time.Since(began); d != imapserver.IdleTimeoutDefault || l != "* BYE you have been silent for too long" {
 			t.Errorf("after %v the server says %q", d, l)
@@ -100,7 +101,7 @@ func TestIDLE_EverySessionIsTold(t *testing.T) {
 		for _, c := range conns {
 			c.SetReadDeadline(time.Now().Add(time.Hour))
 			for l := ""; l != "* 24 EXISTS"; {
-				if l = readLine(t, c); strings.HasSuffix(l, "(silence)") || strings.HasSuffix(l, "(end)") {
+				if l = listenertest.ReadLine(t, c); strings.HasSuffix(l, "(silence)") || strings.HasSuffix(l, "(end)") {
 					t.Fatal("a session was not told of the last message")
 				}
 			}
@@ -143,7 +144,7 @@ func TestNoNewsBetweenCommands(t *testing.T) {
 		m.Deliver(alice, "INBOX", plain, clock)
 		m.SetFlags(alice, "INBOX", 2, mail.FlagDraft)
 		began := time.Now()
-		if l := readLine(t, c); l != "* BYE you have been silent for too long" || time.Since(began) != imapserver.IdleTimeoutDefault {
+		if l := listenertest.ReadLine(t, c); l != "* BYE you have been silent for too long" || time.Since(began) != imapserver.IdleTimeoutDefault {
 			t.Errorf("server says %q after %v", l, time.Since(began))
 		}
 	})
@@ -161,13 +162,13 @@ func TestIDLE_NothingIsLostBetweenLookAndWait(t *testing.T) {
 		known++
 		want := "* " + itoa(known) + " EXISTS"
 		for l := ""; l != want; {
-			if l = readLine(t, c); strings.HasSuffix(l, "(silence)") || strings.HasSuffix(l, "(end)") {
+			if l = listenertest.ReadLine(t, c); strings.HasSuffix(l, "(silence)") || strings.HasSuffix(l, "(end)") {
 				t.Fatalf("message %d was not told", known)
 			}
 		}
 		io.WriteString(c, "DONE\r\n")
 		for l := ""; l != "1 OK IDLE completed"; {
-			l = readLine(t, c)
+			l = listenertest.ReadLine(t, c)
 		}
 	}
 }
@@ -320,7 +321,7 @@ func TestIDLE_NothingIsLostBetweenTwoWorkers(t *testing.T) {
 	for i := range 2000 {
 		flag := mail.Flag("f" + itoa(i%2))
 		m.SetFlags(alice, "INBOX", 1, flag)
-		if l, want := readLine(t, c), "* 1 FETCH (UID 1 FLAGS ("+string(flag)+"))"; l != want {
+		if l, want := listenertest.ReadLine(t, c), "* 1 FETCH (UID 1 FLAGS ("+string(flag)+"))"; l != want {
 			t.Fatalf("change %d: server says %q, want %q", i, l, want)
 		}
 	}

@@ -2,13 +2,13 @@ package imapserver_test
 
 import (
 	"io"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"porcupine/internal/mail/imapserver"
+	"porcupine/internal/mail/listener/listenertest"
 	"porcupine/internal/mail/sasl"
 )
 
@@ -43,7 +43,7 @@ func TestAttack24_LiteralsOfOneCommand(t *testing.T) {
 				}
 			}
 		}()
-		if l := readLine(t, c); !strings.HasPrefix(l, "1 BAD [TOOBIG]") {
+		if l := listenertest.ReadLine(t, c); !strings.HasPrefix(l, "1 BAD [TOOBIG]") {
 			t.Errorf("server says %q", l)
 		}
 		play(t, c, "S: * BYE what follows cannot be understood; connect again\nS: (end)")
@@ -54,7 +54,7 @@ func TestAttack24_Parentheses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newRig(t, newMail(), options{}).play(login)
 		io.WriteString(c, "1 SEARCH "+strings.Repeat("(", 30_000)+"\r\n")
-		if l := readLine(t, c); !strings.HasPrefix(l, "1 BAD") {
+		if l := listenertest.ReadLine(t, c); !strings.HasPrefix(l, "1 BAD") {
 			t.Errorf("server says %q", l)
 		}
 	})
@@ -153,17 +153,9 @@ func TestAttack27_CommandsDoNotGrowTheSession(t *testing.T) {
 		}
 	}
 	round(20)
-	before := heap()
+	before := listenertest.Heap()
 	round(100)
-	if grown := heap() - before; grown > 64<<10 {
+	if grown := listenertest.Heap() - before; grown > 64<<10 {
 		t.Errorf("100,000 commands grew the heap by %d octets", grown)
 	}
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }

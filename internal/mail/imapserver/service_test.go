@@ -19,6 +19,7 @@ import (
 	"porcupine/internal/mail/imap"
 	"porcupine/internal/mail/imapserver"
 	"porcupine/internal/mail/imapserver/imaptest"
+	"porcupine/internal/mail/listener/listenertest"
 )
 
 // torn is mail whose messages end after so many octets, with an error.
@@ -194,7 +195,7 @@ func TestSCRAMWithThirdPartyClient(t *testing.T) {
 	}
 	io.WriteString(c, "1 AUTHENTICATE SCRAM-SHA-256 "+base64.StdEncoding.EncodeToString([]byte(answer))+"\r\n")
 	for range 2 {
-		text, _ := strings.CutPrefix(readLine(t, c), "+ ")
+		text, _ := strings.CutPrefix(listenertest.ReadLine(t, c), "+ ")
 		b, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			t.Fatalf("challenge %q: %v", text, err)

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -45,20 +44,8 @@ func socketServer(t testing.TB, m *imaptest.Mail, implicitTLS bool) (addr string
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- front.Serve(ln) }()
-	t.Cleanup(func() {
-		front.Close()
-		srv.Close()
-		if err := <-done; err != nil {
-			t.Errorf("Serve = %v", err)
-		}
-	})
-	return ln.Addr().String(), &tls.Config{RootCAs: roots, ServerName: listenertest.ServerName}
+	t.Cleanup(srv.Close) // after the front
+	return listenertest.ServeSocket(t, front), &tls.Config{RootCAs: roots, ServerName: listenertest.ServerName}
 }
 
 // TestTargetMemoryOfAnIdleSession measures heap and stacks of both ends in this process, sockets included, and holds
@@ -121,21 +108,11 @@ func idleMemory(t testing.TB, n int) int64 {
 		// Only the socket is kept: the client's TLS state is garbage.
 	}
 	open() // what is made once
-	before := memory()
+	before := listenertest.Memory()
 	for range n {
 		open()
 	}
-	return (memory() - before) / int64(n)
-}
-
-// memory gives what the process needs for objects and stacks now.
-func memory() int64 {
-	for range 3 { // pools need two collections, stacks shrink at each
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
+	return (listenertest.Memory() - before) / int64(n)
 }
 
 // python is a round trip of Python's imaplib, a client written by others.

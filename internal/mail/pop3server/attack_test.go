@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"io"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"porcupine/internal/mail/listener"
+	"porcupine/internal/mail/listener/listenertest"
 	"porcupine/internal/mail/pop3server"
 	"porcupine/internal/mail/sasl"
 )
@@ -228,19 +228,11 @@ func TestAttack27_NOOPsDoNotGrowTheSession(t *testing.T) {
 		}
 	}
 	round(20)
-	before := heap()
+	before := listenertest.Heap()
 	round(200)
-	if grown := heap() - before; grown > 64<<10 {
+	if grown := listenertest.Heap() - before; grown > 64<<10 {
 		t.Errorf("200,000 commands grew the heap by %d octets", grown)
 	}
-}
-
-func heap() int64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func TestAttack28_Deadlines(t *testing.T) {
@@ -273,7 +265,7 @@ func TestAttack28_Deadlines(t *testing.T) {
 						}
 					}()
 				}
-				if line := readLine(t, c); line != "(end)" {
+				if line := listenertest.ReadLine(t, c); line != "(end)" {
 					t.Errorf("server says %q, want silence and the end (RFC 1939 §3)", line)
 				}
 				if d := time.Since(began); d != tt.want {

@@ -9,12 +9,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
@@ -186,14 +184,7 @@ func newRig(t *testing.T, d pop3server.Maildrops, o options) *rig {
 		t.Fatal(err)
 	}
 	r := &rig{t: t, ln: listenertest.NewListener(), front: front, pool: pool}
-	done := make(chan error, 1)
-	go func() { done <- front.Serve(r.ln) }()
-	t.Cleanup(func() {
-		front.Close()
-		if err := <-done; err != nil {
-			t.Errorf("Serve = %v", err)
-		}
-	})
+	listenertest.Serve(t, front, r.ln)
 	return r
 }
 
@@ -248,7 +239,7 @@ func playOn(t *testing.T, c net.Conn, transcript string) net.Conn {
 			send.Reset()
 		}
 		want := strings.TrimPrefix(line, "S: ")
-		got := readLine(t, c)
+		got := listenertest.ReadLine(t, c)
 		if got != want {
 			t.Fatalf("server says %q, want %q", got, want)
 		}
@@ -259,29 +250,6 @@ func playOn(t *testing.T, c net.Conn, transcript string) net.Conn {
 		}
 	}
 	return c
-}
-
-// readLine reads one line, or "(end)", or "(silence)" after some time.
-func readLine(t *testing.T, c net.Conn) string {
-	t.Helper()
-	if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
-		t.Fatal(err)
-	}
-	var got []byte
-	for {
-		var b [1]byte // no more than the line is taken
-		_, err := c.Read(b[:])
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return string(got) + "(silence)"
-		case err != nil:
-			return string(got) + "(end)"
-		}
-		got = append(got, b[0])
-		if bytes.HasSuffix(got, []byte("\r\n")) {
-			return string(got[:len(got)-2])
-		}
-	}
 }
 
 // errEOF is what a broken stream may give, wrapped.

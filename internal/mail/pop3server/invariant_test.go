@@ -9,6 +9,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/listener/listenertest"
 )
 
 func TestP2_DeletedOnlyByQuit(t *testing.T) {
@@ -141,7 +142,7 @@ func TestD5_MessageThatFailsUnderWay(t *testing.T) {
 			d := newDrops(strings.Repeat("0123456789abcdef\r\n", 10_000))
 			d.readErr = corrupt
 			c := newRig(t, d, options{}).play(login + "C: RETR 1\nS: +OK message follows")
-			for line := readLine(t, c); ; line = readLine(t, c) {
+			for line := listenertest.ReadLine(t, c); ; line = listenertest.ReadLine(t, c) {
 				if line == "." {
 					t.Fatal("the terminator came")
 				}

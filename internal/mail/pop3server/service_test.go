@@ -15,6 +15,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
+	"porcupine/internal/mail/listener/listenertest"
 	"porcupine/internal/mail/pop3"
 	"porcupine/internal/mail/pop3server"
 )
@@ -90,7 +91,7 @@ func TestSCRAMWithThirdPartyClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		io.WriteString(c, base64.StdEncoding.EncodeToString([]byte(answer))+"\r\n")
-		text, _ := strings.CutPrefix(readLine(t, c), "+ ")
+		text, _ := strings.CutPrefix(listenertest.ReadLine(t, c), "+ ")
 		b, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
 			t.Fatalf("challenge %q: %v", text, err)

@@ -47,7 +47,7 @@ func TestAttack28_ManySlowReaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &counted{text: "Subject: large\r\n\r\n" + strings.Repeat(strings.Repeat("x", 70)+"\r\n", 30_000)}
 		r := newRig(t, d, options{})
-		heapBefore := heap()
+		heapBefore := listenertest.Heap()
 		stop := make(chan struct{})
 		defer close(stop)
 		for i := range slow {
@@ -80,7 +80,7 @@ func TestAttack28_ManySlowReaders(t *testing.T) {
 			t.Errorf("a client that reads waited %v for the others", took)
 		}
 		// What the network in memory holds, grown to twice its length perhaps, and the session's buffers.
-		if each := (heap() - heapBefore) / slow; each > 2*listenertest.BufferMax+96<<10 {
+		if each := (listenertest.Heap() - heapBefore) / slow; each > 2*listenertest.BufferMax+96<<10 {
 			t.Errorf("a client that hardly reads takes %d octets", each)
 		}
 		for d.add(0) > 0 {

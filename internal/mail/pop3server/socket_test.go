@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -52,19 +51,7 @@ func socketServer(t testing.TB, drops pop3server.Maildrops, implicitTLS bool) (a
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- front.Serve(ln) }()
-	t.Cleanup(func() {
-		front.Close()
-		if err := <-done; err != nil {
-			t.Errorf("Serve = %v", err)
-		}
-	})
-	return ln.Addr().String(), &tls.Config{RootCAs: roots, ServerName: listenertest.ServerName}
+	return listenertest.ServeSocket(t, front), &tls.Config{RootCAs: roots, ServerName: listenertest.ServerName}
 }
 
 // TestTargetMemoryOfAnIdleConnection measures heap and stacks of both ends in this process, takes
@@ -125,21 +112,11 @@ func idleMemory(t testing.TB, secure bool, n int) int64 {
 		// Only the socket is kept: the client's TLS state is garbage.
 	}
 	open() // what is made once
-	before := memory()
+	before := listenertest.Memory()
 	for range n {
 		open()
 	}
-	return (memory() - before) / int64(n)
-}
-
-// memory gives what the process needs for objects and stacks now.
-func memory() int64 {
-	for range 3 { // pools need two collections, stacks shrink at each
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
+	return (listenertest.Memory() - before) / int64(n)
 }
 
 func TestThousandParallelLogins(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"reflect"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +15,7 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail/listener"
+	"porcupine/internal/mail/listener/listenertest"
 	"porcupine/internal/mail/smtpserver"
 	"porcupine/internal/mail/smtpserver/spool"
 )
@@ -103,19 +103,12 @@ func (e *endless) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func heapNow() uint64 {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
 func TestAttack25_GiantLine(t *testing.T) {
 	const giant = 1 << 30
 	for _, before := range []string{"", "EHLO ", "MAIL FROM:<", "RCPT TO:<", "NOOP ", "AUTH PLAIN ", "BDAT ", "\x00"} {
 		h := start(t, smtpserver.MX)
 		c := h.connect()
-		base := heapNow()
+		base := listenertest.Heap()
 		sent := make(chan int64, 1)
 		go func() {
 			_, _ = io.WriteString(c.Conn, before)
@@ -127,7 +120,7 @@ func TestAttack25_GiantLine(t *testing.T) {
 		if n := <-sent; n >= giant {
 			t.Errorf("%q: all of the line was read", before)
 		}
-		if now := heapNow(); now > base+4<<20 {
+		if now := listenertest.Heap(); now > base+4<<20 {
 			t.Errorf("%q: heap grew from %d to %d", before, base, now)
 		}
 	}
@@ -137,7 +130,7 @@ func TestAttack25_GiantLineInData(t *testing.T) {
 	h := start(t, smtpserver.MX, withLimits(func(l *smtpserver.Limits) { l.MessageSizeMax = 1 << 20; l.LingerMax = time.Millisecond }))
 	c := h.connect().hello().envelope("u0@example.test")
 	c.do("DATA", "354 ")
-	base := heapNow()
+	base := listenertest.Heap()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -146,7 +139,7 @@ func TestAttack25_GiantLineInData(t *testing.T) {
 	c.want("552 5.3.4 ")
 	h.stop()
 	<-done
-	if now := heapNow(); now > base+4<<20 {
+	if now := listenertest.Heap(); now > base+4<<20 {
 		t.Errorf("heap grew from %d to %d", base, now)
 	}
 }
@@ -189,7 +182,7 @@ func TestAttack27_CommandBudgets(t *testing.T) {
 			if tt.envelope {
 				c.envelope("u0@example.test")
 			}
-			base := heapNow()
+			base := listenertest.Heap()
 			go func() {
 				for range 1_000_000 {
 					if _, err := io.WriteString(c.Conn, tt.command); err != nil {
@@ -205,7 +198,7 @@ func TestAttack27_CommandBudgets(t *testing.T) {
 				t.Errorf("%d replies, the last %q; want at most %d and %s", n, last, tt.most, tt.last)
 			}
 			h.stop()
-			if now := heapNow(); now > base+4<<20 {
+			if now := listenertest.Heap(); now > base+4<<20 {
 				t.Errorf("heap grew from %d to %d", base, now)
 			}
 		})

@@ -21,6 +21,7 @@ import (
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/listener"
+	"porcupine/internal/mail/listener/listenertest"
 	"porcupine/internal/mail/smtpserver"
 )
 
@@ -230,12 +231,12 @@ func idleMemory(t testing.TB, secure bool, conns int) int {
 	})
 	at := h.listen()
 	dialRaw(t, at, secure) // whatever is made once is there now
-	before := memory()
+	before := listenertest.Memory()
 	open := make([]net.Conn, conns)
 	for i := range open {
 		open[i] = dialRaw(t, at, secure)
 	}
-	after := memory()
+	after := listenertest.Memory()
 	runtime.KeepAlive(open)
 	for _, c := range open {
 		c.Close()
@@ -274,16 +275,6 @@ func dialRaw(t testing.TB, at string, withTLS bool) net.Conn {
 		// over is garbage now; what is counted is the server's.
 	}
 	return conn
-}
-
-// memory gives the bytes of heap and stacks in use.
-func memory() uint64 {
-	for range 3 { // each shrinks a stack by half
-		runtime.GC()
-	}
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc + m.StackInuse
 }
 
 // nowhere is a Delivery that keeps nothing.
