@@ -150,6 +150,10 @@ func (v *Verifier) digest(a Attempt) (d digest) {
 func (v *Verifier) derive(ctx context.Context, key digest, a Attempt) error {
 	for {
 		v.mu.Lock()
+		if v.rememberedLocked(key) { // an equal attempt has landed since we looked
+			v.mu.Unlock()
+			return nil
+		}
 		f := v.flights[key]
 		if f == nil {
 			f = &flight{done: make(chan struct{})}

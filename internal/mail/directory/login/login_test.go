@@ -299,6 +299,18 @@ func TestFlights(t *testing.T) {
 	}
 }
 
+// An attempt that comes to its derivation when an equal one has just ended uses the verdict.
+func TestLateEqualAttempt(t *testing.T) {
+	f := newFixture(t, Config{})
+	a := f.attempt("secret")
+	if err := f.Verify(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.derive(t.Context(), f.digest(a), a); err != nil || f.opened.Load() != 1 {
+		t.Errorf("derive = %v after %d derivations, want one", err, f.opened.Load())
+	}
+}
+
 func TestContextEndsTheWait(t *testing.T) {
 	f := newFixture(t, Config{Derivations: 1})
 	f.slots <- struct{}{} // taken

@@ -11,6 +11,10 @@ import (
 func (v *Verifier) remembered(key digest) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	return v.rememberedLocked(key)
+}
+
+func (v *Verifier) rememberedLocked(key digest) bool {
 	until, ok := v.verified[key]
 	if ok && !v.cfg.Now().Before(until) {
 		delete(v.verified, key)
