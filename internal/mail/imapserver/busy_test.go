@@ -16,7 +16,7 @@ import (
 	"porcupine/internal/mail/listener/listenertest"
 )
 
-// busy is mail of a busy node: what brings messages into a folder, or deletes them, takes as long as a function that comes first.
+// busy is mail of a busy node: what brings messages into a folder, changes or deletes them, takes as long as a function that comes first.
 type busy struct {
 	*imaptest.Mail
 	first func(ctx context.Context) error
@@ -70,8 +70,15 @@ func (f busyFolder) Expunge(ctx context.Context, uids mail.UIDSet) error {
 	return f.Selected.Expunge(ctx, uids)
 }
 
+func (f busyFolder) Store(ctx context.Context, uids mail.UIDSet, change backend.FlagChange, since mail.ModSeq) ([]mail.Summary, mail.UIDSet, error) {
+	if err := f.busy.first(ctx); err != nil {
+		return nil, nil, err
+	}
+	return f.Selected.Store(ctx, uids, change, since)
+}
+
 // changing are the commands that may take long.
-var changing = []string{"COPY 1 INBOX", "MOVE 1 INBOX", "EXPUNGE", "APPEND INBOX {1+}\nC: x", "REPLACE 1 INBOX {1+}\nC: x"}
+var changing = []string{"COPY 1 INBOX", "MOVE 1 INBOX", "EXPUNGE", "CLOSE", "STORE 1 +FLAGS (\\Seen)", "APPEND INBOX {1+}\nC: x", "REPLACE 1 INBOX {1+}\nC: x"}
 
 // whileBusy tests all of them, in simulated time.
 func whileBusy(t *testing.T, first func(ctx context.Context) error, test func(t *testing.T, r *rig, command string)) {

@@ -1,6 +1,7 @@
 package imapserver
 
 import (
+	"context"
 	"slices"
 	"sync/atomic"
 
@@ -156,12 +157,11 @@ func (s *session) sayEarlier(f *folder, vanished mail.UIDSet) {
 	s.sayVanished(true, vanished.Without(f.view.UIDs()))
 }
 
-// closeCommand carries out CLOSE (RFC 9051 §6.4.1): it expunges without a word.
+// closeCommand carries out CLOSE (RFC 9051 §6.4.1): it expunges without a word about it. That may take long.
 func (s *session) closeCommand() imap.Reply {
 	if !s.folder.readOnly {
-		ctx, cancel := s.service()
-		defer cancel()
-		if err := s.folder.selected.Expunge(ctx, nil); err != nil {
+		selected := s.folder.selected
+		if err := s.long(imap.VerbClose, func(ctx context.Context) error { return selected.Expunge(ctx, nil) }); err != nil {
 			return s.failure(err, onOther)
 		}
 	}

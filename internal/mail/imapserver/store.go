@@ -1,6 +1,8 @@
 package imapserver
 
 import (
+	"context"
+
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
@@ -42,10 +44,13 @@ func (s *session) store(c imap.Command) imap.Reply {
 	if len(uids) == 0 {
 		return done(c.Verb)
 	}
-	ctx, cancel := s.service()
-	defer cancel()
 	change := FlagChange{Op: [...]FlagOp{imap.StoreReplace: FlagsReplace, imap.StoreAdd: FlagsAdd, imap.StoreRemove: FlagsRemove}[args.Op], Flags: args.Flags}
-	stored, modified, err := f.selected.Store(ctx, uids, change, args.UnchangedSince)
+	var stored []mail.Summary
+	var modified mail.UIDSet
+	err = s.long(c.Verb, func(ctx context.Context) (err error) {
+		stored, modified, err = f.selected.Store(ctx, uids, change, args.UnchangedSince)
+		return err
+	})
 	if err != nil {
 		if cluster.IsKind(err, cluster.KindLimit) { // RFC 9051 §7.1: without "\*"
 			s.sayPermanentFlags(f, f.selected.Status().Keywords, false)

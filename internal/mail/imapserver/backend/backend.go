@@ -131,7 +131,7 @@ type Selected interface {
 	// Open opens the contents of one message from an offset on. KindNotFound: it is gone.
 	Open(ctx context.Context, uid mail.UID, offset, length int64) (io.ReadCloser, error)
 	// Store changes flags, where the message was not changed after unchangedSince (0: always). It gives the new
-	// summaries, and those that were not changed for that reason (MODIFIED).
+	// summaries, and those that were not changed for that reason (MODIFIED). It tells of its progress.
 	Store(ctx context.Context, uids mail.UIDSet, change FlagChange, unchangedSince mail.ModSeq) (done []mail.Summary, modified mail.UIDSet, err error)
 	// Copy and Move bring messages into another folder, and tell of their progress (WithProgress). Copy brings all or none
 	// (RFC 9051 §6.4.7), but for ErrLeft. KindNotFound: [TRYCREATE].
