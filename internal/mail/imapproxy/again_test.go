@@ -154,3 +154,46 @@ func TestD1_RenamedOnce(t *testing.T) {
 	}
 	want(t, "folders", names(t, m), []string{"INBOX 0", "a 0", "c 0"})
 }
+
+// D6, RFC 7162 §3.1.3: a conditional STORE is not refused because of what it has done itself, at a manager that died; and what others
+// did meanwhile is neither undone nor hidden. What somebody else had changed before is left alone, also the second time.
+func TestD6_ConditionalStoreAnsweredTwice(t *testing.T) {
+	w := newWorld(t, 3)
+	w.fill(4)
+	_, other := w.pick(t, 2, "INBOX")
+	m, c := w.carried(t, talk.OpStore)
+	s, err := m.Select(t.Context(), "INBOX", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	since := s.Status().HighestModSeq
+	set := func(by backend.Selected, op backend.FlagOp, since mail.ModSeq, f mail.Flag, uids ...mail.UID) (done []mail.Summary, modified mail.UIDSet) {
+		done, modified, err := by.Store(t.Context(), mail.NewUIDSet(uids...), backend.FlagChange{Op: op, Flags: []mail.Flag{f}}, since)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return done, modified
+	}
+	told := func(done []mail.Summary, modified mail.UIDSet) (lines []string) {
+		for i := range done {
+			lines = append(lines, fmt.Sprint(done[i].UID, done[i].Flags))
+		}
+		return append(lines, fmt.Sprint("modified ", modified))
+	}
+	set(other, backend.FlagsAdd, 0, mail.FlagAnswered, 2)
+	c.after = func() { set(other, backend.FlagsAdd, 0, mail.FlagFlagged, 3) }
+	done, modified := set(s, backend.FlagsAdd, since, "$Mine", 1, 2, 3, 4)
+	want(t, "STORE", told(done, modified), []string{"1 [$Mine]", `3 [$Mine \Flagged]`, "4 [$Mine]", "modified [{2 2}]"})
+
+	since = done[2].ModSeq
+	c.after = nil
+	again, modified := set(s, backend.FlagsRemove, since, "$Mine", 4)
+	want(t, "STORE again", told(again, modified), []string{"4 []", "modified []"})
+	if done, modified = set(s, backend.FlagsAdd, since, "$Mine", 4); len(done) > 0 || !modified.Contains(4) {
+		t.Errorf("another STORE with the sequence of before = %v, %v", done, modified)
+	}
+	set(other, backend.FlagsAdd, again[0].ModSeq, "$Theirs", 4)
+	if done, modified = set(s, backend.FlagsReplace, again[0].ModSeq, "$Mine", 4); len(done) > 0 || !modified.Contains(4) {
+		t.Errorf("a STORE after somebody else's = %v, %v", done, modified)
+	}
+}

@@ -2,15 +2,18 @@ package index
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/folders"
 	"porcupine/internal/mail/index/talk"
+	"porcupine/internal/mail/uidledger"
 )
 
 // A question is carried again when its answer is lost (node.Ask). A manager that carried it out remembers its answer. One that has come
-// after it finds in the tree of folders that it was done, by what the question brings along (D6).
+// after it finds in the tree of folders, or in the flags, that it was done, by what the question brings along (D6).
 
 // repeatsMax is how many answers of changes an index remembers, for questions that are carried again.
 const repeatsMax = 32
@@ -89,4 +92,29 @@ func (s *state) renamedBy(q *talk.Question) (folders.Folder, bool) {
 		return folders.Folder{}, false
 	}
 	return f, true
+}
+
+// signSpan is how many stamps of flags there are to tell conditional STOREs apart by, which is 17 ms: so far a stamp may be ahead
+// of its clock, and one change in so many of somebody else is taken for the question's own.
+const signSpan = 1 << 24
+
+// signOf gives the place of a question's stamps among signSpan.
+func signOf(request [16]byte) int64 {
+	sum := sha256.Sum256(request[:])
+	return int64(binary.BigEndian.Uint64(sum[:]) % signSpan)
+}
+
+// signed gives the next stamp that says of which question it is. Only conditional STOREs need that: any other one may be done twice.
+func signed(at cluster.Timestamp, q *talk.Question) cluster.Timestamp {
+	if q.ModSeq > 0 && q.Request != ([16]byte{}) {
+		ahead := (signOf(q.Request) - at.Time%signSpan + signSpan) % signSpan
+		at.Time += ahead
+	}
+	return at
+}
+
+// storedBy reports whether this very question has changed a message already, at a manager before: then that is not the change
+// for which it is to leave the message alone.
+func storedBy(q *talk.Question, flags []uidledger.Register) bool {
+	return q.Request != ([16]byte{}) && slices.ContainsFunc(flags, func(r uidledger.Register) bool { return r.Stamp.Time%signSpan == signOf(q.Request) })
 }

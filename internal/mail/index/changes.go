@@ -36,7 +36,11 @@ func (s *state) answerStore(ctx context.Context, q *talk.Question) (*talk.Answer
 		}
 		a.Next = e.UID
 		if q.ModSeq > 0 && e.ModSeq > q.ModSeq {
-			a.Modified.Append(e.UID)
+			if storedBy(q, v.Registers(e.UID)) { // what others have changed since stands
+				wanted.Append(e.UID)
+			} else {
+				a.Modified.Append(e.UID)
+			}
 			return true
 		}
 		wanted.Append(e.UID)
@@ -73,6 +77,7 @@ func flag(e *uidledger.Entry, q *talk.Question, before []uidledger.Register, at 
 			at.Time = r.Stamp.Time + 1
 		}
 	}
+	at = signed(at, q)
 	set := func(fl mail.Flag, on bool) {
 		if slices.Contains(e.Flags, fl) != on {
 			changes = append(changes, uidledger.Flagging{UID: e.UID, Register: uidledger.Register{Flag: fl, On: on, Stamp: at}})
