@@ -121,3 +121,58 @@ func TestCopyThatFails(t *testing.T) {
 		}
 	}
 }
+
+// crowded is a store in which one message fails after a moment, while the others wait for their turn.
+type crowded struct {
+	store
+	begun atomic.Int64
+}
+
+func (c *crowded) Put(ctx context.Context, _ mail.User, _ mail.MessageID, _ mail.MessageAttr, _ cluster.Body) (cluster.Object, error) {
+	if c.begun.Add(1) == 1 {
+		<-time.After(time.Second)
+		return cluster.Object{}, cluster.Errorf(cluster.KindFull, "put", "no room")
+	}
+	select {
+	case <-time.After(time.Minute):
+		return cluster.Object{}, cluster.Errorf(cluster.KindUnavailable, "put", "not its turn")
+	case <-ctx.Done():
+		return cluster.Object{}, cluster.Errorf(cluster.KindUnavailable, "put", "%w", ctx.Err())
+	}
+}
+
+func (c *crowded) PutOnce(ctx context.Context, u mail.User, id mail.MessageID, attr mail.MessageAttr, body cluster.Body) (cluster.Object, error) {
+	return c.Put(ctx, u, id, attr, body)
+}
+
+// A command of which a message cannot be stored says so at once, and says why: what waits for its turn is called off.
+func TestFailureCallsOffWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const count = 40
+		w := newWorld(t, 3)
+		w.fill(count)
+		m, s := w.pick(t, 1, "INBOX")
+		uids, err := s.UIDs(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		imported := appends(count)
+		for i := range imported {
+			imported[i].ID = mail.NewMessageID()
+		}
+		for name, bring := range map[string]func() error{
+			"COPY":     func() error { _, err := s.Copy(t.Context(), uids, "Archive"); return err },
+			"APPEND":   func() error { _, err := m.Append(t.Context(), "INBOX", appends(count)); return err },
+			"imported": func() error { _, err := m.Append(t.Context(), "INBOX", imported); return err },
+		} {
+			w.nodes[0].proxy.store = &crowded{store: w.nodes[0].delivery}
+			began := time.Now()
+			if err := bring(); !cluster.IsKind(err, cluster.KindFull) {
+				t.Errorf("%s = %v, want why the first failed", name, err)
+			}
+			if d := time.Since(began); d != time.Second {
+				t.Errorf("%s failed after %v, want 1s", name, d)
+			}
+		}
+	})
+}

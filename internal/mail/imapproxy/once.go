@@ -32,7 +32,7 @@ func (m *mailbox) appendOnce(ctx context.Context, name string, folder mail.Folde
 		here[messages[i].ID] = known[i] == talk.KnownHere
 		wanted = append(wanted, messages[i])
 	}
-	items, failed := m.putAll(ctx, wanted, func(a *backend.Append) (cluster.Object, error) {
+	items, failed := m.putAll(ctx, wanted, func(ctx context.Context, a *backend.Append) (cluster.Object, error) {
 		if here[a.ID] {
 			return cluster.Object{ID: a.ID.Object(m.user)}, nil
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -48,7 +47,7 @@ func (m *mailbox) Append(ctx context.Context, name string, messages []backend.Ap
 	if messages[0].ID != (mail.MessageID{}) {
 		return backend.Placed{}, m.appendOnce(ctx, name, folder, messages)
 	}
-	items, err := m.putAll(ctx, messages, func(a *backend.Append) (cluster.Object, error) {
+	items, err := m.putAll(ctx, messages, func(ctx context.Context, a *backend.Append) (cluster.Object, error) {
 		attr := mail.MessageAttr{Received: now(a.Received), Folder: folder, Email: a.Email}
 		return m.proxy.store.Put(ctx, m.user, mail.NewMessageID(), attr, sized{a.Body, a.Size})
 	})
@@ -72,43 +71,45 @@ func (m *mailbox) Append(ctx context.Context, name string, messages []backend.Ap
 }
 
 // putAll stores the messages of one APPEND, AppendsMax at once: those that wait for a disk share its syncs.
-func (m *mailbox) putAll(ctx context.Context, messages []backend.Append, put func(*backend.Append) (cluster.Object, error)) ([]talk.Item, error) {
-	return m.proxy.putEach(ctx, len(messages), m.proxy.cfg.AppendsMax, func(i int) (talk.Item, error) {
-		o, err := put(&messages[i])
+func (m *mailbox) putAll(ctx context.Context, messages []backend.Append, put func(context.Context, *backend.Append) (cluster.Object, error)) ([]talk.Item, error) {
+	return m.proxy.putEach(ctx, len(messages), m.proxy.cfg.AppendsMax, func(ctx context.Context, i int) (talk.Item, error) {
+		o, err := put(ctx, &messages[i])
 		return talk.Item{Object: o, Flags: messages[i].Flags}, err
 	})
 }
 
 // putEach stores so many messages, most of them at one time, and says that it gets on (backend.Progress). It gives those that were
-// stored, in order, also if not all were: after the first that fails none is begun.
-func (p *Proxy) putEach(ctx context.Context, count, most int, put func(i int) (talk.Item, error)) (items []talk.Item, err error) {
+// stored, in order, also if not all were: after the first that fails none is begun, and those that wait for their turn are called
+// off. The error is of the first.
+func (p *Proxy) putEach(ctx context.Context, count, most int, put func(ctx context.Context, i int) (talk.Item, error)) (items []talk.Item, err error) {
+	together, callOff := context.WithCancel(ctx)
+	defer callOff()
 	all := make([]talk.Item, count)
-	errs := make([]error, count)
-	var failed atomic.Bool
+	stored := make([]bool, count)
+	var first atomic.Pointer[error]
 	p.atOnce(count, most, func(i int) {
-		if failed.Load() {
-			errs[i] = errNotBegun
+		if first.Load() != nil {
 			return
 		}
-		if all[i], errs[i] = put(i); errs[i] != nil {
-			failed.Store(true)
+		item, err := put(together, i)
+		if err != nil {
+			first.CompareAndSwap(nil, &err) // BEFORE the others fail because of it
+			callOff()
 			return
 		}
+		all[i], stored[i] = item, true
 		backend.Progress(ctx)
 	})
 	for i := range all {
-		switch {
-		case errs[i] == nil:
+		if stored[i] {
 			items = append(items, all[i])
-		case err == nil || errors.Is(err, errNotBegun):
-			err = errs[i]
 		}
+	}
+	if failed := first.Load(); failed != nil {
+		err = *failed
 	}
 	return items, err
 }
-
-// errNotBegun is of a message that was not stored because another one could not be.
-var errNotBegun = cluster.Errorf(cluster.KindUnavailable, "store a message", "another one of the same command could not be stored")
 
 // atOnce does count things, at most most of them at one time, and waits for all.
 func (p *Proxy) atOnce(count, most int, do func(i int)) {
@@ -205,7 +206,7 @@ func (s *selected) Copy(ctx context.Context, uids mail.UIDSet, to string) (backe
 
 // copyPage stores the copies, CopiesMax at once. It gives those that were stored, in order, also if not all were.
 func (s *selected) copyPage(ctx context.Context, ls []talk.Lie, folder mail.FolderID, request [16]byte) ([]talk.Item, error) {
-	items, err := s.m.proxy.putEach(ctx, len(ls), s.m.proxy.cfg.CopiesMax, func(i int) (talk.Item, error) {
+	items, err := s.m.proxy.putEach(ctx, len(ls), s.m.proxy.cfg.CopiesMax, func(ctx context.Context, i int) (talk.Item, error) {
 		o, err := s.copyOne(ctx, &ls[i], folder, request)
 		return talk.Item{Object: o, Flags: ls[i].Flags}, err
 	})
