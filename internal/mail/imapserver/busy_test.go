@@ -49,6 +49,21 @@ type busyFolder struct {
 	busy busy
 }
 
+// Status is of a busy node too.
+func (b busyBox) Status(ctx context.Context, name string) (imapserver.Status, error) {
+	if err := b.busy.first(ctx); err != nil {
+		return imapserver.Status{}, err
+	}
+	return b.Mailbox.Status(ctx, name)
+}
+
+func (f busyFolder) Since(ctx context.Context, since mail.ModSeq, known mail.UIDSet) (backend.Changes, error) {
+	if err := f.busy.first(ctx); err != nil {
+		return backend.Changes{}, err
+	}
+	return f.Selected.Since(ctx, since, known)
+}
+
 func (f busyFolder) Copy(ctx context.Context, uids mail.UIDSet, to string) (imapserver.Placed, error) {
 	if err := f.busy.first(ctx); err != nil {
 		return imapserver.Placed{}, err
@@ -116,6 +131,34 @@ func TestChangeThatGetsOn(t *testing.T) {
 		}
 		play(t, c, "C: 2 NOOP\nS: 2 OK NOOP completed")
 	})
+}
+
+// The same goes for what is asked in many steps: the state of many folders, what a client missed, and the marks of messages that are read.
+func TestQuestionThatGetsOn(t *testing.T) {
+	const takes, steps = 170 * time.Second, 6
+	first := func(ctx context.Context) error {
+		for range steps {
+			select {
+			case <-time.After(takes / steps):
+				backend.Progress(ctx)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
+	for name, story := range map[string]string{
+		"LIST":  "C: 1 LIST \"\" INBOX RETURN (STATUS (MESSAGES))\nS: * LIST (\\HasNoChildren) \"/\" INBOX\nS: * STATUS INBOX (MESSAGES 1)\nS: 1 OK LIST completed",
+		"FETCH": "C: 1 FETCH 1 FLAGS (CHANGEDSINCE 1)\nS: * OK [HIGHESTMODSEQ 2] ...\nS: * 1 FETCH (FLAGS () MODSEQ (2))\nS: 1 OK FETCH completed",
+		"marks": "C: 1 FETCH 1 BODY[TEXT]<0.1>\n" + strings.Repeat("S: * OK still working\n", 5) + "S: * 1 FETCH (FLAGS (\\Seen) BODY[TEXT]<0> {1}\nS: H)\nS: 1 OK FETCH completed",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := oneMessage()
+				newRig(t, m, options{mailboxes: busy{m, first}}).play(selectedOne + story)
+			})
+		})
+	}
 }
 
 // One that stands still is given up.

@@ -52,7 +52,7 @@ type Config struct {
 	// WriteTimeout is the time in which the client must take 16 KiB.
 	WriteTimeout time.Duration
 	// ServiceTimeout bounds each call for mail, and the wait for each piece of a message, or for each step of a call that
-	// changes many.
+	// has many.
 	ServiceTimeout time.Duration
 	// KeepAlive is how often a client inside IDLE hears that the server is there, so that routers on
 	// the way do not forget the connection. While a command changes many messages it is every 30 s at least.

@@ -58,7 +58,9 @@ func (s *session) fetch(c imap.Command) imap.Reply {
 		return done(c.Verb)
 	}
 	if !f.readOnly && slices.ContainsFunc(x.items, imap.FetchItem.SetsSeen) {
-		x.setSeen(uids)
+		if x.setSeen(uids); s.ended != "" {
+			return imap.Reply{}
+		}
 	}
 	err = x.run(uids)
 	if x.wants(imap.FetchModSeq) {
@@ -147,19 +149,20 @@ func (x *fetching) changed(args imap.Fetch, uids mail.UIDSet) (mail.UIDSet, erro
 
 // setSeen sets \Seen where it is not set. A mail that can be read but not be marked is read all the same.
 func (x *fetching) setSeen(uids mail.UIDSet) {
-	ctx, cancel := x.s.service()
-	defer cancel()
 	var unseen mail.UIDSet
-	err := x.f.selected.Summaries(ctx, uids, func(sum *mail.Summary) error {
-		if !sum.IsAway() && !slices.Contains(sum.Flags, mail.FlagSeen) {
-			unseen.Append(sum.UID)
-		}
-		return nil
-	})
 	var stored []mail.Summary
-	if err == nil && len(unseen) > 0 {
-		stored, _, err = x.f.selected.Store(ctx, unseen, FlagChange{Op: FlagsAdd, Flags: []mail.Flag{mail.FlagSeen}}, 0)
-	}
+	err := x.s.long(imap.VerbFetch, func(ctx context.Context) error {
+		err := x.f.selected.Summaries(ctx, uids, func(sum *mail.Summary) error {
+			if !sum.IsAway() && !slices.Contains(sum.Flags, mail.FlagSeen) {
+				unseen.Append(sum.UID)
+			}
+			return nil
+		})
+		if err == nil && len(unseen) > 0 {
+			stored, _, err = x.f.selected.Store(ctx, unseen, FlagChange{Op: FlagsAdd, Flags: []mail.Flag{mail.FlagSeen}}, 0)
+		}
+		return err
+	})
 	if err != nil {
 		x.s.srv.cfg.Logger.Warn("imap messages not marked as seen", "user", string(x.s.user), "err", err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/imap"
+	"porcupine/internal/mail/imapserver/backend"
 	"porcupine/internal/mail/listener"
 )
 
@@ -187,7 +188,9 @@ func (s *session) interrupted(err error) {
 	s.bye(EndedShutdown, imap.CodeUnavailable, "server is shutting down; connect again")
 }
 
-// service gives a context for calls for mail that belong together. The caller calls the function.
+// service gives a context for calls for mail that belong together: a large folder is told page by page, and many folders one by
+// one. It ends when none of them has got on for ServiceTimeout. The caller calls the function.
 func (s *session) service() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(s.ctx, s.srv.cfg.ServiceTimeout)
+	w := s.watch()
+	return backend.WithProgress(w.ctx, w.progress), w.end
 }

@@ -26,7 +26,8 @@ type Mailboxes interface {
 }
 
 // Mailbox is all of one user's mail, as one session sees it. Its methods may be called by one
-// goroutine at a time; Close ends calls under way.
+// goroutine at a time; Close ends calls under way. What takes several steps, here and in Selected, tells of its
+// progress (WithProgress).
 type Mailbox interface {
 	// Folders lists all folders of the user by name, and the names that are only subscribed.
 	Folders(ctx context.Context) ([]Folder, error)
