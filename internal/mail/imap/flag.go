@@ -47,11 +47,14 @@ func ParseFlag(s string) (mail.Flag, error) {
 	return mail.Flag(lower(s)), nil
 }
 
-// presented are keywords whose registered names have capitals. Some clients compare them as they are written.
+// presented are keywords whose registered names, or whose makers, write them with capitals. Some clients compare them as they are
+// written.
 var presented = map[mail.Flag]string{
 	"$forwarded": "$Forwarded", "$mdnsent": "$MDNSent", "$submitpending": "$SubmitPending", "$submitted": "$Submitted",
 	"$junk": "$Junk", "$notjunk": "$NotJunk", "$phishing": "$Phishing", "$important": "$Important",
 	"junk": "Junk", "nonjunk": "NonJunk", "$hasattachment": "$HasAttachment", "$hasnoattachment": "$HasNoAttachment",
+	"notjunk": "NotJunk", "junkrecorded": "JunkRecorded",
+	"$mailflagbit0": "$MailFlagBit0", "$mailflagbit1": "$MailFlagBit1", "$mailflagbit2": "$MailFlagBit2",
 	"$label1": "$label1", "forwarded": "Forwarded", "redirected": "Redirected", "$canunsubscribe": "$canunsubscribe",
 }
 

@@ -79,7 +79,7 @@ func numSet(t *rapid.T) imap.NumSet {
 	if rapid.IntRange(0, 9).Draw(t, "saved") == 0 {
 		return imap.NumSet{Saved: true}
 	}
-	return imap.NumSet{Ranges: several(t, 1, 4, func(t *rapid.T) imap.NumRange {
+	return imap.NumSet{Saved: rapid.IntRange(0, 9).Draw(t, "saved too") == 0, Ranges: several(t, 1, 4, func(t *rapid.T) imap.NumRange {
 		r := imap.NumRange{First: pick(t, imap.Star, nz(t)), Last: pick(t, imap.Star, nz(t))}
 		return r
 	})}

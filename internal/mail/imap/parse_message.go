@@ -2,13 +2,13 @@ package imap
 
 import "porcupine/internal/mail"
 
-// set reads a sequence set (RFC 9051 §9, sequence-set).
+// set reads a sequence set (RFC 9051 §9, sequence-set): "$" can be its last element.
 func (r *reader) set() NumSet {
-	if r.take('$') {
-		return NumSet{Saved: true}
-	}
 	var s NumSet
 	for r.err == nil {
+		if s.Saved = r.take('$'); s.Saved {
+			break
+		}
 		first := r.seqNumber()
 		last := first
 		if r.take(':') {

@@ -14,7 +14,7 @@ const Star = 0
 // NumSet is a sequence set as a client wrote it (RFC 9051 §9, sequence-set): message sequence numbers or
 // UIDs, in any order, with overlaps.
 type NumSet struct {
-	Saved  bool // "$": the saved result of the last search (RFC 5182); there are no ranges then
+	Saved  bool // "$": the saved result of the last search too (RFC 5182)
 	Ranges []NumRange
 }
 
@@ -51,7 +51,7 @@ func SetOfNumbers(numbers ...uint32) NumSet {
 }
 
 // Resolve gives the numbers as a set in ascending order, with "*" being largest, which is 0 if nothing is
-// there. "$" gives nothing: the caller has the saved result.
+// there. "$" adds nothing: the caller has the saved result.
 func (s NumSet) Resolve(largest uint32) mail.UIDSet {
 	ranges := make(mail.UIDSet, 0, len(s.Ranges))
 	for _, r := range s.Ranges {
@@ -78,23 +78,25 @@ func (r NumRange) bounds(largest uint32) (first, last uint32) {
 // UIDs gives those of the UIDs known that the set, of UIDs, names. UIDs that are not there are passed over in
 // silence (RFC 9051 §6.4.9); "*" is the largest known. saved is what "$" means.
 func (s NumSet) UIDs(known, saved mail.UIDSet) mail.UIDSet {
-	if s.Saved {
-		return saved.Intersect(known)
-	}
 	largest := uint32(0)
 	if n := len(known); n > 0 {
 		largest = uint32(known[n-1].Last)
 	}
-	return s.Resolve(largest).Intersect(known)
+	return s.withSaved(s.Resolve(largest), saved).Intersect(known)
+}
+
+// withSaved adds the saved result to a set, if it is meant.
+func (s NumSet) withSaved(uids, saved mail.UIDSet) mail.UIDSet {
+	if !s.Saved {
+		return uids
+	}
+	return uids.Union(saved)
 }
 
 // Numbers gives the UIDs of the messages that the set, of sequence numbers, names: known in ascending order
 // is message 1, 2, and so on. It fails with ErrBeyond for a number that no message has; "*" is one if
 // there are no messages. saved is what "$" means.
 func (s NumSet) Numbers(known, saved mail.UIDSet) (mail.UIDSet, error) {
-	if s.Saved {
-		return saved.Intersect(known), nil
-	}
 	count := known.Len()
 	for _, r := range s.Ranges {
 		if count == 0 || int64(r.First) > int64(count) || int64(r.Last) > int64(count) {
@@ -120,14 +122,11 @@ func (s NumSet) Numbers(known, saved mail.UIDSet) (mail.UIDSet, error) {
 			before += size
 		}
 	}
-	return mail.UIDSet(nil).Union(uids), nil
+	return s.withSaved(mail.UIDSet(nil).Union(uids), saved.Intersect(known)), nil
 }
 
 // appendTo writes a set as RFC 9051 §9 has it. An empty one writes nothing.
 func (s NumSet) appendTo(dst []byte) []byte {
-	if s.Saved {
-		return append(dst, '$')
-	}
 	for i, r := range s.Ranges {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -136,6 +135,12 @@ func (s NumSet) appendTo(dst []byte) []byte {
 		if r.Last != r.First {
 			dst = appendSeqNumber(append(dst, ':'), r.Last)
 		}
+	}
+	if s.Saved {
+		if len(s.Ranges) > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '$')
 	}
 	return dst
 }

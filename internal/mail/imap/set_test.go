@@ -38,6 +38,9 @@ func TestSetResolve(t *testing.T) {
 		{"4294967295", nil, nil, true},
 		{"1:4294967295", known, nil, true},
 		{"$", uids(3, 4), uids(3, 4), false},
+		{"2:3,$", uids(2, 3, 4), uids(3, 4), false},
+		{"1,$", uids(3, 4), uids(2, 3, 4), false},
+		{"8,$", uids(3, 4), nil, true},
 	} {
 		c, err := parse("a UID EXPUNGE "+tt.set+"\r\n", imap.Dialect{})
 		if err != nil {

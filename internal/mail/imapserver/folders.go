@@ -129,15 +129,15 @@ func (s *session) sayStatus(name string, items []imap.StatusItem, st Status) {
 // uids gives the messages of the view that a set names. A sequence number that no message has is a mistake of the
 // client's (RFC 9051 §6.4.9), a UID that no message has is not.
 func (f *folder) uids(set imap.NumSet, uid bool) (mail.UIDSet, error) {
-	switch {
-	case set.Saved:
-		return f.saved.Intersect(f.view.UIDs()), nil
-	case uid:
-		return set.UIDs(f.view.UIDs(), nil), nil
+	if uid {
+		return set.UIDs(f.view.UIDs(), f.saved), nil
 	}
 	found, all := f.view.BySeq(numbers(set, uint32(f.view.Len())))
 	if !all {
 		return nil, imap.ErrBeyond
+	}
+	if set.Saved {
+		found = found.Union(f.saved.Intersect(f.view.UIDs()))
 	}
 	return found, nil
 }

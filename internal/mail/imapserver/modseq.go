@@ -56,7 +56,7 @@ func (s *session) useCondStore() {
 // gone with its answer, though it is a UID SEARCH (RFC 9051 §5.5, RFC 7162 §3.2.10.2).
 func namesNumbers(k *imap.SearchKey) bool {
 	if k.Op == imap.SearchNumbers {
-		return !k.Set.Saved
+		return len(k.Set.Ranges) > 0
 	}
 	for i := range k.Keys {
 		if namesNumbers(&k.Keys[i]) {
