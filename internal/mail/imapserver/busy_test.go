@@ -161,6 +161,31 @@ func TestQuestionThatGetsOn(t *testing.T) {
 	}
 }
 
+// A client that asks for the states of many folders hears of each before it gives up to wait for all.
+func TestStatesAreToldAsTheyCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const takes, folders = 40 * time.Second, 5
+		m := oneMessage()
+		for i := range folders {
+			m.Create(alice, fmt.Sprintf("x%d", i), "")
+		}
+		first := func(ctx context.Context) error {
+			<-time.After(takes)
+			backend.Progress(ctx)
+			return nil
+		}
+		c := newRig(t, m, options{mailboxes: busy{m, first}}).play(login + "C: 1 LIST \"\" x* RETURN (STATUS (MESSAGES))")
+		for i := range folders {
+			began := time.Now()
+			play(t, c, fmt.Sprintf("S: * LIST (\\HasNoChildren) \"/\" x%d\nS: * STATUS x%d (MESSAGES 0)", i, i))
+			if d := time.Since(began); d != takes {
+				t.Errorf("folder %d is told after %v, want %v", i, d, takes)
+			}
+		}
+		play(t, c, "S: 1 OK LIST completed")
+	})
+}
+
 // One that stands still is given up.
 func TestChangeThatStandsStill(t *testing.T) {
 	first := func(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail/imap"
@@ -30,10 +31,21 @@ func (s *session) list(c imap.List, lsub bool) imap.Reply {
 	}
 	q := newListing(c, folders, lsub)
 	q.rev2 = s.enabled.rev2
+	sent := time.Now()
 	for _, n := range q.names {
-		if data, ok := q.entry(n); ok {
-			s.sayEntry(ctx, q, data)
+		data, ok := q.entry(n)
+		if !ok {
+			continue
 		}
+		s.sayEntry(ctx, q, data)
+		if time.Since(sent) < min(stillEvery, s.srv.cfg.KeepAlive) {
+			continue
+		}
+		if s.out.Flush() != nil { // nobody listens
+			s.end(EndedGone)
+			return imap.Reply{}
+		}
+		sent = time.Now()
 	}
 	return done(verb)
 }
