@@ -28,6 +28,11 @@ var ErrBeyond = errors.New("there is no message with that number")
 // Empty reports whether the set names nothing, not even "$".
 func (s NumSet) Empty() bool { return !s.Saved && len(s.Ranges) == 0 }
 
+// IsOpen reports whether each range of the set ends with "*", so that who wrote it need not know how many messages there are.
+func (s NumSet) IsOpen() bool {
+	return len(s.Ranges) > 0 && !slices.ContainsFunc(s.Ranges, func(r NumRange) bool { return r.First != Star && r.Last != Star })
+}
+
 // SetOf makes a set of UIDs to be sent.
 func SetOf(uids mail.UIDSet) NumSet {
 	s := NumSet{}

@@ -24,6 +24,9 @@ func (s *session) translate(charset string, k *imap.SearchKey) (search.Key, erro
 		}
 		return key, nil
 	case imap.SearchNumbers, imap.SearchUIDs:
+		if k.Op == imap.SearchNumbers && s.folder.view.Len() == 0 && k.Set.IsOpen() {
+			return search.None(), nil // no mistake: clients search 1:* of a folder of which they know nothing
+		}
 		uids, err := s.folder.uids(k.Set, k.Op == imap.SearchUIDs)
 		return search.Key{Op: search.OpUIDs, UIDs: uids}, err
 	case imap.SearchHasFlag:
