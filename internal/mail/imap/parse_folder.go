@@ -18,15 +18,15 @@ func (r *reader) rename() Args {
 	r.sp()
 	n := Rename{From: r.folder()}
 	r.sp()
-	n.To = trimDelimiter(r.folder())
+	n.To = r.folder()
 	return n
 }
 
 // create reads CREATE (RFC 9051 §6.3.4), with the parameter USE (RFC 6154 §3).
 func (r *reader) create() Args {
 	r.sp()
-	c := Create{Folder: trimDelimiter(r.folder())}
-	c.Given = trimDelimiter(r.given)
+	c := Create{Folder: r.folder()}
+	c.Given = r.given
 	if !r.more() {
 		return c
 	}
@@ -42,7 +42,7 @@ func (r *reader) create() Args {
 	return c
 }
 
-// trimDelimiter takes away the delimiter at the end of a name that is to be made (RFC 9051 §6.3.4).
+// trimDelimiter takes away the delimiter at the end of a name.
 func trimDelimiter(name string) string {
 	if n := len(name); n > 1 && name[n-1] == Delimiter {
 		return name[:n-1]

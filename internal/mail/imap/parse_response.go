@@ -169,7 +169,7 @@ func (r *reader) named(name string) Response {
 		return r.quotaData()
 	case "QUOTAROOT":
 		r.sp()
-		q := QuotaRootData{Folder: r.folder()}
+		q := QuotaRootData{Folder: r.folderAsIs()}
 		for r.more() && r.err == nil {
 			r.sp()
 			q.Roots = append(q.Roots, r.astring("a quota root"))
@@ -281,7 +281,7 @@ func (r *reader) correlator(e *ESearchData) {
 		e.Tag = r.astring("a tag")
 	case "MAILBOX":
 		r.sp()
-		e.Folder = r.folder()
+		e.Folder = r.folderAsIs()
 	case "UIDVALIDITY":
 		r.sp()
 		e.UIDValidity = uint32(r.nzNumber(numberMax))

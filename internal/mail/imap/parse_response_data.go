@@ -17,7 +17,7 @@ func (r *reader) listData(lsub bool) Response {
 		l.Delimiter = d[0]
 	}
 	r.sp()
-	l.Folder = r.folder()
+	l.Folder = r.folderAsIs()
 	if !r.more() {
 		return l
 	}
@@ -29,7 +29,7 @@ func (r *reader) listData(lsub bool) Response {
 			r.list(StatusItemsMax, "words", func() { l.ChildInfo = append(l.ChildInfo, upper(r.astring("a word"))) })
 		case "OLDNAME":
 			r.sp()
-			r.list(1, "names", func() { l.OldName = r.folder() })
+			r.list(1, "names", func() { l.OldName = r.folderAsIs() })
 		default:
 			r.fail("unknown extended item")
 		}
@@ -45,7 +45,7 @@ func (r *reader) namespaces() (spaces []Namespace) {
 	r.want('(')
 	for r.peek() == '(' && r.err == nil {
 		r.want('(')
-		n := Namespace{Prefix: r.folder()}
+		n := Namespace{Prefix: r.folderAsIs()}
 		r.sp()
 		if d := r.nstring("a delimiter"); len(d) == 1 {
 			n.Delimiter = d[0]
@@ -59,7 +59,7 @@ func (r *reader) namespaces() (spaces []Namespace) {
 }
 
 func (r *reader) statusData() Response {
-	s := StatusData{Folder: r.folder()}
+	s := StatusData{Folder: r.folderAsIs()}
 	r.sp()
 	r.optionalList(StatusItemsMax, "status items", func() {
 		v := StatusValue{Item: r.statusItem()}
@@ -92,7 +92,7 @@ func (r *reader) quotaData() Response {
 }
 
 func (r *reader) metadataData() Response {
-	m := MetadataData{Folder: r.folder()}
+	m := MetadataData{Folder: r.folderAsIs()}
 	r.sp()
 	if r.peek() == '(' {
 		m.Values = r.metadataValues()

@@ -293,8 +293,15 @@ func (r *reader) short(limit int, what string) string {
 	return s
 }
 
-// folder reads the name of a folder.
+// folder reads the name of a folder. A delimiter at its end means nothing (RFC 9051 §6.3.4): who made "a/" calls it so afterwards too.
 func (r *reader) folder() string {
+	name := trimDelimiter(r.folderAsIs())
+	r.given = trimDelimiter(r.given)
+	return name
+}
+
+// folderAsIs reads the name of a folder, of another server perhaps, or what names begin with.
+func (r *reader) folderAsIs() string {
 	s := r.astring("the name of a folder")
 	if r.err != nil {
 		return ""
