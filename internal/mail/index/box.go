@@ -107,7 +107,7 @@ func (x *Indexes) queue(u mail.User, op string, weight int) (b, dropped *box, er
 }
 
 // unqueue takes a question out of the line, and drops the indexes that were used longest ago if all
-// together are too large.
+// together are too large. The one just used stays, however large it is: it would be built again for every question.
 func (x *Indexes) unqueue(b *box, weight int) {
 	x.mu.Lock()
 	b.line -= weight
@@ -117,7 +117,7 @@ func (x *Indexes) unqueue(b *box, weight int) {
 	for e := x.recent.Back(); e != nil && x.cost > x.cfg.MemoryMax; {
 		old := e.Value.(*box)
 		e = e.Prev()
-		if old.line == 0 && old.state != nil {
+		if old != b && old.line == 0 && old.state != nil {
 			dropped = append(dropped, old)
 			x.drop(old)
 		}

@@ -28,9 +28,9 @@ func (s *state) answerStore(ctx context.Context, q *talk.Question) (*talk.Answer
 	if err != nil {
 		return nil, err
 	}
-	count := 0
+	var p page
 	each(v, below(q.UIDs, q.Mark.Next), func(e *uidledger.Entry) bool {
-		if count++; count > talk.PageMax {
+		if !p.takes(e.Flags, q.Flags) { // as many as it may have then
 			a.More = true
 			return false
 		}

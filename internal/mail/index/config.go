@@ -54,7 +54,8 @@ type Config struct {
 	Follow Follow
 
 	CompleteWait time.Duration // for an incomplete bucket, and for holders that do not answer; default 10 s
-	LedgerWait   time.Duration // for one write or one grant at the ledger replicas; default 5 s
+	LedgerWait   time.Duration // for one write or one grant at the ledger replicas, or a page of what is read there; default 5 s
+	BuildWait    time.Duration // for the building of one index, also when who asked has gone meanwhile: the next one finds it; default 5 min
 	TurnWait     time.Duration // for a user's turn; default 20 s
 	IdleAfter    time.Duration // an index that nobody asks is dropped after it; default 5 min
 	WatchFor     time.Duration // a watch ends after it unless it is renewed; default 5 min
@@ -92,6 +93,7 @@ func (c Config) check() error {
 func (c Config) withDefaults() Config {
 	cluster.Default(&c.CompleteWait, 10*time.Second)
 	cluster.Default(&c.LedgerWait, 5*time.Second)
+	cluster.Default(&c.BuildWait, 5*time.Minute)
 	cluster.Default(&c.TurnWait, 20*time.Second)
 	cluster.Default(&c.IdleAfter, 5*time.Minute)
 	cluster.Default(&c.WatchFor, 5*time.Minute)

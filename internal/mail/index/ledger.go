@@ -106,15 +106,13 @@ const (
 // readLedgersAt reads all ledger objects of the user at one node. What a head says of the chunks is true of later
 // ones only. So AFTER all were read, the chunks that have changed since are read again.
 func (s *state) readLedgersAt(ctx context.Context, node cluster.NodeID) (ledgers, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.x.cfg.LedgerWait)
-	defer cancel()
 	all := make(ledgers)
 	versions := make(map[string]cluster.Timestamp)
 	after, more := "", true
 	for range ledgerPagesMax {
 		var page []cluster.Copy
 		var err error
-		if page, more, err = s.x.cluster.Contents(ctx, node, string(s.user), mail.TypeLedger, after); err != nil {
+		if page, more, err = s.ledgerPage(ctx, node, after); err != nil {
 			return nil, err
 		}
 		for i := range page {
@@ -135,7 +133,7 @@ func (s *state) readLedgersAt(ctx context.Context, node cluster.NodeID) (ledgers
 	if more {
 		return nil, cluster.Errorf(cluster.KindLimit, "read the ledgers of "+string(s.user), "node %s has more than %d pages", node, ledgerPagesMax)
 	}
-	objects, err := s.x.cluster.List(ctx, node, string(s.user), mail.TypeLedger)
+	objects, err := s.ledgerObjects(ctx, node)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +142,7 @@ func (s *state) readLedgersAt(ctx context.Context, node cluster.NodeID) (ledgers
 		if _, kind, _, err := uidledger.ParseID(o.ID.ID); err != nil || kind != kindChunk || versions[o.ID.ID] == o.Timestamp {
 			continue
 		}
-		now, contents, err := open(ctx, s.x.cluster, node, o.ID)
+		now, contents, err := s.openLedger(ctx, node, o.ID)
 		switch {
 		case err == nil:
 			s.takeCopy(all, node, &now, contents)
@@ -155,6 +153,25 @@ func (s *state) readLedgersAt(ctx context.Context, node cluster.NodeID) (ledgers
 		}
 	}
 	return all, nil
+}
+
+// ledgerPage reads a page of ledger objects: a large mailbox has hundreds, so the wait is for each.
+func (s *state) ledgerPage(ctx context.Context, node cluster.NodeID, after string) ([]cluster.Copy, bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.x.cfg.LedgerWait)
+	defer cancel()
+	return s.x.cluster.Contents(ctx, node, string(s.user), mail.TypeLedger, after)
+}
+
+func (s *state) ledgerObjects(ctx context.Context, node cluster.NodeID) ([]cluster.Object, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.x.cfg.LedgerWait)
+	defer cancel()
+	return s.x.cluster.List(ctx, node, string(s.user), mail.TypeLedger)
+}
+
+func (s *state) openLedger(ctx context.Context, node cluster.NodeID, id cluster.ObjectID) (cluster.Object, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.x.cfg.LedgerWait)
+	defer cancel()
+	return open(ctx, s.x.cluster, node, id)
 }
 
 // of gives what a node has of a folder's ledger.

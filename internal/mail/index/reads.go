@@ -157,11 +157,13 @@ const summaryBytes = 80
 type page struct{ count, bytes int }
 
 // takes reports whether one more with these flags goes in.
-func (p *page) takes(flags []mail.Flag) bool {
+func (p *page) takes(flags ...[]mail.Flag) bool {
 	p.count++
 	p.bytes += summaryBytes
-	for _, f := range flags {
-		p.bytes += len(f) + 1
+	for _, some := range flags {
+		for _, f := range some {
+			p.bytes += len(f) + 1
+		}
 	}
 	return p.count <= talk.PageMax && p.bytes <= talk.PageBytes
 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
@@ -92,15 +93,30 @@ func (x *Indexes) current(ctx context.Context, b *box) (*state, error) {
 		}
 	}
 	b.state = nil
-	s, err := x.load(ctx, b)
+	op := "build the index of " + string(b.user)
+	s, err := x.loadWhole(ctx, b)
 	if err != nil {
 		return nil, err
 	}
 	if s.broken {
-		return nil, cluster.Errorf(cluster.KindUnavailable, "build the index of "+string(b.user), "it could not be written: try again in a moment")
+		return nil, cluster.Errorf(cluster.KindUnavailable, op, "it could not be written: try again in a moment")
 	}
 	b.state = s
+	if ctx.Err() != nil { // and who asked may be asking again by now: nothing is changed for him
+		return nil, cluster.Errorf(cluster.KindUnavailable, op, "it has taken long: try again (%w)", context.Cause(ctx))
+	}
 	return s, nil
+}
+
+// loadWhole builds the index for whoever asks next, should who asks now not wait that long: else a large mailbox on a slow disk would
+// be read from its beginning again and again.
+func (x *Indexes) loadWhole(ctx context.Context, b *box) (*state, error) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	// No deadline: with one, each call could last until then (cluster/transport.CallTimeoutDefault).
+	timer := time.AfterFunc(x.cfg.BuildWait, func() { cancel(context.DeadlineExceeded) })
+	defer timer.Stop()
+	return x.load(ctx, b)
 }
 
 // serveWatch notes who wants to be told. What happened before is not told: the asking node has its sessions look.

@@ -1,0 +1,108 @@
+package index
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porcupine/internal/cluster"
+	"porcupine/internal/mail"
+	"porcupine/internal/mail/imapserver/backend"
+	"porcupine/internal/mail/index/talk"
+)
+
+// Q2: a mailbox whose index is above the limit is kept while it is the one in use.
+func TestQ2_OneLargeMailbox(t *testing.T) {
+	const messages = 50
+	w := newWorld(t, Config{MemoryMax: messages * messageCost / 2}, 2)
+	u := w.user("a", messages)
+	w.MoveBucket(string(u), 1)
+	a := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	for range 10 {
+		w.mustAsk(t, talk.Question{Op: talk.OpSync, User: u, Mark: a.Mark})
+	}
+	if f := w.figures(); f.Loads > 2 {
+		t.Errorf("the index of the only user was built %d times for 11 questions", f.Loads)
+	}
+}
+
+// The answer to a STORE ends where a page does, as that of a FETCH.
+func TestStoreAnswersInPages(t *testing.T) {
+	const messages = 900
+	w := newWorld(t, Config{}, 2)
+	u := w.user("a", messages)
+	w.MoveBucket(string(u), 1)
+	a := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	var flags []mail.Flag
+	for k := range 15 {
+		flags = append(flags, mail.Flag(strings.Repeat("x", 80)+string(rune('a'+k))))
+	}
+	store := func(number byte, fl ...mail.Flag) {
+		t.Helper()
+		left := mail.UIDSet{{First: 1, Last: messages}}
+		for page := byte(0); len(left) > 0; page++ {
+			_, b, err := w.ask(talk.Question{Op: talk.OpStore, User: u, Mark: a.Mark, UIDs: left, Flags: fl, FlagOp: backend.FlagsAdd, Request: [16]byte{number, page}})
+			if err != nil || len(b) > talk.SizeMax {
+				t.Fatalf("STORE of %v: %d octets, %v", left, len(b), err)
+			}
+			answer, err := talk.ParseAnswer(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !answer.More {
+				return
+			}
+			left = left.Without(mail.UIDSet{{First: 1, Last: answer.Next}})
+		}
+	}
+	store(1, flags...)
+	store(2, mail.FlagSeen)
+	if st := w.mustAsk(t, talk.Question{Op: talk.OpStatus, User: u, Name: "INBOX"}).Status; st.Unseen != 0 {
+		t.Errorf("%d of %d have no \\Seen", st.Unseen, messages)
+	}
+}
+
+// slow is a node of which each page of ledgers takes a while: a slow disk, or a slow link.
+type slow struct {
+	hooked
+	page time.Duration
+}
+
+func (s slow) Contents(ctx context.Context, on cluster.NodeID, owner string, of cluster.ObjectType, after string) ([]cluster.Copy, bool, error) {
+	select {
+	case <-time.After(s.page):
+	case <-ctx.Done():
+		return nil, false, cluster.Errorf(cluster.KindUnavailable, "contents", "%w", ctx.Err())
+	}
+	return s.hooked.Contents(ctx, on, owner, of, after)
+}
+
+// V2: a large mailbox whose ledger is read page by page, each in good time, opens, if not for the first who asks.
+func TestV2_LedgerThatTakesLongToRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{}, 2)
+		u := w.user("a", 3000)
+		w.MoveBucket(string(u), 1)
+		w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+		pages := len(w.Objects(string(u), mail.TypeLedger))/4 + 1
+		x, err := New(slow{hooked{w.Node(1), w}, time.Minute / time.Duration(pages)}, Config{ClusterID: w.indexes[0].cfg.ClusterID, Floor: w.indexes[0].cfg.Floor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 { // a client that comes again and again
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // imapproxy.Config.AskTimeout
+			q := talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"}
+			_, err = x.serve(ctx, 2, q.Marshal())
+			cancel()
+			if err == nil {
+				return
+			}
+			if !cluster.IsKind(err, cluster.KindUnavailable) {
+				t.Fatal(err)
+			}
+		}
+		t.Errorf("it never opens: %v", err)
+	})
+}
