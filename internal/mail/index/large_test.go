@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,6 +63,45 @@ func TestStoreAnswersInPages(t *testing.T) {
 	if st := w.mustAsk(t, talk.Question{Op: talk.OpStatus, User: u, Name: "INBOX"}).Status; st.Unseen != 0 {
 		t.Errorf("%d of %d have no \\Seen", st.Unseen, messages)
 	}
+}
+
+// Attack 31: what a session costs that catches up with a change of the whole folder grows as the folder does, not as its square. It has
+// the user's turn meanwhile, and so has each of the user's sessions.
+func TestAttack31_SyncOfAChangedFolder(t *testing.T) {
+	one, two := syncCost(t, 4_000), syncCost(t, 8_000)
+	if two > 5*one/2 {
+		t.Errorf("twice the folder costs %.1f times as much: %d allocations, and %d", float64(two)/float64(one), two, one)
+	}
+}
+
+// syncCost counts the allocations of telling a session that all of a folder has changed.
+func syncCost(t *testing.T, messages int) uint64 {
+	w := newWorld(t, Config{Follow: func(context.Context, cluster.NodeID, string, func(bool, []cluster.Change)) (func(), error) {
+		return func() {}, nil
+	}}, 2)
+	u := w.user("a", messages)
+	w.MoveBucket(string(u), 1)
+	began := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	q := talk.Question{Op: talk.OpStore, User: u, Mark: began.Mark, FlagOp: backend.FlagsAdd, Flags: []mail.Flag{mail.FlagSeen}}
+	for at := 1; at <= messages; at += talk.PageMax {
+		q.UIDs, q.Request = mail.UIDSet{{First: mail.UID(at), Last: mail.UID(at + talk.PageMax - 1)}}, [16]byte{1, byte(at >> 16), byte(at >> 8), byte(at)}
+		w.mustAsk(t, q)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	told := 0
+	for mark := began.Mark; ; {
+		a := w.mustAsk(t, talk.Question{Op: talk.OpSync, User: u, Mark: mark, On: true})
+		told += len(a.Summaries)
+		if mark = a.Mark; !a.More {
+			break
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if told != messages {
+		t.Errorf("told of %d changes of %d", told, messages)
+	}
+	return after.Mallocs - before.Mallocs
 }
 
 // slow is a node of which each page of ledgers takes a while: a slow disk, or a slow link.

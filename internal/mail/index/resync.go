@@ -59,25 +59,53 @@ func (s *state) answerSync(ctx context.Context, q *talk.Question) (*talk.Answer,
 			a.Vanished = below(mail.UIDSet{{First: 1, Last: math.MaxUint32}}, q.Mark.Next)
 		}
 	}
-	var changed []uidledger.Entry
-	v.ChangedSince(q.Mark.ModSeq, func(e *uidledger.Entry) bool {
-		if e.UID < q.Mark.Next {
-			changed = append(changed, *e)
-		}
-		return true
-	})
-	slices.SortFunc(changed, func(x, y uidledger.Entry) int { return cmp.Compare(x.ModSeq, y.ModSeq) })
 	var p page
-	for i := range changed {
-		e := &changed[i]
-		if !p.takes(e.Flags) && e.ModSeq > changed[i-1].ModSeq { // not between two of one number
-			a.More, a.Mark = true, talkMark(v.MarkAt(v.UIDNext(), changed[i-1].ModSeq))
+	var last mail.ModSeq
+	for _, c := range f.changedSince(q.Mark.ModSeq, a.Mark) {
+		e, ok := v.Get(c.uid)
+		if !ok || e.UID >= q.Mark.Next {
+			continue
+		}
+		if !p.takes(e.Flags) && e.ModSeq > last { // not between two of one number
+			a.More, a.Mark = true, talkMark(v.MarkAt(v.UIDNext(), last))
 			break
 		}
-		a.Summaries = append(a.Summaries, s.summary(e))
+		a.Summaries, last = append(a.Summaries, s.summary(&e)), e.ModSeq
+	}
+	if !a.More {
+		f.changes = nil
 	}
 	slices.SortFunc(a.Summaries, func(x, y mail.Summary) int { return cmp.Compare(x.UID, y.UID) })
 	return a, nil
+}
+
+// changes are the messages of a folder that have changed since some number, in the order of their changes: for the pages of one
+// answer, which would else be sorted for each.
+type changes struct {
+	at    talk.Mark // of the view
+	since mail.ModSeq
+	list  []change
+}
+
+type change struct {
+	modseq mail.ModSeq
+	uid    mail.UID
+}
+
+// changedSince gives the changes after a number, as of the folder's view, which has this mark.
+func (f *folder) changedSince(since mail.ModSeq, at talk.Mark) []change {
+	if f.changes == nil || f.changes.at != at || since < f.changes.since {
+		f.changes = &changes{at: at, since: since}
+		f.ledger.View().ChangedSince(since, func(e *uidledger.Entry) bool {
+			f.changes.list = append(f.changes.list, change{e.ModSeq, e.UID})
+			return true
+		})
+		slices.SortFunc(f.changes.list, func(x, y change) int {
+			return cmp.Or(cmp.Compare(x.modseq, y.modseq), cmp.Compare(x.uid, y.uid))
+		})
+	}
+	next, _ := slices.BinarySearchFunc(f.changes.list, since+1, func(c change, n mail.ModSeq) int { return cmp.Compare(c.modseq, n) })
+	return f.changes.list[next:]
 }
 
 // answerSince is the answer to a client that comes back with what it knew (QRESYNC, CHANGEDSINCE): by UID, what has gone

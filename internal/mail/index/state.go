@@ -77,6 +77,8 @@ type folder struct {
 	id     mail.FolderID
 	ledger *uidledger.Manager
 	status *status // nil: to be counted
+	// changes are what one session after the other is being told; nil: nothing.
+	changes *changes
 }
 
 // What parts of an index cost, in bytes, about.
