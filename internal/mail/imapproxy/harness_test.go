@@ -253,13 +253,18 @@ func text(t testing.TB, s backend.Selected, u mail.UID) string {
 	return string(bytes.TrimSpace(after))
 }
 
-func synced(t testing.TB, s backend.Selected) backend.Changes {
+// synced gives all that has changed, of whatever number of pages.
+func synced(t testing.TB, s backend.Selected) (all backend.Changes) {
 	t.Helper()
-	c, err := s.Sync(t.Context())
-	if err != nil {
-		t.Fatalf("Sync: %v", err)
+	for more := true; more; {
+		c, err := s.Sync(t.Context())
+		if err != nil {
+			t.Fatalf("Sync: %v", err)
+		}
+		all.Vanished, all.Arrived = all.Vanished.Union(c.Vanished), all.Arrived.Without(c.Vanished).Union(c.Arrived)
+		all.Changed, all.Status, more = append(all.Changed, c.Changed...), c.Status, c.More
 	}
-	return c
+	return all
 }
 
 func want(t testing.TB, what string, got, want []string) {

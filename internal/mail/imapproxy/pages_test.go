@@ -222,3 +222,34 @@ func BenchmarkSelect(b *testing.B) {
 		m.Close()
 	}
 }
+
+// Q2: a session that catches up holds a page of changes at a time, and is told how far it has come with each.
+func TestQ2_SyncGivesAPage(t *testing.T) {
+	const count = 2*talk.PageMax + 500
+	w := newWorld(t, 2)
+	w.fill(count)
+	_, s := w.pick(t, 1, "INBOX")
+	_, other := w.pick(t, 1, "INBOX")
+	if _, _, err := s.Store(t.Context(), mustUIDs(t, s), backend.FlagChange{Op: backend.FlagsAdd, Flags: []mail.Flag{mail.FlagSeen}}, 0); err != nil {
+		t.Fatal(err)
+	}
+	told, pages, at := 0, 0, other.Status().HighestModSeq
+	for more := true; more; pages++ {
+		c, err := other.Sync(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(c.Changed) > talk.PageMax || c.Status.HighestModSeq <= at {
+			t.Errorf("page %d has %d changes, up to %d after %d", pages, len(c.Changed), c.Status.HighestModSeq, at)
+		}
+		for i := range c.Changed {
+			if m := c.Changed[i].ModSeq; m <= at || m > c.Status.HighestModSeq {
+				t.Fatalf("page %d has change %d, and says it is of those from %d to %d", pages, m, at+1, c.Status.HighestModSeq)
+			}
+		}
+		told, at, more = told+len(c.Changed), c.Status.HighestModSeq, c.More
+	}
+	if told != count || pages < 3 {
+		t.Errorf("%d changes of %d in %d pages", told, count, pages)
+	}
+}

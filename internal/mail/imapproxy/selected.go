@@ -2,7 +2,6 @@ package imapproxy
 
 import (
 	"context"
-	"maps"
 	"math"
 	"slices"
 
@@ -36,50 +35,38 @@ func (s *selected) question(op talk.Op) *talk.Question {
 	return &talk.Question{Op: op, Folder: s.status.ID, Mark: s.mark}
 }
 
-// Sync asks what has changed, page by page, and takes it when it has all of it.
+// Sync asks what has changed: a page of it, so that a session holds no more however many messages that are.
 func (s *selected) Sync(ctx context.Context) (backend.Changes, error) {
-	mark, known := s.mark, s.known
-	var c backend.Changes
-	changed := make(map[mail.UID]mail.Summary)
-	for range pagesMax {
-		q := s.question(talk.OpSync)
-		q.Mark, q.On = mark, true
-		a, err := s.m.ask(ctx, q)
-		if err != nil {
+	q := s.question(talk.OpSync)
+	q.On = true
+	a, err := s.m.ask(ctx, q)
+	if err != nil {
+		return backend.Changes{}, err
+	}
+	if len(a.UIDs) > 0 { // more has come or gone than can be told: what is there says it
+		if a.UIDs, err = s.m.uids(ctx, s.status.ID, &a); err != nil {
 			return backend.Changes{}, err
 		}
-		if len(a.UIDs) > 0 { // more has come or gone than can be told: what is there says it
-			if a.UIDs, err = s.m.uids(ctx, s.status.ID, &a); err != nil {
-				return backend.Changes{}, err
-			}
-			a.Arrived = a.UIDs.Intersect(mail.UIDSet{{First: max(mark.Next, 1), Last: math.MaxUint32}})
-			a.Vanished = known.Union(c.Arrived).Without(a.UIDs)
-		}
-		gone := a.Vanished.Intersect(known.Union(c.Arrived))
-		c.Vanished = c.Vanished.Union(gone)
-		c.Arrived = c.Arrived.Union(a.Arrived).Without(gone)
-		for i := range a.Summaries {
-			changed[a.Summaries[i].UID] = a.Summaries[i]
-		}
-		mark, c.Status = a.Mark, a.Status
-		if a.More {
-			continue
-		}
-		c.Vanished = c.Vanished.Intersect(known) // not what came and went in between
-		s.known = known.Without(c.Vanished).Union(c.Arrived)
-		for _, u := range slices.Sorted(maps.Keys(changed)) {
-			if known.Contains(u) && !c.Vanished.Contains(u) {
-				c.Changed = append(c.Changed, changed[u])
-			}
-		}
-		for u := range c.Vanished.All() {
-			delete(s.lies, u)
-		}
-		c.Status.Messages = s.known.Len()
-		s.mark, s.status = mark, c.Status
-		return c, nil
+		a.Arrived = a.UIDs.Intersect(mail.UIDSet{{First: max(s.mark.Next, 1), Last: math.MaxUint32}})
+		a.Vanished = s.known.Without(a.UIDs)
 	}
-	return backend.Changes{}, cluster.Errorf(cluster.KindUnavailable, "follow a folder", "it changes faster than it can be told")
+	c := backend.Changes{Vanished: a.Vanished.Intersect(s.known), Arrived: a.Arrived, Status: a.Status, More: a.More}
+	left := s.known.Without(c.Vanished)
+	for i := range a.Summaries {
+		if left.Contains(a.Summaries[i].UID) {
+			c.Changed = append(c.Changed, a.Summaries[i])
+		}
+	}
+	for u := range c.Vanished.All() {
+		delete(s.lies, u)
+	}
+	s.known = left.Union(c.Arrived)
+	c.Status.Messages = s.known.Len()
+	if c.More { // not all that has changed up to there is told
+		c.Status.HighestModSeq = a.Mark.ModSeq
+	}
+	s.mark, s.status = a.Mark, c.Status
+	return c, nil
 }
 
 // Since leaves out what the session will be told by Sync.

@@ -28,9 +28,23 @@ func (s *session) tellNews(verb imap.Verb) {
 // syncAgain is when a session looks for news again for which there was no room in the line of those who ask.
 const syncAgain = time.Second
 
-// sync brings the client's view up to date. A session for which that cannot be done correctly ends (C1). One that is
-// only refused, because too many of the user's sessions ask at once, goes on with the view that it has, and looks again soon.
+// syncPagesMax bounds how much one command has to tell, in a folder that changes faster than that: the next one goes on.
+const syncPagesMax = 10_000
+
+// sync brings the client's view up to date, page by page: what a client that reads slowly has not taken yet is kept for few messages, not
+// for all of a folder.
 func (s *session) sync() {
+	for range syncPagesMax {
+		if more := s.syncPage(); !more || s.ended != "" || s.out.Failed() {
+			return
+		}
+	}
+	s.folder.news.Store(true)
+}
+
+// syncPage tells a page of news, and says whether there is more. A session for which that cannot be done correctly ends (C1). One that is
+// only refused, because too many of the user's sessions ask at once, goes on with the view that it has, and looks again soon.
+func (s *session) syncPage() (more bool) {
 	f := s.folder
 	f.news.Store(false) // BEFORE asking: what happens meanwhile sets it again
 	ctx, cancel := s.service()
@@ -39,18 +53,18 @@ func (s *session) sync() {
 	if cluster.IsKind(err, cluster.KindLimit) {
 		s.srv.cfg.Logger.Debug("imap session not told of news, it looks again", "user", string(s.user), "err", err)
 		time.AfterFunc(syncAgain, s.notice(f))
-		return
+		return false
 	}
 	if err != nil {
 		s.srv.cfg.Logger.Warn("imap session cannot go on", "user", string(s.user), "err", err)
 		s.bye(EndedLost, imap.CodeUnavailable, "the folder cannot be followed any more; connect again")
-		return
+		return false
 	}
 	news, err := f.view.Update(changes.Vanished, changes.Arrived, changes.Changed, markOf(changes.Status))
 	if err != nil {
 		s.srv.cfg.Logger.Error("imap session would be rewound", "user", string(s.user), "folder", changes.Status.ID.String(), "err", err)
 		s.bye(EndedLost, imap.CodeUnavailable, "the folder cannot be followed any more; connect again")
-		return
+		return false
 	}
 	f.saved = f.saved.Without(news.Vanished)
 	s.sayGone(news.Vanished, func(tell func(uint32)) {
@@ -69,7 +83,10 @@ func (s *session) sync() {
 	for i := range news.Changed {
 		s.sayFlags(f, &news.Changed[i], true)
 	}
-	s.letGo()
+	if !changes.More {
+		s.letGo()
+	}
+	return changes.More
 }
 
 // sayGone tells what is gone, in the form that the client knows.

@@ -165,6 +165,9 @@ type Changes struct {
 	Arrived  mail.UIDSet    // new in the view: above all of it
 	Changed  []mail.Summary // flags or modification sequence changed, of old messages
 	Status   Status         // after it
+	// More: there are further changes, and the next Sync gives them. What is there is told in the order in which it changed, and
+	// Status.HighestModSeq is as far as it has come.
+	More bool
 }
 
 // FlagChange is what STORE does.

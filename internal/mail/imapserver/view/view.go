@@ -216,6 +216,11 @@ func (v *View) Update(vanished, arrived mail.UIDSet, changed []mail.Summary, mar
 	own := v.own
 	slices.SortFunc(own, compare)
 	v.own, v.mark = nil, mark
+	for _, c := range own {
+		if c.modseq > mark.HighestModSeq { // its page of news has still to come
+			v.own = append(v.own, c)
+		}
+	}
 	var n News
 	if n.Vanished = vanished.Intersect(v.uids); len(n.Vanished) > 0 {
 		n.Expunged = v.Seqs(n.Vanished)
