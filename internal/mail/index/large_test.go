@@ -29,6 +29,39 @@ func TestQ2_OneLargeMailbox(t *testing.T) {
 	}
 }
 
+// Q2: flags, and the answers that are kept for questions that come again, are counted.
+func TestQ2_FlagsAndAnswersAreCounted(t *testing.T) {
+	const messages = 300
+	w := newWorld(t, Config{}, 2)
+	u := w.user("a", messages)
+	w.MoveBucket(string(u), 1)
+	a := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	for i := range byte(6) {
+		var flags []mail.Flag
+		for k := range byte(20) {
+			flags = append(flags, mail.Flag([]byte{'k', 'a' + i, 'a' + k}))
+		}
+		for at := mail.UID(1); at < messages; at += 100 {
+			w.mustAsk(t, talk.Question{Op: talk.OpStore, User: u, Mark: a.Mark, UIDs: mail.UIDSet{{First: at, Last: at + 99}}, Flags: flags, FlagOp: backend.FlagsAdd, Request: [16]byte{1, i, byte(at / 100)}})
+		}
+	}
+	counted, with := w.figures().Bytes, heap()
+	w.stateOf(t, 1, u).b.state = nil
+	real := with - heap()
+	t.Logf("%d KiB, counted as %d KiB", real>>10, counted>>10)
+	if real > 3*counted {
+		t.Errorf("an index of %d KiB is counted as %d KiB", real>>10, counted>>10)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // The answer to a STORE ends where a page does, as that of a FETCH.
 func TestStoreAnswersInPages(t *testing.T) {
 	const messages = 900

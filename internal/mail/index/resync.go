@@ -92,6 +92,17 @@ type change struct {
 	uid    mail.UID
 }
 
+// cost is what they take, in bytes, about.
+func (c *changes) cost() int64 {
+	if c == nil {
+		return 0
+	}
+	return int64(len(c.list)) * changeCost
+}
+
+// changeCost is what one change takes, in bytes.
+const changeCost = 16
+
 // changedSince gives the changes after a number, as of the folder's view, which has this mark.
 func (f *folder) changedSince(since mail.ModSeq, at talk.Mark) []change {
 	if f.changes == nil || f.changes.at != at || since < f.changes.since {

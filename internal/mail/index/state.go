@@ -87,8 +87,16 @@ const (
 	folderCost  = 4 << 10
 )
 
+// cost is what the index takes, in bytes, about.
 func (s *state) cost() int64 {
-	return int64(len(s.messages)+len(s.absent))*messageCost + int64(len(s.dead))*48 + int64(len(s.folders))*folderCost
+	bytes := int64(len(s.messages)+len(s.absent))*messageCost + int64(len(s.dead))*48 + int64(len(s.folders))*folderCost
+	for i := range s.recent {
+		bytes += int64(len(s.recent[i].answer))
+	}
+	for _, f := range s.folders {
+		bytes += f.ledger.View().RegistersBytes() + f.changes.cost()
+	}
+	return bytes
 }
 
 // Pauses between two looks at an incomplete bucket.

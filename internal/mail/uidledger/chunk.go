@@ -54,6 +54,9 @@ type register struct {
 	on    bool
 }
 
+// registerBytes is the memory that a register takes.
+const registerBytes = 32
+
 // chunk is ChunkSlots UIDs from number*ChunkSlots on. It is not changed once others see it.
 type chunk struct {
 	uidValidity uint32

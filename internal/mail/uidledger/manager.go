@@ -77,6 +77,7 @@ type cell struct {
 	tag    uint64 // the modification sequence of the changes of that batch
 	newest uint64 // the largest modification sequence in shown
 	live   int    // live slots in shown
+	flags  int    // registers in shown
 	dirty  bool   // it is in Manager.dirty
 }
 

@@ -19,6 +19,7 @@ type View struct {
 	skipped     [counters]Ranges // as they were when this was shown
 	forgotten   uint64
 	count       int
+	flags       int
 }
 
 // Entry is one message of the view.
@@ -36,8 +37,8 @@ func (v *View) reset(m *Manager) { *v = View{m: m, uidValidity: m.set.UIDValidit
 func (m *Manager) show() {
 	v := &m.view
 	for _, c := range m.dirty {
-		v.count -= c.live
-		c.shown, c.live, c.newest, c.dirty = c.work, 0, 0, false
+		v.count, v.flags = v.count-c.live, v.flags-c.flags
+		c.shown, c.live, c.flags, c.newest, c.dirty = c.work, 0, len(c.work.registers), 0, false
 		v.forgotten = max(v.forgotten, c.shown.forgotten)
 		for i := range c.shown.slots {
 			s := &c.shown.slots[i]
@@ -46,7 +47,7 @@ func (m *Manager) show() {
 			}
 			c.newest = max(c.newest, c.shown.modseq(s))
 		}
-		v.count += c.live
+		v.count, v.flags = v.count+c.live, v.flags+c.flags
 	}
 	m.dirty = m.dirty[:0]
 	v.opened, v.uidValidity = true, m.head.UIDValidity
@@ -70,6 +71,9 @@ func (v *View) HighestModSeq() mail.ModSeq { return mail.ModSeq(max(v.next[ModSe
 
 // Len is the number of messages.
 func (v *View) Len() int { return v.count }
+
+// RegistersBytes is the memory, in bytes, about, of all flags of all messages, also of those taken away.
+func (v *View) RegistersBytes() int64 { return int64(v.flags) * registerBytes }
 
 // UIDs are those of all messages.
 func (v *View) UIDs() mail.UIDSet {
