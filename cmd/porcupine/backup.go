@@ -18,6 +18,11 @@ type backupMakeCmd struct {
 	Keep int    `default:"7" help:"Generations of this node to keep."`
 }
 
+// Validate says which numbers are allowed, BEFORE a checkpoint is made for nothing.
+func (c *backupMakeCmd) Validate() error {
+	return between("keep", c.Keep, 1, archive.KeepMax, "")
+}
+
 func (c *backupMakeCmd) Run(e *env) (err error) {
 	client, err := c.client()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"porcupine/internal/admin"
+	"porcupine/internal/cluster"
 )
 
 type domainCmd struct {
@@ -23,6 +24,11 @@ type domainFlags struct {
 	Postmaster string `help:"Who gets the mail for postmaster, unless there is such a user." placeholder:"ADDRESS"`
 	CatchAll   string `help:"Who gets the mail for addresses that nobody has. Default: it is refused." placeholder:"ADDRESS"`
 	Copies     int    `help:"Nodes that each message of its users lies on, from 1 to 8, unless the user has a number of its own. Default: the cluster's number." placeholder:"N"`
+}
+
+// Validate says which numbers are allowed.
+func (f *domainFlags) Validate() error {
+	return between("copies", f.Copies, 0, cluster.ReplicaSetMax, "; 0: the cluster's number")
 }
 
 func (f *domainFlags) domain() admin.Domain {

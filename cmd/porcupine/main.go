@@ -44,6 +44,9 @@ type cli struct {
 	Bench   benchesCmd `cmd:"" help:"Load a cluster and measure it."`
 	Eval    evalCmd    `cmd:"" help:"Repeat the experiments of the papers on this machine: tables and drawings with the published values beside the measured ones. Exit status 1 if a claim about a shape does not hold."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+	Help    helpCmd    `cmd:"" help:"Print help, on all commands or on one."`
+
+	ShowVersion versionFlag `name:"version" help:"Print the version."`
 }
 
 // env is the outside world of a command.
@@ -67,13 +70,16 @@ func start(args []string) int {
 // run carries out one command line and gives the exit code.
 func run(e *env, args []string) int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("porcupine"), kong.Writers(e.out, e.errOut),
-		kong.Description("A highly available mail server that runs itself."))
+	told := false // --help or --version has said what was asked for, and nothing is carried out
+	parser, err := newParser(e, &c, func(int) { told = true })
 	if err != nil {
 		fmt.Fprintln(e.errOut, "porcupine:", err)
 		return exitFailed
 	}
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(joinNegative(args))
+	if told {
+		return 0
+	}
 	var bad *kong.ParseError
 	if len(args) == 0 && errors.As(err, &bad) {
 		bad.Context.Stdout = e.errOut
@@ -82,8 +88,7 @@ func run(e *env, args []string) int {
 		}
 	}
 	if err != nil {
-		fmt.Fprintf(e.errOut, "porcupine: %v\nTry 'porcupine --help', or --help after a command.\n", err)
-		return exitUsage
+		return e.misused(err)
 	}
 	err = parsed.Run(e)
 	var code exitCode
@@ -95,6 +100,18 @@ func run(e *env, args []string) int {
 		return exitFailed
 	}
 	return 0
+}
+
+// newParser makes the grammar of the command line. exit is called where --help and --version have printed all.
+func newParser(e *env, c *cli, exit func(int)) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("porcupine"), kong.Writers(e.out, e.errOut), kong.Exit(exit),
+		kong.Description("A highly available mail server that runs itself."))
+}
+
+// misused says what is wrong with the command line.
+func (e *env) misused(err error) int {
+	fmt.Fprintf(e.errOut, "porcupine: %v\nTry 'porcupine --help', or --help after a command.\n", err)
+	return exitUsage
 }
 
 // exitCode is an error that was reported already and ends the program with that status.

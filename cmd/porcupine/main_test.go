@@ -10,6 +10,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"porcupine/internal/config"
+	"porcupine/internal/daemon"
 )
 
 // try runs one command line with that standard input, from a pipe.
@@ -43,7 +44,7 @@ func TestGrammar(t *testing.T) {
 		"alias add i@x.example a@x.example b@x.example", "alias list", "alias remove i@x.example",
 		"backup --to d", "backup --to d --keep 3 --config x.toml", "backup verify d",
 		"restore --from d", "restore --from d --user a@x.example --dry-run --before 2026-01-31T12:00:00Z --other-cluster --rate 1MiB --work w",
-		"store reinject d --dry-run", "store verify", "store dump", "config", "version", "eval list", "eval skew single --quick --out d", "bench --smtp 127.0.0.1:25 --pop3 127.0.0.1:110 -c 4 -d 1s", "bench imap login --imap 127.0.0.1:143",
+		"store reinject d --dry-run", "store verify", "store dump", "config", "version", "help", "help user add", "eval list", "eval skew single --quick --out d", "bench --smtp 127.0.0.1:25 --pop3 127.0.0.1:110 -c 4 -d 1s", "bench imap login --imap 127.0.0.1:143",
 		"import --user a@x.example in.mbox", "import --user a@x.example --format maildir --folder Work d", "import --user a@x.example --format mbox -",
 		"import --user a@x.example --format imap --remote-user a --password-env P --starttls --tls-insecure imaps://old.example",
 		"export --user a@x.example d", "export --user a@x.example --format maildir d", "export --user a@x.example --folder Work --format mbox work.mbox", "export --user a@x.example --folder Work -",
@@ -98,13 +99,33 @@ func TestExitCodes(t *testing.T) {
 		code  int
 		want  string // in what it prints, either way
 	}{
-		{"version", "", 0, "porcupine "},
+		{"version", "", 0, "porcupine " + daemon.Version() + " (go"},
+		{"--version", "", 0, "porcupine " + daemon.Version() + " (go"},
+		{"user --version", "", 0, "porcupine " + daemon.Version() + " (go"},
+		{"help", "", 0, "user add <address>"},
+		{"--help", "", 0, "user add <address>"},
+		{"help user", "", 0, "user passwd <address>"},
+		{"help user add", "", 0, "Usage: porcupine user add <address>"},
+		{"user add --help", "", 0, "Usage: porcupine user add <address>"},
+		{"help frobnicate", "", exitUsage, "unexpected argument frobnicate"},
 		{"config", "", 0, "[cluster]"},
 		{"", "", exitUsage, "A highly available mail server"},
 		{"frobnicate", "", exitUsage, "--help"},
 		{"user add", "", exitUsage, "<address>"},
 		{"user set a@x --disable --enable", "", exitUsage, "can't be used together"},
 		{"user set a@x --quota-bytes lots", "", exitUsage, "write a whole number and a unit"},
+		{"user set a@x --quota-bytes -5GiB", "", exitUsage, "must not be negative: write a whole number and a unit"},
+		{"user set a@x --quota-messages -5", "", exitUsage, "--quota-messages -5: write a number of 0 or more; 0: the cluster's limit"},
+		{"user set a@x --copies -1", "", exitUsage, "--copies -1: write a number from 0 to 8; 0: the domain's"},
+		{"user add a@x --copies 9", "", exitUsage, "--copies 9: write a number from 1 to 8, or leave it out"},
+		{"domain add x --copies -1", "", exitUsage, "--copies -1: write a number from 0 to 8"},
+		{"domain set x --copies 9", "", exitUsage, "--copies 9: write a number from 0 to 8"},
+		{"backup --to d --keep -1", "", exitUsage, "--keep -1: write a number from 1 to 1000"},
+		{"restore --from d --rate -1MiB", "", exitUsage, "must not be negative"},
+		{"verify --wait -5s", "", exitUsage, "--wait -5s: write a time above 0"},
+		{"dev --nodes -1", "", exitFailed, "--nodes -1: from 1 to 9"},
+		{"dev --users -5", "", exitFailed, "--users -5: from 0 to"},
+		{"bench --smtp 127.0.0.1:1 --pop3 127.0.0.1:1 -c -4", "", 2, "workers = -4: want 1 to"},
 		{"user set a@x --config " + conf, "", exitFailed, "nothing to change"},
 		{"user set a@x --disable --config " + conf, "", exitFailed, "porcupine serve"},
 		{"user add a@x --config " + conf, "\n", exitFailed, "no password given"},

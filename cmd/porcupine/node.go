@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -261,11 +260,4 @@ type configCmd struct{}
 
 func (c *configCmd) Run(e *env) error {
 	return config.Example(e.out, config.Default("mail.example.org", "/var/lib/porcupine"))
-}
-
-type versionCmd struct{}
-
-func (c *versionCmd) Run(e *env) error {
-	fmt.Fprintf(e.out, "porcupine %s (%s, %s/%s)\n", daemon.Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	return nil
 }

@@ -223,6 +223,14 @@ type verifyCmd struct {
 // verifyWaitWhole is the shortest --wait with which what has just changed is compared too.
 const verifyWaitWhole = 15 * time.Second
 
+// Validate says which times are allowed.
+func (c *verifyCmd) Validate() error {
+	if c.Wait <= 0 {
+		return fmt.Errorf("--wait %v: write a time above 0 such as 30s or 2m", c.Wait)
+	}
+	return nil
+}
+
 func (c *verifyCmd) Run(e *env) error {
 	client, err := c.client()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +32,14 @@ type userAddCmd struct {
 	configFlag
 	Address string `arg:"" help:"For example ann@example.org."`
 	Copies  *int   `help:"Nodes that each message of the user lies on, from 1 to 8. Default: the domain's number, or the cluster's." placeholder:"N"`
+}
+
+// Validate says which numbers are allowed.
+func (c *userAddCmd) Validate() error {
+	if c.Copies == nil {
+		return nil
+	}
+	return between("copies", *c.Copies, 1, cluster.ReplicaSetMax, ", or leave it out for the domain's number, or the cluster's")
 }
 
 func (c *userAddCmd) Run(e *env) error {
@@ -98,6 +107,18 @@ type userSetCmd struct {
 	Copies        *int         `help:"Nodes that each message of the user lies on, from 1 to 8; 0: the domain's number, or the cluster's. It counts for messages that come in from then on." placeholder:"N"`
 	Disable       bool         `help:"Permit no login; mail still comes in." xor:"login"`
 	Enable        bool         `help:"Permit logins again." xor:"login"`
+}
+
+// Validate says which numbers are allowed.
+func (c *userSetCmd) Validate() error {
+	var errs []error
+	if c.QuotaMessages != nil {
+		errs = append(errs, between("quota-messages", *c.QuotaMessages, 0, math.MaxInt64, "; 0: the cluster's limit"))
+	}
+	if c.Copies != nil {
+		errs = append(errs, between("copies", *c.Copies, 0, cluster.ReplicaSetMax, "; 0: the domain's number, or the cluster's"))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *userSetCmd) Run(e *env) error {

@@ -71,7 +71,7 @@ func TestParse(t *testing.T) {
 		{"unknown table", "[imap2]\nx = 1", nil, "no such field: imap2"},
 		{"bad duration", "[cluster]\nping_interval = \"soon\"", nil, "write a number and a unit"},
 		{"bad size", "[store]\nmin_free = \"lots\"", nil, "write a whole number and a unit"},
-		{"negative size", "[store]\nmin_free = \"-1GiB\"", nil, "write a whole number and a unit"},
+		{"negative size", "[store]\nmin_free = \"-1GiB\"", nil, "must not be negative: write a whole number and a unit"},
 		{"huge size", "[store]\nmin_free = \"99999999999TiB\"", nil, "write a whole number and a unit"},
 		{"bad listen", "[smtp]\nlisten = \"25\"", nil, "smtp.listen = \"25\": write HOST:PORT"},
 		{"cluster off", "[cluster]\nlisten = \"off\"", nil, "cluster.listen"},

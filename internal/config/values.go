@@ -90,7 +90,11 @@ func (s *Size) UnmarshalText(b []byte) error {
 	}
 	v, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || v < 0 || v > (1<<62)/unit {
-		return fmt.Errorf("size %q: write a whole number and a unit, for example \"50MiB\" or \"20GiB\"", b)
+		wrong := ""
+		if strings.HasPrefix(text, "-") {
+			wrong = " must not be negative"
+		}
+		return fmt.Errorf("size %q%s: write a whole number and a unit, for example \"50MiB\" or \"20GiB\"", b, wrong)
 	}
 	*s = Size(v * unit)
 	return nil

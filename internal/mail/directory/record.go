@@ -29,8 +29,16 @@ type Profile struct {
 }
 
 func checkSettings(s mail.Settings) error {
-	if s.QuotaBytes < 0 || s.QuotaMessages < 0 || s.Spread < 0 || s.Copies < 0 || s.Copies > cluster.ReplicaSetMax {
-		return fmt.Errorf("settings %+v: a number is negative, or copies are more than %d", s, cluster.ReplicaSetMax)
+	for _, n := range []struct {
+		what  string
+		value int64
+	}{{"quota in bytes", s.QuotaBytes}, {"quota in messages", s.QuotaMessages}, {"spread", int64(s.Spread)}, {"number of copies", int64(s.Copies)}} {
+		if n.value < 0 {
+			return fmt.Errorf("the %s is %d: it must not be negative; 0 is the cluster's or the domain's", n.what, n.value)
+		}
+	}
+	if s.Copies > cluster.ReplicaSetMax {
+		return fmt.Errorf("the number of copies is %d: at most %d; 0 is the domain's, or the cluster's", s.Copies, cluster.ReplicaSetMax)
 	}
 	return nil
 }
