@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ type importCmd struct {
 	configFlag
 	User   string `required:"" placeholder:"ADDRESS" help:"Whose mailbox the mail goes into."`
 	Folder string `placeholder:"NAME" help:"mbox: the folder that the messages go into, default INBOX. Otherwise: only this folder of the source."`
-	Format string `default:"mbox" enum:"mbox,maildir,imap" help:"mbox, maildir or imap."`
+	Format string `default:"" enum:",mbox,maildir,imap" placeholder:"FORMAT" help:"mbox, maildir or imap. Default: imap of an imaps:// or imap:// address, maildir of a directory, else mbox."`
 	remoteFlags
 	Source string `arg:"" help:"A file in mbox format, '-' for standard input; a Maildir; or another server, as imaps://HOST[:PORT] or imap://HOST[:PORT]."`
 }
@@ -37,6 +38,7 @@ func (c *importCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	c.Format = cmp.Or(c.Format, formatOf(c.Source))
 	limit := int64(cfg.SMTP.MessageSizeMax)
 	source, done, err := c.open(e, m.user, limit)
 	if err != nil {
@@ -49,11 +51,40 @@ func (c *importCmd) Run(e *env) error {
 	return m.outcome(tally, err)
 }
 
+// formatOf says what a source is that no format was given for.
+func formatOf(source string) string {
+	if strings.HasPrefix(source, "imaps://") || strings.HasPrefix(source, "imap://") {
+		return "imap"
+	}
+	if info, err := os.Stat(source); err == nil && info.IsDir() {
+		return "maildir"
+	}
+	return "mbox"
+}
+
+// checkMaildir wants a directory to be a Maildir. One that is empty, or of another kind, would be imported as nothing.
+func checkMaildir(source string) error {
+	info, err := os.Stat(source)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("%s is a file: leave --format out if it is in mbox format, or name a Maildir", source)
+	}
+	if info, err = os.Stat(filepath.Join(source, "cur")); err != nil || !info.IsDir() {
+		return fmt.Errorf("%s is a directory without a directory cur in it, so it is no Maildir: name one, or a file in mbox format", source)
+	}
+	return nil
+}
+
 // open makes the source, and what closes it.
 func (c *importCmd) open(e *env, user mail.User, limit int64) (source func(context.Context, transfer.Sink) error, done func() error, err error) {
 	nothing := func() error { return nil }
 	switch c.Format {
 	case "maildir":
+		if err := checkMaildir(c.Source); err != nil {
+			return nil, nil, err
+		}
 		root, err := os.OpenRoot(c.Source) // a link in it leads nowhere outside
 		if err != nil {
 			return nil, nil, err
@@ -78,6 +109,9 @@ func (c *importCmd) open(e *env, user mail.User, limit int64) (source func(conte
 	f, err := os.Open(c.Source)
 	if err != nil {
 		return nil, nil, err
+	}
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		return nil, nil, errors.Join(cmp.Or(err, fmt.Errorf("%s is a directory: name a file in mbox format, or leave --format out if it is a Maildir", c.Source)), f.Close())
 	}
 	b.File = f
 	return b.Run, f.Close, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +94,16 @@ func TestExitCodes(t *testing.T) {
 	if err := os.WriteFile(conf, []byte("data_dir = \"data\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	aFile := filepath.Join(dir, "file.toml")
+	if err := errors.Join(os.WriteFile(aFile, []byte("data_dir = \"plain\"\n"), 0o600), os.WriteFile(filepath.Join(dir, "plain"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	maildir := filepath.Join(dir, "home", "Maildir")
+	for _, part := range []string{"cur", "new", "tmp"} {
+		if err := os.MkdirAll(filepath.Join(maildir, part), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tests := []struct {
 		args  string
 		stdin string
@@ -150,6 +161,7 @@ func TestExitCodes(t *testing.T) {
 		{"import --user a@x --config " + conf + " " + conf, "", exitFailed, "porcupine serve"},
 		{"import --user a@x --format imap --config " + conf + " imaps://old.example", "", exitFailed, "--remote-user"},
 		{"import --user a@x --format imap --config " + conf + " old.example", "", exitFailed, "imaps://HOST"},
+		{"import --user a@x --config " + conf + " imaps://old.example", "", exitFailed, "--remote-user"},
 		{"export --user a@x --config " + conf + " " + dir, "", exitFailed, "porcupine serve"},
 		{"export --user a --config " + conf + " " + dir, "", exitFailed, "name@domain"},
 		{"export --user a@x --folder INBOX --config " + conf + " " + dir, "", exitFailed, "is a directory: with --folder, name the file"},
@@ -167,6 +179,17 @@ func TestExitCodes(t *testing.T) {
 		{"dev --add --dir " + filepath.Join(dir, "no-cluster"), "", exitFailed, "there is no cluster in "},
 		{"dev --nodes 0", "", exitFailed, "from 1 to"},
 		{"bench --smtp 192.0.2.1:25 --pop3 192.0.2.1:110", "", 2, "bench:"},
+		{"init --config " + aFile, "", exitFailed, "plain\" is a file: name a directory"},
+		{"serve --config " + aFile, "", exitFailed, "plain\" is a file: name a directory"},
+		{"status --config " + aFile, "", exitFailed, "plain\" is a file: name a directory"},
+		{"import --user a@x --config " + conf + " " + filepath.Dir(maildir), "", exitFailed, "it is no Maildir: name one, or a file in mbox format"},
+		{"import --user a@x --format mbox --config " + conf + " " + maildir, "", exitFailed, "is a directory: name a file in mbox format, or leave --format out"},
+		{"import --user a@x --format pst --config " + conf + " " + maildir, "", exitUsage, "mbox"},
+		{"import --user a@x --config " + conf + " " + filepath.Join(dir, "none"), "", exitFailed, "no such file"},
+		{"import --user a@x --format maildir --config " + conf + " " + conf, "", exitFailed, "is a file: leave --format out if it is in mbox format"},
+		{"import --user a@x --format maildir --config " + conf + " " + filepath.Dir(maildir), "", exitFailed, "it is no Maildir"},
+		{"import --user a@x --format maildir --config " + conf + " " + maildir, "", exitFailed, "porcupine serve"},
+		{"import --user a@x --config " + conf + " " + maildir, "", exitFailed, "porcupine serve"},
 		{"init --config " + conf, "", 0, "porcupine serve --config " + conf},
 		{"init --config " + conf, "", exitFailed, "belongs to a node already"},
 		{"store verify --config " + conf, "", 0, "0 faults"},

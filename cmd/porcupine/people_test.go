@@ -61,6 +61,13 @@ func (o *office) ListDomains(_ context.Context, after string, _ int) ([]admin.Do
 	return []admin.Domain{{Domain: "x.example", Copies: 3}, {Domain: "y.example", CatchAll: "ann@x.example"}}, nil
 }
 
+func (o *office) ListAliases(_ context.Context, after string, _ int) ([]admin.Alias, error) {
+	if after != "" {
+		return nil, nil
+	}
+	return []admin.Alias{{Address: "info@x.example", Targets: []string{"ann@x.example"}}}, nil
+}
+
 func (o *office) ListDeleted(_ context.Context, _ string, since time.Time) (admin.DeletedList, error) {
 	o.since = since
 	return admin.DeletedList{Silent: o.silent, Messages: []admin.Deleted{
@@ -158,10 +165,10 @@ x.example  -           -              3
 y.example  -           ann@x.example  -
 `, ""},
 		{"vault list ann@x.example", 0, `
-ID  BYTES  RECEIVED             DELETED              NODES  NOTE
+ID  BYTES  RECEIVED             DELETED              ON NODES  NOTE
 aa  5      2026-01-31 12:00:00  2026-01-31 13:00:00  2
-bb  7      2026-01-31 12:00:00  2026-01-31 14:00:00  1      restored
-`, ""},
+bb  7      2026-01-31 12:00:00  2026-01-31 14:00:00  1         restored
+`, "ON NODES: so many nodes keep the message, each a copy of its own"},
 		{"vault restore ann@x.example --all", 0, "\n", "1 messages restored"},
 		{"vault restore ann@x.example aa bb", 0, "\n", "bb: it is in the mailbox already"},
 		{"vault restore ann@x.example aa cc", exitFailed, "\n", "1 messages could not be restored"},
@@ -196,9 +203,11 @@ func TestCommandsSayWhatTheyDid(t *testing.T) {
 		"user add bob@x.example --copies 3": "The user bob@x.example is made.\n",
 		"user passwd ann@x.example":         "The password of ann@x.example is changed.\n",
 		"user set ann@x.example --disable":  "The user ann@x.example is changed.\n",
-		"user remove ann@x.example":         "The user ann@x.example is removed, with 3 messages, 99 bytes.\nFor a while",
-		"domain add y.example":              "The cluster takes mail for y.example now.\n",
-		"domain remove y.example":           "The cluster takes no more mail for y.example.\n",
+		"user remove ann@x.example": "The user ann@x.example is removed, with 3 messages, 99 bytes.\nAliases that lead to nobody now, mail for which waits until" +
+			" 'porcupine alias add' gives them other targets, or 'porcupine alias remove' ends them: info@x.example\nDomains whose mail for unknown addresses went there:" +
+			" name another with 'porcupine domain set --catch-all', or leave it out: y.example\nFor a while",
+		"domain add y.example":    "The cluster takes mail for y.example now.\n",
+		"domain remove y.example": "The cluster takes no more mail for y.example.\n",
 	} {
 		code, out, errOut := try(t, "secret\n", append(strings.Fields(args), "--config", conf)...)
 		if code != 0 || !strings.HasPrefix(out, want) {

@@ -25,7 +25,7 @@ type userCmd struct {
 	Show   userShowCmd   `cmd:"" help:"Show one user, and the nodes that the user's mail lies on. Messages and bytes are those of the mail map, some seconds behind deliveries."`
 	Passwd userPasswdCmd `cmd:"" help:"Change a user's password."`
 	Set    userSetCmd    `cmd:"" help:"Change a user's limits, or whether the user may log in."`
-	Remove userRemoveCmd `cmd:"" help:"Remove a user and all of the user's mail."`
+	Remove userRemoveCmd `cmd:"" help:"Remove a user and all of the user's mail. Aliases that lead to the user stay, and are named: mail for those that lead to nobody else waits until they are changed."`
 }
 
 type userAddCmd struct {
@@ -158,6 +158,7 @@ func (c *userRemoveCmd) Run(e *env) error {
 		return err
 	}
 	fmt.Fprintf(e.out, "The user %s is removed%s.\n", c.Address, mailOf(&was))
+	c.tellLoose(e, client)
 	fmt.Fprintf(e.out, "For a while (store.vault_for) deleted mail stays on disk: make the user again, then 'porcupine vault restore %s --all'.\nOr, without making the user again, from a backup: 'porcupine restore --from DIR --user %s --deleted'.\n", c.Address, c.Address)
 	return nil
 }

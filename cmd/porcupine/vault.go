@@ -11,7 +11,7 @@ import (
 )
 
 type vaultCmd struct {
-	List    vaultListCmd    `cmd:"" help:"List a user's deleted messages whose contents are still there."`
+	List    vaultListCmd    `cmd:"" help:"List a user's deleted messages whose contents are still there. ON NODES is how many nodes keep a message in their vaults, each a copy of its own; one is enough to restore it."`
 	Restore vaultRestoreCmd `cmd:"" help:"Deliver deleted messages again, with the time at which they first came in. Repeating it does no harm."`
 }
 
@@ -31,7 +31,7 @@ func (c *vaultListCmd) Run(e *env) error {
 		return err
 	}
 	t := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tBYTES\tRECEIVED\tDELETED\tNODES\tNOTE")
+	fmt.Fprintln(t, "ID\tBYTES\tRECEIVED\tDELETED\tON NODES\tNOTE")
 	for _, m := range list.Messages {
 		note := ""
 		if m.Restored {
@@ -41,6 +41,9 @@ func (c *vaultListCmd) Run(e *env) error {
 	}
 	if err := t.Flush(); err != nil {
 		return err
+	}
+	if len(list.Messages) > 0 {
+		fmt.Fprintln(e.errOut, "ON NODES: so many nodes keep the message, each a copy of its own; one is enough to restore it.")
 	}
 	return e.silent(list.Silent)
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -165,6 +166,25 @@ func TestLoad(t *testing.T) {
 	}
 	if _, err := Load(""); err != nil {
 		t.Errorf("Load without a file = %v", err)
+	}
+}
+
+// A data directory that cannot be one is said to be so at once, whatever the command is.
+func TestDataDirIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "porcupine.toml")
+	for dataDir, want := range map[string]string{
+		"porcupine.toml":      "is a file: name a directory",
+		"porcupine.toml/data": "a part of this path is a file",
+		"none":                "",
+		".":                   "",
+	} {
+		if err := os.WriteFile(path, fmt.Appendf(nil, "data_dir = %q\n", dataDir), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(path); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("Load with data_dir %q = %v, want %q", dataDir, err, want)
+		}
 	}
 }
 

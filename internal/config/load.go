@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -27,7 +28,7 @@ func Load(path string) (Config, error) {
 	}
 	def := Default(hostname, stateDir(os.Geteuid(), os.Getenv))
 	if path == "" {
-		return def, def.Validate()
+		return def, errors.Join(def.Validate(), checkDataDir(def.DataDir))
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -40,7 +41,23 @@ func Load(path string) (Config, error) {
 	if !filepath.IsAbs(c.DataDir) {
 		c.DataDir = filepath.Join(filepath.Dir(path), c.DataDir)
 	}
+	if err := checkDataDir(c.DataDir); err != nil {
+		return Config{}, fmt.Errorf("configuration %s: %w", path, err)
+	}
 	return c, nil
+}
+
+// checkDataDir refuses a path at which no directory can be: every use of it would fail in words of its own. What cannot be
+// seen now may be a directory, and is left to who uses it.
+func checkDataDir(dir string) error {
+	info, err := os.Stat(dir)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return fmt.Errorf("data_dir = %q: a part of this path is a file: name a directory, which is made when it is not there", dir)
+	}
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("data_dir = %q is a file: name a directory, which is made when it is not there", dir)
+	}
+	return nil
 }
 
 // stateDir is where a node's data lies when nothing else is said: the system's place for root,
