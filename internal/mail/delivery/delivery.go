@@ -147,16 +147,32 @@ func (p *Delivery) Verify(ctx context.Context, from, rcpt mail.Address, size int
 	if err != nil {
 		return mail.Recipient{}, cluster.Errorf(cluster.KindOf(err), "verify recipient "+rcpt.String(), "%w", err)
 	}
-	users := make([]mail.User, len(boxes))
 	now := time.Now()
 	for i := range boxes {
-		users[i] = boxes[i].User
-		if err := p.checkQuota(&boxes[i], max(size, p.noRoom.take(from, users[i], now))); err != nil {
+		if err := p.checkQuota(&boxes[i], max(size, p.noRoom.take(from, boxes[i].User, now))); err != nil {
 			return mail.Recipient{}, err
 		}
 		p.fresh.put(&boxes[i], now)
 	}
-	return mail.Recipient{Address: rcpt, Users: users}, nil
+	return mail.Recipient{Address: rcpt, Users: usersOf(boxes)}, nil
+}
+
+// Means says which users an address means, whether their mailboxes have room or not: who sends under an address of
+// theirs stores nothing with them. The kinds of its errors are those of Verify, without KindFull.
+func (p *Delivery) Means(ctx context.Context, a mail.Address) ([]mail.User, error) {
+	boxes, err := p.directory.Resolve(ctx, a)
+	if err != nil {
+		return nil, cluster.Errorf(cluster.KindOf(err), "look up "+a.String(), "%w", err)
+	}
+	return usersOf(boxes), nil
+}
+
+func usersOf(boxes []mail.Mailbox) []mail.User {
+	users := make([]mail.User, len(boxes))
+	for i := range boxes {
+		users[i] = boxes[i].User
+	}
+	return users
 }
 
 // mailbox gives what is known of a user: what Verify was told, if that was just now.

@@ -47,6 +47,30 @@ func TestAttack47_Quota(t *testing.T) {
 	want("is kept", verify("c@x.test"), true)
 }
 
+// Whose address it is does not depend on room, and asking spends nothing of what is remembered of senders.
+func TestMeansNeedsNoRoom(t *testing.T) {
+	w := newWorld(t, Config{QuotaMessages: 1})
+	w.people.gone["none@x.test"] = true
+	w.people.aliases["team@x.test"] = []mail.User{"a@x.test", "b@x.test"}
+	if errs := w.Deliver(context.Background(), w.envelope(t, "a@x.test"), body); errs[0] != nil {
+		t.Fatal(errs[0])
+	}
+	w.noRoom.put(mail.Address{}, "b@x.test", 1, time.Now())
+	for address, want := range map[string]string{"a@x.test": "[a@x.test]", "team@x.test": "[a@x.test b@x.test]", "none@x.test": "[]"} {
+		a, err := mail.ParseAddress(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		users, err := w.Means(context.Background(), a)
+		if fmt.Sprint(users) != want || cluster.IsKind(err, cluster.KindNotFound) != (want == "[]") {
+			t.Errorf("Means(%s) = %v, %v, want %s", address, users, err, want)
+		}
+	}
+	if w.noRoom.take(mail.Address{}, "b@x.test", time.Now()) != 1 {
+		t.Error("Means has taken what was remembered of a sender")
+	}
+}
+
 // One recipient without room for a message does not keep it from the others: where its size is known it
 // is refused at RCPT, and where it is not, when the message comes again. Nobody sees a message
 // that is then taken away.

@@ -70,11 +70,11 @@ func TestAttack16_SubmissionSpoofing(t *testing.T) {
 		{"own with a name", "From: =?iso-2022-jp?B?GyRCJUYbKEI=?= <U0@EXAMPLE.TEST>\r\n", "250 "},
 		{"own, alias of one", "From: postmaster@example.test\r\n", "250 "},
 		{"own, folded", "from : \r\n u0@example.test\r\n\t(comment)\r\n", "250 "},
-		{"none", "Subject: x\r\n", "550 5.6.0"},
+		{"none", "Subject: x\r\n", "550 5.6.0 the message has no From header: it needs one, with an address of yours"},
 		{"another's", "From: u1@example.test\r\n", "550 5.7.1"},
 		{"elsewhere", "From: ceo@bank.example\r\n", "550 5.7.1"},
 		{"two headers", me + "From: u1@example.test\r\n", "550 5.6.0"},
-		{"two of the same", me + me, "550 5.6.0"},
+		{"two of the same", me + me, "550 5.6.0 the message has more than one From header"},
 		{"two addresses", "From: u0@example.test, u1@example.test\r\n", "550 5.7.1"},
 		{"group", "From: us: u0@example.test, u1@example.test;\r\n", "550 5.7.1"},
 		{"empty group", "From: us:;\r\n", "550 5.6.0"},
@@ -108,6 +108,19 @@ func TestAttack16_SubmissionSpoofing(t *testing.T) {
 		c.do("RSET", "250")
 		c.do("MAIL FROM:<postmaster@example.test>", "451 ")
 	})
+}
+
+// Who sends needs no room: a user whose mailbox is full can tell others so, under an alias too, in MAIL and in the header.
+func TestSendersNeedNoRoom(t *testing.T) {
+	h := start(t, smtpserver.Submission)
+	c := h.connect().hello()
+	c.do("AUTH PLAIN "+plain("u0@example.test", "secret"), "235 ")
+	h.delivery.full["postmaster"] = true
+	c.do("MAIL FROM:<postmaster@example.test>", "250 ")
+	c.do("RCPT TO:<u1@example.test>", "250 ")
+	c.do("RCPT TO:<postmaster@example.test>", "452 4.2.2 ")
+	c.do("DATA", "354 ")
+	c.do("From: postmaster@example.test\r\n\r\nI have no room\r\n.", "250 ")
 }
 
 // A message for nobody is refused at RCPT: nothing is ever bounced (attack 17).

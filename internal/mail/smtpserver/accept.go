@@ -160,10 +160,12 @@ func (c *session) observeMessage(code int, deliver time.Duration) {
 // one header, and all addresses in it are theirs (attack 16). Groups count as their members.
 func (c *session) checkFrom(ctx context.Context) smtp.Reply {
 	h := &c.tx.header
-	if h.FromFields != 1 {
-		return replyFromCount
-	}
-	if h.FromCut {
+	switch {
+	case h.FromFields == 0:
+		return replyFromNone
+	case h.FromFields > 1:
+		return replyFromMany
+	case h.FromCut:
 		return replyFromSyntax
 	}
 	unfolded := strings.ReplaceAll(string(h.From), "\r\n", "")

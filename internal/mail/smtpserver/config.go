@@ -44,9 +44,12 @@ type Delivery interface {
 	//
 	// from is the reverse-path, zero if null. A recipient without a domain is the postmaster of
 	// RFC 5321 §4.5.1. size is what the client says that the message has (RFC 1870), in bytes; 0: it
-	// does not say. A submission server also asks about the sender's own address: the only
-	// User it means may send under it.
+	// does not say.
 	Verify(ctx context.Context, from, rcpt mail.Address, size int64) (mail.Recipient, error)
+
+	// Means says which users an address means, with the errors of Verify but for 5: a submission server asks about the
+	// sender's own addresses, and the only user that one means may send under it, with a full mailbox too.
+	Means(ctx context.Context, a mail.Address) ([]mail.User, error)
 
 	// Deliver makes the message durable and gives one error for each recipient, in the
 	// envelope's order; nil means durable. For an LMTP server each recipient stands for itself.

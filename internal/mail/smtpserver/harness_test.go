@@ -80,12 +80,13 @@ type fakeDelivery struct {
 	verify   error            // answers all
 	deliver  map[string]error // by local part
 	room     map[string]int64 // by local part
+	full     map[string]bool  // by local part: they have no room at all
 	hold     chan struct{}    // Deliver waits for it, or for its context
 	asked    int
 }
 
 func newDelivery() *fakeDelivery {
-	return &fakeDelivery{domain: "example.test", users: map[string]bool{"u0": true, "u1": true, "u2": true, "postmaster": true, "team": true, "grüße": true}}
+	return &fakeDelivery{domain: "example.test", full: map[string]bool{}, users: map[string]bool{"u0": true, "u1": true, "u2": true, "postmaster": true, "team": true, "grüße": true}}
 }
 
 func (d *fakeDelivery) Verify(ctx context.Context, _, rcpt mail.Address, size int64) (mail.Recipient, error) {
@@ -103,7 +104,7 @@ func (d *fakeDelivery) Verify(ctx context.Context, _, rcpt mail.Address, size in
 		return mail.Recipient{}, cluster.Errorf(cluster.KindDenied, "verify", "not our domain")
 	case !d.users[canonical.Local]:
 		return mail.Recipient{}, cluster.Errorf(cluster.KindNotFound, "verify", "no such user")
-	case d.room[canonical.Local] > 0 && size > d.room[canonical.Local]:
+	case d.full[canonical.Local] && size != notAsked, d.room[canonical.Local] > 0 && size > d.room[canonical.Local]:
 		return mail.Recipient{}, cluster.Errorf(cluster.KindFull, "verify", "%w", mail.ErrOverQuota)
 	case canonical.Local == "team":
 		return mail.Recipient{Address: rcpt, Users: []mail.User{"u0@example.test", "u1@example.test"}}, nil
@@ -111,6 +112,15 @@ func (d *fakeDelivery) Verify(ctx context.Context, _, rcpt mail.Address, size in
 		return mail.Recipient{Address: rcpt, Users: []mail.User{"u0@example.test"}}, nil
 	}
 	return mail.Recipient{Address: rcpt, Users: []mail.User{mail.User(canonical.String())}}, nil
+}
+
+// notAsked is a size for which nobody needs room.
+const notAsked = -1
+
+// Means finds whom Verify would, with room or without.
+func (d *fakeDelivery) Means(ctx context.Context, a mail.Address) ([]mail.User, error) {
+	r, err := d.Verify(ctx, mail.Address{}, a, notAsked)
+	return r.Users, err
 }
 
 func (d *fakeDelivery) Deliver(ctx context.Context, env mail.Envelope, body cluster.Body) []error {

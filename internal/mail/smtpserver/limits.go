@@ -23,7 +23,7 @@ type Limits struct {
 	DataRateMin     int64         // bytes a second, on average, after DataTimeout; default 1,024
 	WriteTimeout    time.Duration // for the client to take replies; default 1 min
 	SessionMax      time.Duration // of one connection; default 2 h
-	VerifyTimeout   time.Duration // of one Delivery.Verify; default 30 s
+	VerifyTimeout   time.Duration // of one Delivery.Verify or Means; default 30 s
 	DeliverTimeout  time.Duration // of one Delivery.Deliver; default 2 min
 	LingerMax       time.Duration // for a client that was cut off to read why; default 2 s
 

@@ -284,6 +284,10 @@ func (nowhere) Verify(_ context.Context, _, rcpt mail.Address, _ int64) (mail.Re
 	return mail.Recipient{Address: rcpt, Users: []mail.User{"u0@example.test"}}, nil
 }
 
+func (nowhere) Means(context.Context, mail.Address) ([]mail.User, error) {
+	return []mail.User{"u0@example.test"}, nil
+}
+
 func (nowhere) Deliver(_ context.Context, env mail.Envelope, _ cluster.Body) []error {
 	return make([]error, len(env.Recipients))
 }

@@ -192,9 +192,11 @@ func (c *session) checkSender(ctx context.Context, a mail.Address, not smtp.Repl
 	if mail.User(a.Canonical()) == c.user {
 		return ""
 	}
-	r, err := c.verify(ctx, mail.Address{}, a, 0)
+	ctx, cancel := context.WithTimeout(ctx, c.limits.VerifyTimeout)
+	defer cancel()
+	users, err := c.server.cfg.Delivery.Means(ctx, a)
 	switch {
-	case err == nil && len(r.Users) == 1 && r.Users[0] == c.user:
+	case err == nil && len(users) == 1 && users[0] == c.user:
 		return ""
 	case err == nil, cluster.IsKind(err, cluster.KindNotFound), cluster.IsKind(err, cluster.KindDenied), cluster.IsKind(err, cluster.KindInvalid):
 		c.log(slog.LevelInfo, "smtp sender refused", slog.String("user", string(c.user)), slog.String("from", a.String()))
