@@ -60,7 +60,7 @@ func (c *nodeDrainCmd) wait(e *env, client *admin.Client) error {
 		if m := &s.Members[i]; last == nil || m.Upkeep != nil { // while it leaves it does not say any more
 			last = m
 		}
-		if text := drainLine(last); text != seen {
+		if text := drainLine(last, time.Now()); text != seen {
 			seen = text
 			fmt.Fprintln(e.out, text)
 		}
@@ -75,10 +75,10 @@ func (c *nodeDrainCmd) wait(e *env, client *admin.Client) error {
 // gone says what it means that the node is no member any more. One that was not empty has not left, it has
 // failed, and who strikes it then loses what lies on it alone.
 func (c *nodeDrainCmd) gone(w io.Writer, last *admin.Member) error {
-	if last == nil || last.Upkeep == nil || !last.Upkeep.Draining || last.Upkeep.DrainLeft > 0 || last.Upkeep.Records > 0 {
+	if last == nil || last.Upkeep == nil || !wasEmpty(last.Upkeep) {
 		seen := "it was never seen to drain"
 		if last != nil {
-			seen = "it was last seen so: " + drainLine(last)
+			seen = "it was last seen so: " + drainLine(last, time.Now())
 		}
 		return fmt.Errorf("node %s is not a member any more, and was not known to be empty (%s): do not strike it; when it is started again it goes on draining", c.ID, seen)
 	}
@@ -86,24 +86,51 @@ func (c *nodeDrainCmd) gone(w io.Writer, last *admin.Member) error {
 	return nil
 }
 
-func drainLine(m *admin.Member) string {
-	switch u := m.Upkeep; {
-	case u == nil:
+// wasEmpty reports whether a node that drained was known to have nothing left, no update that it alone remembers either. A
+// node that has just been started has counted nothing yet.
+func wasEmpty(u *admin.Upkeep) bool {
+	counted := !u.MissingOld && u.DrainUnread == 0
+	return u.Drained || u.Draining && counted && u.DrainLeft == 0 && u.Records == 0
+}
+
+// drainLine says how far a node that drains is, and what it waits for.
+func drainLine(m *admin.Member, now time.Time) string {
+	if m.Upkeep == nil {
 		return fmt.Sprintf("%s %s: it did not say how far it is", m.ID, m.Name)
-	case u.DrainLeft == 0 && u.Records > 0 && len(u.DrainWaits) == 0:
-		return fmt.Sprintf("%s %s drains: empty but for %d update records, which other nodes are being told of", m.ID, m.Name, u.Records)
-	case u.DrainLeft == 0 && u.Records > 0:
-		return fmt.Sprintf("%s %s drains: empty but for %d update records that wait for absent nodes: %s; start them, or strike them with 'porcupine node remove'",
-			m.ID, m.Name, u.Records, nodeList(u.DrainWaits))
-	case u.DrainHeld == 0 || u.DrainLeft == 0:
-		return fmt.Sprintf("%s %s drains: %d objects left", m.ID, m.Name, u.DrainLeft)
-	case len(u.DrainWaits) == 0:
-		return fmt.Sprintf("%s %s drains: %d objects left; %d of them no other node can take: there are too few, or they are full or drain too",
-			m.ID, m.Name, u.DrainLeft, u.DrainHeld)
-	default:
-		return fmt.Sprintf("%s %s drains: %d objects left; %d of them would have too few copies without the absent nodes %s: start those, or strike them with 'porcupine node remove'",
-			m.ID, m.Name, u.DrainLeft, u.DrainHeld, nodeList(u.DrainWaits))
 	}
+	u, text := m.Upkeep, ""
+	switch {
+	case u.DrainLeft == 0:
+		text = emptyLine(u, now)
+	case u.DrainHeld == 0:
+		text = fmt.Sprintf("%d objects left", u.DrainLeft)
+	case len(u.DrainWaits) == 0:
+		text = fmt.Sprintf("%d objects left; %d of them no other node can take: there are too few, or they are full or drain too", u.DrainLeft, u.DrainHeld)
+	default:
+		text = fmt.Sprintf("%d objects left; %d of them would have too few copies without the absent nodes %s: start those, or strike them with 'porcupine node remove'",
+			u.DrainLeft, u.DrainHeld, nodeList(u.DrainWaits))
+	}
+	return fmt.Sprintf("%s %s drains: %s", m.ID, m.Name, text)
+}
+
+// emptyLine says what a node on which no object is left waits for before it leaves.
+func emptyLine(u *admin.Upkeep, now time.Time) string {
+	switch {
+	case u.Drained:
+		return "empty, and leaves: it ends its clients' sessions, for which it waits as long as limits.shutdown_grace at most"
+	case u.MissingOld:
+		return "a node came or went, or it has just been started: it counts what is left on it"
+	case u.DrainUnread > 0:
+		return "some buckets of its store cannot be read, so it is not known to be empty: see its log"
+	case u.Records > 0 && len(u.DrainWaits) == 0:
+		return fmt.Sprintf("empty but for %d update records, which other nodes are being told of", u.Records)
+	case u.Records > 0:
+		return fmt.Sprintf("empty but for %d update records that wait for absent nodes: %s; start them, or strike them with 'porcupine node remove'",
+			u.Records, nodeList(u.DrainWaits))
+	case u.DrainFrom.After(now):
+		return fmt.Sprintf("empty; it was started less than a minute ago, and waits until %s for 'porcupine node drain --cancel'", u.DrainFrom.Local().Format(time.TimeOnly))
+	}
+	return "empty; it looks once more for what was under way to it, and leaves"
 }
 
 // missingLine says how many objects have too few copies, and what becomes of it; empty: none has.
@@ -182,7 +209,7 @@ func writeUpkeep(w io.Writer, s admin.Status) {
 				float64(u.RepairBytes)/(1<<20), u.RepairFailed, time.Since(u.RepairSince).Round(time.Second))
 		}
 		if u.Draining {
-			fmt.Fprintln(w, drainLine(m))
+			fmt.Fprintln(w, drainLine(m, time.Now()))
 		}
 		if u.Divergences > 0 {
 			line(m, "found %d copies that differed from others, %d put right: see its log", u.Divergences, u.Mended)

@@ -31,14 +31,19 @@ func TestUpkeepLines(t *testing.T) {
 			t.Errorf("%q is not in:\n%s", want, b.String())
 		}
 	}
-	absent := []cluster.NodeID{0xab}
+	absent, now := []cluster.NodeID{0xab}, day
 	for want, u := range map[string]admin.Upkeep{
 		"5 update records, which other nodes are being told of":                                                      {Records: 5},
 		"5 update records that wait for absent nodes: 00000000000000ab; start them":                                  {Records: 5, DrainWaits: absent},
 		"5 objects left; 4 of them no other node can take":                                                           {DrainLeft: 5, DrainHeld: 4},
+		"empty; it looks once more for what was under way to it, and leaves":                                         {DrainFrom: now},
+		"empty; it was started less than a minute ago, and waits until 12:00:07 for":                                 {DrainFrom: now.Add(7 * time.Second)},
+		"empty, and leaves: it ends its clients' sessions":                                                           {Drained: true, MissingOld: true},
+		"it counts what is left on it":                                                                               {MissingOld: true, Records: 5},
+		"some buckets of its store cannot be read":                                                                   {DrainUnread: 2, Records: 5},
 		"5 objects left; 4 of them would have too few copies without the absent nodes 00000000000000ab: start those": {DrainLeft: 5, DrainHeld: 4, DrainWaits: absent},
 	} {
-		if line := drainLine(&admin.Member{ID: 2, Name: "two", Upkeep: &u}); !strings.Contains(line, want) {
+		if line := drainLine(&admin.Member{ID: 2, Name: "two", Upkeep: &u}, now); !strings.Contains(line, want) {
 			t.Errorf("drain line %q, want %q", line, want)
 		}
 	}
@@ -186,6 +191,9 @@ func TestDrainOfANodeThatFails(t *testing.T) {
 		{"objects left", &admin.Member{Upkeep: &admin.Upkeep{Draining: true, DrainLeft: 1}}, false},
 		{"updates left", &admin.Member{Upkeep: &admin.Upkeep{Draining: true, Records: 1}}, false},
 		{"it had not begun", &admin.Member{Upkeep: &admin.Upkeep{}}, false},
+		{"it had said so", &admin.Member{Upkeep: &admin.Upkeep{Draining: true, Drained: true, MissingOld: true}}, true},
+		{"it had not counted yet", &admin.Member{Upkeep: &admin.Upkeep{Draining: true, MissingOld: true}}, false},
+		{"it could not read all", &admin.Member{Upkeep: &admin.Upkeep{Draining: true, DrainUnread: 1}}, false},
 		{"it did not say", &admin.Member{}, false},
 		{"never seen", nil, false},
 	}

@@ -18,6 +18,8 @@ func TestUpkeepJSON(t *testing.T) {
 		{Upkeep{}, `"draining":false`, "0001-"},
 		{Upkeep{}, `"draining":false`, "drain_left"},
 		{Upkeep{Draining: true, DrainLeft: 7}, `"drain_left":7`, "0001-"},
+		{Upkeep{Draining: true}, `"draining":true`, "drain_from"},
+		{Upkeep{DrainFrom: at, DrainUnread: 2}, `"drain_from":"2026-01-31T12:00:00Z","drain_unread":2`, "drain_left"},
 		{Upkeep{RepairSince: at}, `"repair_since":"2026-01-31T12:00:00Z"`, "repair_at"},
 		{Upkeep{RepairAt: at}, `"repair_at":"2026-01-31T12:00:00Z"`, "repair_since"},
 	} {

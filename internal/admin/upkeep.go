@@ -26,6 +26,10 @@ type Upkeep struct {
 	// or the updates left, wait for. None: the nodes that are there cannot take them.
 	DrainHeld  int              `json:"drain_held,omitempty"`
 	DrainWaits []cluster.NodeID `json:"drain_waits,omitempty"`
+	// DrainFrom is when a node that drains may leave, once it is empty: one that has just been started waits for a
+	// cancellation. DrainUnread is how often a bucket of its store could not be read: unless it is 0 the node is not known to be empty.
+	DrainFrom   time.Time `json:"drain_from,omitzero"` // UTC
+	DrainUnread int64     `json:"drain_unread,omitempty"`
 	// Missing are objects (messages, users, aliases, domains, folders and their ledgers) with fewer live copies than wanted, each counted at one of its holders, and
 	// RepairAt is when an absent node will have been away long enough to be replaced; zero: none is waited for.
 	Missing      int64     `json:"missing"`

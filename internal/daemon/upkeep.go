@@ -174,7 +174,7 @@ func upkeepOf(s *upkeep.Status) *admin.Upkeep {
 		RepairPending: s.Repair.Pending, RepairDone: s.Repair.Done, RepairFailed: s.Repair.Failed, RepairBytes: s.Repair.Bytes,
 		RepairSince: seconds(s.Repair.Since), Rebalanced: s.Rebalance.Done,
 		Draining: s.Drain.Draining, DrainLeft: left, Drained: s.Drain.Done,
-		DrainHeld: s.Drain.Held, DrainWaits: s.Drain.Waits, Missing: s.Missing.Objects, RepairAt: seconds(s.Missing.At), MissingOld: s.Missing.Old,
+		DrainHeld: s.Drain.Held, DrainWaits: s.Drain.Waits, DrainFrom: seconds(s.Drain.From), DrainUnread: s.Drain.Unread, Missing: s.Missing.Objects, RepairAt: seconds(s.Missing.At), MissingOld: s.Missing.Old,
 		Records: s.Records, Owed: s.Owed, Together: s.Together,
 		Divergences: s.Compare.Divergences, Mended: s.Compare.Mended, Compared: s.Compare.Rounds,
 		Damaged: s.Scrub.Damaged, Healed: s.Scrub.Healed, Lost: s.Scrub.Lost, LostExamples: s.Scrub.Examples, Scrubbed: s.Scrub.Rounds,

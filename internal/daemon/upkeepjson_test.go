@@ -14,8 +14,8 @@ func TestUpkeepOf(t *testing.T) {
 	if u := upkeepOf(&s); u.DrainLeft != 0 || !u.RepairAt.IsZero() || u.RepairSince.Format(time.RFC3339Nano) != "2026-01-31T12:00:00Z" {
 		t.Errorf("%+v", u)
 	}
-	s.Drain.Draining = true
-	if u := upkeepOf(&s); u.DrainLeft != 5 {
+	s.Drain.Draining, s.Drain.From, s.Drain.Unread = true, at, 3
+	if u := upkeepOf(&s); u.DrainLeft != 5 || u.DrainUnread != 3 || u.DrainFrom.Format(time.RFC3339Nano) != "2026-01-31T12:00:00Z" {
 		t.Errorf("%+v", u)
 	}
 }

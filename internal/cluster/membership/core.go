@@ -230,8 +230,8 @@ func (c *Core) awake(now time.Time) {
 	if c.due.IsZero() || now.Sub(c.due) <= c.cfg.PauseMax {
 		return
 	}
-	c.event(Event{Kind: EventPaused})
 	gap := now.Sub(c.due)
+	c.event(Event{Kind: EventPaused, For: gap})
 	c.due = now
 	c.ring.restart(now)
 	c.absences.shift(gap)

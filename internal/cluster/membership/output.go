@@ -88,7 +88,7 @@ const (
 	EventRegressed
 	// EventDuplicate: another process at Addr uses this node's id.
 	EventDuplicate
-	// EventPaused: this process stood still; what it measured in that time is void.
+	// EventPaused: this process stood still For so long after it should have gone on; what it measured in that time is void.
 	EventPaused
 	// EventLeft: every other member has a view without this node, or the wait for it is over.
 	EventLeft
@@ -129,6 +129,7 @@ type Event struct {
 	Addr  string
 	Count int
 	Why   Refusal
+	For   time.Duration
 }
 
 func (e Event) String() string {
@@ -148,6 +149,9 @@ func (e Event) String() string {
 	}
 	if e.Why != RefusalNone {
 		fmt.Fprintf(&b, " why=%s", e.Why)
+	}
+	if e.For != 0 {
+		fmt.Fprintf(&b, " for=%s", e.For)
 	}
 	return b.String()
 }

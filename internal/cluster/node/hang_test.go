@@ -311,6 +311,14 @@ func TestFault13_SlowDiskComesBack(t *testing.T) {
 				if _, err := a.read(c.id, noteID("owner", "alone")); err != nil {
 					t.Errorf("D1: read what lies on the slow disk alone = %v", err)
 				}
+				for line := range strings.Lines(w.logged.String()) {
+					if strings.Contains(line, "membership paused") && (!strings.Contains(line, " for=") || !strings.Contains(line, "its disk is slow")) {
+						t.Errorf("without how long or why: %s", line)
+					}
+				}
+				if paused := strings.Contains(w.logged.String(), "membership paused"); tt.each > 2*time.Second && !paused {
+					t.Error("the process waited for its disk for long, and nothing says so")
+				}
 				if said := strings.Contains(w.logged.String(), "raise cluster.reply_timeout"); said != (tt.each >= slowPersist) {
 					t.Errorf("people were told what to do: %v", said)
 				}

@@ -278,8 +278,14 @@ func (l *loop) event(e membership.Event) {
 	if e.Why != membership.RefusalNone {
 		attrs = append(attrs, slog.String("why", e.Why.String()))
 	}
+	if e.Kind == membership.EventPaused {
+		attrs = append(attrs, slog.Duration("for", e.For), slog.String("why", whyPaused))
+	}
 	l.n.log.LogAttrs(l.n.ctx, levelOf(e.Kind), "membership "+e.Kind.String(), attrs...)
 }
+
+// whyPaused is all that a process can know of a time in which it did nothing.
+const whyPaused = "this process did not run in that time, or waited for its disk: the machine is overloaded, was suspended, or its disk is slow; nobody is taken for dead for that time"
 
 // notice takes what has been noted since the last time. While the node is out it stays noted.
 func (l *loop) notice() {

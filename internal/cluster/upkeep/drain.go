@@ -76,7 +76,7 @@ func (p *pass) seeToDrain(left int64) {
 		u.mu.Unlock()
 		return
 	}
-	if left > 0 || u.cfg.Now().Sub(u.began) < emptyRest || u.node.Records() > 0 || len(u.node.View().Members) < 2 {
+	if left > 0 || u.cfg.Now().Before(u.began.Add(emptyRest)) || u.node.Records() > 0 || len(u.node.View().Members) < 2 {
 		p.empty = 0
 		return
 	}

@@ -97,6 +97,7 @@ func (p *pass) run(ctx context.Context) time.Duration {
 	if p.leftover {
 		u.giveBackShort(short)
 	}
+	u.count.unread.Store(p.unread)
 	u.hold(p.planner.Held())
 	if p.failed.Load() == 0 {
 		switch {

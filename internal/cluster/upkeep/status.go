@@ -53,6 +53,10 @@ type Drain struct {
 	// for; none: it is the nodes that are there that cannot take them.
 	Held  int              `json:"held"`
 	Waits []cluster.NodeID `json:"waits,omitempty"`
+	// From is when the node may leave, once it is empty. Unread is how often the last pass could not read a bucket: unless it is 0
+	// the node is not known to be empty.
+	From   time.Time `json:"from"`
+	Unread int64     `json:"unread,omitempty"`
 }
 
 // Compare counts what comparing with other nodes has found.
@@ -82,7 +86,7 @@ type Scrub struct {
 // counts are the counters behind a Status.
 type counts struct {
 	repair, rebalance                             progress
-	left, short, together                         atomic.Int64
+	left, short, together, unread                 atomic.Int64
 	deadline                                      atomic.Int64 // unix nanoseconds; 0: none
 	rounds, compared, divergences, mended         atomic.Int64
 	scrubs, scrubbed, damaged, healed, under      atomic.Int64
@@ -150,6 +154,7 @@ func (u *Upkeep) Status() Status {
 	s.Missing.Old = u.surveyed != u.node.View().Epoch
 	s.Drain = Drain{Draining: u.draining.Load(), Objects: c.left.Load(), Done: u.drained.done, Held: u.drained.held.Objects}
 	if s.Drain.Draining {
+		s.Drain.From, s.Drain.Unread = u.began.Add(emptyRest), c.unread.Load()
 		s.Drain.Waits = u.drained.held.Absent
 		if s.Drain.Objects == 0 {
 			s.Drain.Waits = waits

@@ -128,6 +128,8 @@ func TestR6_Drain(t *testing.T) {
 		w.settle(w.machines...)
 		if s := leaving.up.Status(); !s.Drain.Draining {
 			t.Fatalf("it does not drain any more: %+v", s.Drain)
+		} else if wait := time.Until(s.Drain.From); wait <= 0 || wait > time.Minute {
+			t.Errorf("it was started just now, and says that it may leave in %v", wait)
 		}
 		w.await("drained", 5*time.Minute, func() error {
 			select {
@@ -145,6 +147,31 @@ func TestR6_Drain(t *testing.T) {
 		if err := w.check(2); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// R6: a node that cannot read all that it holds does not take itself to be empty, and says so.
+func TestR6_DrainBesideAnUnreadableBucket(t *testing.T) {
+	notUnderRace(t)
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 2, upkeep.Config{})
+		m := w.machines[1]
+		m.bad.unlisted.Store(true) // all are looked at
+		m.bad.unread.Store(1)
+		if err := m.up.Drain(context.Background(), true); err != nil {
+			t.Fatal(err)
+		}
+		pass(t, 5*time.Minute)
+		if d := m.up.Status().Drain; d.Objects != 0 || d.Unread == 0 || d.Done {
+			t.Errorf("drain %+v, want none left that it could read, and some that it could not", d)
+		}
+		m.bad.unread.Store(0)
+		w.await("drained", 5*time.Minute, func() error {
+			if d := m.up.Status().Drain; !d.Done || d.Unread != 0 {
+				return fmt.Errorf("%+v", d)
+			}
+			return nil
+		})
 	})
 }
 
