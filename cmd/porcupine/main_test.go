@@ -34,7 +34,7 @@ func try(t *testing.T, stdin string, args ...string) (code int, out, errOut stri
 // Every command parses with what it needs, and none takes a password on the command line.
 func TestGrammar(t *testing.T) {
 	lines := []string{
-		"serve", "serve --config x.toml", "init", "token", "join", "status", "status --json", "node list", "node remove 00000000000000aa", "node drain 00000000000000aa --wait", "node drain 00000000000000aa --cancel",
+		"serve", "serve --config x.toml", "init", "token", "join", "status", "status --json", "node list", "node remove 00000000000000aa", "node remove 00000000000000aa --fewer-copies", "node drain 00000000000000aa --wait --fewer-copies", "node drain 00000000000000aa --cancel",
 		"verify", "verify --contents --wait 5s --json",
 		"dev", "dev --nodes 5 --dir d --port-base 20000 --users 3", "dev --add --dir d",
 		"user add a@x.example", "user list", "user show a@x.example", "user passwd a@x.example", "user remove a@x.example",

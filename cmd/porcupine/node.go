@@ -228,6 +228,7 @@ type nodeCmd struct {
 type nodeRemoveCmd struct {
 	configFlag
 	ID string `arg:"" help:"The node's id, as 'porcupine node list' shows it."`
+	fewerFlag
 }
 
 func (c *nodeRemoveCmd) Run(e *env) error {
@@ -235,7 +236,7 @@ func (c *nodeRemoveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := client.Forget(e.ctx, c.ID); err != nil {
+	if err := client.Forget(e.ctx, c.ID, c.FewerCopies); err != nil {
 		return err
 	}
 	fmt.Fprintf(e.out, "Node %s is struck: nothing waits for it any more, and it never comes back as itself.\n", c.ID)

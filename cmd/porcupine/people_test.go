@@ -98,7 +98,23 @@ func (o *office) Ready() error { return nil }
 func (o *office) NewToken(context.Context) (string, time.Time, error) {
 	return "", time.Time{}, errors.New("not asked for")
 }
-func (o *office) Forget(context.Context, cluster.NodeID) error { return errors.New("not asked for") }
+func (o *office) Forget(_ context.Context, _ cluster.NodeID, fewer bool) error {
+	if !fewer {
+		return cluster.Errorf(cluster.KindInvalid, "remove node", "too few would stay")
+	}
+	return nil
+}
+
+func (o *office) Drain(_ context.Context, _ cluster.NodeID, d admin.DrainOptions) error {
+	if !d.FewerCopies && !d.Cancel {
+		return cluster.Errorf(cluster.KindInvalid, "drain node", "too few would stay")
+	}
+	return nil
+}
+
+func (o *office) Verify(context.Context, admin.VerifyOptions) (admin.Verification, error) {
+	return admin.Verification{}, errors.New("not asked for")
+}
 
 // openOffice serves on the socket of a configuration, whose path it gives.
 func openOffice(t *testing.T, o *office) string {
@@ -108,7 +124,7 @@ func openOffice(t *testing.T, o *office) string {
 	if err := os.WriteFile(conf, []byte("data_dir = \".\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := &admin.Server{Directory: o, Cluster: o, Vault: o, Archive: o.archive, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}
+	s := &admin.Server{Directory: o, Cluster: o, Keeper: o, Vault: o, Archive: o.archive, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}
 	ln, err := admin.Listen(filepath.Join(dir, admin.SocketName))
 	if err != nil {
 		t.Fatal(err)
@@ -192,6 +208,25 @@ bb  7      2026-01-31 12:00:00  2026-01-31 14:00:00  1         restored
 	if code, out, errOut := try(t, "", "vault", "list", "ann@x.example", "--since", "2026-01-30", "--config", conf); code != exitFailed ||
 		!strings.Contains(out, "aa") || !strings.Contains(errOut, "0000000000000007") || !o.since.Equal(day.Add(-36*time.Hour)) {
 		t.Errorf("vault list with a silent node, since %v = %d, %s, %s", o.since, code, out, errOut)
+	}
+}
+
+// The node decides whether enough nodes stay, and hears whether fewer are meant.
+func TestNodesGoWithFewerCopiesWhenAsked(t *testing.T) {
+	conf := openOffice(t, &office{})
+	for args, want := range map[string]int{
+		"node drain 00000000000000aa": exitFailed, "node drain 00000000000000aa --fewer-copies": 0, "node drain 00000000000000aa --cancel": 0,
+		"node remove 00000000000000aa": exitFailed, "node remove 00000000000000aa --fewer-copies": 0,
+	} {
+		code, _, errOut := try(t, "", append(strings.Fields(args), "--config", conf)...)
+		if code != want || (want != 0) != strings.Contains(errOut, "too few would stay") {
+			t.Errorf("porcupine %s = %d, %q, want %d", args, code, errOut, want)
+		}
+	}
+	var b strings.Builder
+	left := &admin.Member{Upkeep: &admin.Upkeep{Draining: true}}
+	if err := (&nodeDrainCmd{ID: "7", fewerFlag: fewerFlag{FewerCopies: true}}).gone(&b, left); err != nil || !strings.Contains(b.String(), "'porcupine node remove 7 --fewer-copies'") {
+		t.Errorf("gone() = %v, %q", err, b.String())
 	}
 }
 

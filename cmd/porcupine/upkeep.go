@@ -16,6 +16,20 @@ type nodeDrainCmd struct {
 	ID     string `arg:"" help:"The node's id, as 'porcupine node list' shows it."`
 	Cancel bool   `help:"End the draining: the node takes new mail again."`
 	Wait   bool   `help:"Return when the node is empty and has left, and show how far it is."`
+	fewerFlag
+}
+
+// fewerFlag is shared by the commands that take nodes out.
+type fewerFlag struct {
+	FewerCopies bool `help:"Do it though fewer nodes stay than messages are to have copies: one more failure may then lose mail."`
+}
+
+// suffix is what a command that is suggested needs to mean the same.
+func (f fewerFlag) suffix() string {
+	if f.FewerCopies {
+		return " --fewer-copies"
+	}
+	return ""
 }
 
 // drainPoll is how often a waiting drain looks.
@@ -26,7 +40,7 @@ func (c *nodeDrainCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := client.Drain(e.ctx, c.ID, c.Cancel); err != nil {
+	if err := client.Drain(e.ctx, c.ID, admin.DrainOptions{Cancel: c.Cancel, FewerCopies: c.FewerCopies}); err != nil {
 		return err
 	}
 	if c.Cancel {
@@ -82,7 +96,7 @@ func (c *nodeDrainCmd) gone(w io.Writer, last *admin.Member) error {
 		}
 		return fmt.Errorf("node %s is not a member any more, and was not known to be empty (%s): do not strike it; when it is started again it goes on draining", c.ID, seen)
 	}
-	fmt.Fprintf(w, "Node %s has left. Nothing lies on it any more; 'porcupine node remove %s' strikes it from the list.\n", c.ID, c.ID)
+	fmt.Fprintf(w, "Node %s has left. Nothing lies on it any more; 'porcupine node remove %s%s' strikes it from the list.\n", c.ID, c.ID, c.fewerFlag.suffix())
 	return nil
 }
 

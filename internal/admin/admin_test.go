@@ -71,10 +71,13 @@ func TestCommands(t *testing.T) {
 	if text, expires, err := c.NewToken(ctx); text != "token-text" || !expires.Equal(time.Unix(1000, 0)) || err != nil {
 		t.Errorf("NewToken = %q, %v, %v", text, expires, err)
 	}
-	if err := c.Forget(ctx, "00000000000000aa"); err != nil || !slices.Equal(d.cluster.forgotten, []cluster.NodeID{0xaa}) {
-		t.Errorf("Forget = %v, forgotten %v", err, d.cluster.forgotten)
+	for _, fewer := range []bool{true, false} {
+		if err := c.Forget(ctx, "00000000000000aa", fewer); err != nil || !slices.Equal(d.cluster.forgotten, []cluster.NodeID{0xaa}) || d.cluster.fewer != fewer {
+			t.Errorf("Forget = %v, forgotten %v, fewer %t", err, d.cluster.forgotten, d.cluster.fewer)
+		}
+		d.cluster.forgotten = nil
 	}
-	if err := c.Forget(ctx, "node3"); !cluster.IsKind(err, cluster.KindInvalid) {
+	if err := c.Forget(ctx, "node3", false); !cluster.IsKind(err, cluster.KindInvalid) {
 		t.Errorf("Forget of what is no id = %v, want kind invalid", err)
 	}
 	if got := d.directory.passwords["ann@x.example"]; got != "s3cret-three" {

@@ -134,8 +134,9 @@ type Cluster interface {
 	Ready() error
 	// NewToken makes a single-use token with which one machine may join.
 	NewToken(ctx context.Context) (token string, expires time.Time, err error)
-	// Forget strikes an absent node, whose disk will not come back, from the known ones.
-	Forget(ctx context.Context, id cluster.NodeID) error
+	// Forget strikes an absent node, whose disk will not come back, from the known ones. KindInvalid also if fewer nodes are
+	// left than copies are wanted, unless fewerCopies says that this is meant.
+	Forget(ctx context.Context, id cluster.NodeID, fewerCopies bool) error
 }
 
 // Store is what the socket needs of the disk.

@@ -125,9 +125,9 @@ func (c *Client) NewToken(ctx context.Context) (string, time.Time, error) {
 }
 
 // Forget strikes an absent node that will not come back from the known ones; id in the form that
-// status shows.
-func (c *Client) Forget(ctx context.Context, id string) error {
-	return c.change(ctx, "/nodes/remove", request{Address: id})
+// status shows. fewerCopies permits it though fewer nodes are left than copies are wanted.
+func (c *Client) Forget(ctx context.Context, id string, fewerCopies bool) error {
+	return c.change(ctx, "/nodes/remove", request{Address: id, FewerCopies: fewerCopies})
 }
 
 // AddUser makes a user.

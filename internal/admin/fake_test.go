@@ -190,6 +190,7 @@ type fakeCluster struct {
 	notReady  int // so many times Ready is an error
 	fail      error
 	forgotten []cluster.NodeID
+	fewer     bool // as Forget was told last
 }
 
 func (c *fakeCluster) Status(context.Context) (Status, error) {
@@ -210,8 +211,8 @@ func (c *fakeCluster) NewToken(context.Context) (string, time.Time, error) {
 	return "token-text", time.Unix(1000, 0), c.fail
 }
 
-func (c *fakeCluster) Forget(_ context.Context, id cluster.NodeID) error {
-	c.forgotten = append(c.forgotten, id)
+func (c *fakeCluster) Forget(_ context.Context, id cluster.NodeID, fewer bool) error {
+	c.forgotten, c.fewer = append(c.forgotten, id), fewer
 	return c.fail
 }
 

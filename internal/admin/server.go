@@ -39,6 +39,8 @@ type request struct {
 	Targets  []string    `json:"targets,omitempty"`
 	User     *UserChange `json:"user,omitempty"`
 	Domain   *Domain     `json:"domain,omitempty"`
+	// FewerCopies permits to remove a node though fewer are left than copies are wanted.
+	FewerCopies bool `json:"fewer_copies,omitempty"`
 }
 
 // object is what a request is about, for the log.
@@ -127,7 +129,7 @@ func (s *Server) changes() map[string]func(context.Context, *request) error {
 			if err != nil {
 				return cluster.Errorf(cluster.KindInvalid, "remove node", "%w ('porcupine node list' shows them)", err)
 			}
-			return s.Cluster.Forget(ctx, id)
+			return s.Cluster.Forget(ctx, id, r.FewerCopies)
 		},
 		"/aliases/add":    func(ctx context.Context, r *request) error { return d.AddAlias(ctx, r.Address, r.Targets) },
 		"/aliases/remove": func(ctx context.Context, r *request) error { return d.RemoveAlias(ctx, r.Address) },

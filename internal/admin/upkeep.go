@@ -76,16 +76,23 @@ type Verification struct {
 
 // Keeper is what the socket needs of the node's upkeep.
 type Keeper interface {
-	// Drain has a member take nothing new and move off what it has, or ends that.
-	Drain(ctx context.Context, id cluster.NodeID, on bool) error
+	// Drain has a member take nothing new and move off what it has, or ends that. KindInvalid also if fewer nodes would stay
+	// than copies are wanted, unless the options say that this is meant.
+	Drain(ctx context.Context, id cluster.NodeID, o DrainOptions) error
 	// Verify compares all copies of everything in the whole cluster. It may take long.
 	Verify(ctx context.Context, o VerifyOptions) (Verification, error)
 }
 
+// DrainOptions say what a drain command shall do.
+type DrainOptions struct {
+	Cancel      bool `json:"cancel"`                 // end the draining
+	FewerCopies bool `json:"fewer_copies,omitempty"` // drain though fewer nodes stay than copies are wanted
+}
+
 // drainRequest is the body of a drain command.
 type drainRequest struct {
-	Node   string `json:"node"`
-	Cancel bool   `json:"cancel"`
+	Node string `json:"node"`
+	DrainOptions
 }
 
 // verifyMax bounds a verification of the cluster.
@@ -102,8 +109,8 @@ func (s *Server) keep(mux *http.ServeMux) {
 		if err != nil {
 			return nil, cluster.Errorf(cluster.KindInvalid, "drain node", "%w ('porcupine node list' shows them)", err)
 		}
-		err = s.Keeper.Drain(ctx, id, !q.Cancel)
-		s.Logger.Info("admin command", "path", r.URL.Path, "node", id, "cancel", q.Cancel, "err", err)
+		err = s.Keeper.Drain(ctx, id, q.DrainOptions)
+		s.Logger.Info("admin command", "path", r.URL.Path, "node", id, "cancel", q.Cancel, "fewer_copies", q.FewerCopies, "err", err)
 		return struct{}{}, err
 	}))
 	mux.HandleFunc("POST /verify", func(w http.ResponseWriter, r *http.Request) {
@@ -125,8 +132,8 @@ func (s *Server) keep(mux *http.ServeMux) {
 
 // Drain has a member move off what it has and then leave, or ends that; node in the form that status
 // shows.
-func (c *Client) Drain(ctx context.Context, node string, cancel bool) error {
-	return c.call(ctx, http.MethodPost, "/nodes/drain", drainRequest{Node: node, Cancel: cancel}, &struct{}{})
+func (c *Client) Drain(ctx context.Context, node string, o DrainOptions) error {
+	return c.call(ctx, http.MethodPost, "/nodes/drain", drainRequest{node, o}, &struct{}{})
 }
 
 // VerifyCluster compares all copies of everything in the whole cluster.

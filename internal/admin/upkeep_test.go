@@ -14,13 +14,14 @@ import (
 // fakeKeeper drains nodes and verifies as told.
 type fakeKeeper struct {
 	draining map[cluster.NodeID]bool
+	fewer    bool
 	options  VerifyOptions
 	found    Verification
 	fail     error
 }
 
-func (k *fakeKeeper) Drain(_ context.Context, id cluster.NodeID, on bool) error {
-	k.draining[id] = on
+func (k *fakeKeeper) Drain(_ context.Context, id cluster.NodeID, o DrainOptions) error {
+	k.draining[id], k.fewer = !o.Cancel, o.FewerCopies
 	return k.fail
 }
 
@@ -32,12 +33,12 @@ func (k *fakeKeeper) Verify(_ context.Context, o VerifyOptions) (Verification, e
 func TestDrainAndVerify(t *testing.T) {
 	d := open(t)
 	ctx, id := t.Context(), cluster.NodeID(0xaa)
-	for _, on := range []bool{true, false} {
-		if err := d.client.Drain(ctx, id.String(), !on); err != nil || d.keeper.draining[id] != on {
-			t.Errorf("Drain = %v, %v, want %t", err, d.keeper.draining, on)
+	for _, o := range []DrainOptions{{}, {Cancel: true}, {FewerCopies: true}} {
+		if err := d.client.Drain(ctx, id.String(), o); err != nil || d.keeper.draining[id] == o.Cancel || d.keeper.fewer != o.FewerCopies {
+			t.Errorf("Drain(%+v) = %v, %+v", o, err, d.keeper)
 		}
 	}
-	if err := d.client.Drain(ctx, "node3", false); !cluster.IsKind(err, cluster.KindInvalid) || !strings.Contains(err.Error(), "node list") {
+	if err := d.client.Drain(ctx, "node3", DrainOptions{}); !cluster.IsKind(err, cluster.KindInvalid) || !strings.Contains(err.Error(), "node list") {
 		t.Errorf("Drain of what is no id = %v", err)
 	}
 	d.keeper.found = Verification{Members: 3, Objects: 5, Compared: 10, Divergences: 1, Details: []string{"one differs"}}
@@ -50,7 +51,7 @@ func TestDrainAndVerify(t *testing.T) {
 	if _, err := d.client.VerifyCluster(ctx, o); !cluster.IsKind(err, cluster.KindUnavailable) {
 		t.Errorf("VerifyCluster = %v, want unavailable", err)
 	}
-	if err := d.client.Drain(ctx, id.String(), false); !cluster.IsKind(err, cluster.KindUnavailable) {
+	if err := d.client.Drain(ctx, id.String(), DrainOptions{}); !cluster.IsKind(err, cluster.KindUnavailable) {
 		t.Errorf("Drain = %v, want unavailable", err)
 	}
 }

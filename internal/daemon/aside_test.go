@@ -105,7 +105,7 @@ func TestStruckNodeComesBackAsAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, one, "one member", members(1))
-	if err := one.Forget(t.Context(), struck.String()); err != nil {
+	if err := one.Forget(t.Context(), struck.String(), true); err != nil {
 		t.Fatal(err)
 	}
 	two, logs, stop := start(t, cfg)

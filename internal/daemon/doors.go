@@ -116,7 +116,14 @@ func (v view) NewToken(context.Context) (string, time.Time, error) {
 	return token.Text(), time.Now().Add(identity.TokenTTLMax), nil
 }
 
-func (v view) Forget(ctx context.Context, id cluster.NodeID) error { return v.d.node.Forget(ctx, id) }
+func (v view) Forget(ctx context.Context, id cluster.NodeID, fewerCopies bool) error {
+	if !fewerCopies && !v.d.node.View().Contains(id) { // a member is refused for another reason
+		if err := v.d.enoughStay(ctx, "remove node "+id.String(), id); err != nil {
+			return err
+		}
+	}
+	return v.d.node.Forget(ctx, id)
+}
 
 func (v view) Status(ctx context.Context) (admin.Status, error) {
 	in, members := v.d.node.Members(ctx)

@@ -124,15 +124,20 @@ type keeper struct{ d *daemon }
 
 var _ admin.Keeper = keeper{}
 
-func (k keeper) Drain(ctx context.Context, id cluster.NodeID, on bool) error {
-	v := k.d.node.View()
+func (k keeper) Drain(ctx context.Context, id cluster.NodeID, o admin.DrainOptions) error {
+	op, v, loads := "drain node "+id.String(), k.d.node.View(), k.d.node.Loads()
 	switch {
 	case !v.Contains(id):
-		return cluster.Errorf(cluster.KindNotFound, "drain node "+id.String(), "it is not a member now ('porcupine node list' shows them); a node that will not come back is struck with 'porcupine node remove'")
-	case on && len(v.Members) < 2:
-		return cluster.Errorf(cluster.KindInvalid, "drain node "+id.String(), "it is the only node: there is nowhere to move its mail")
+		return cluster.Errorf(cluster.KindNotFound, op, "it is not a member now ('porcupine node list' shows them); a node that will not come back is struck with 'porcupine node remove'")
+	case o.Cancel:
+	case staying(v, loads, id) == 0:
+		return cluster.Errorf(cluster.KindInvalid, op, "it is the only node that is there and does not drain: there is nowhere to move its mail")
+	case !o.FewerCopies && !loads[id].Draining: // one that drains already makes nothing worse
+		if err := k.d.enoughStay(ctx, op, id); err != nil {
+			return err
+		}
 	}
-	return k.d.upkeep.DrainAt(ctx, id, on)
+	return k.d.upkeep.DrainAt(ctx, id, !o.Cancel)
 }
 
 func (k keeper) Verify(ctx context.Context, o admin.VerifyOptions) (admin.Verification, error) {

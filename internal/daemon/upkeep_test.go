@@ -72,10 +72,10 @@ func TestDrainOfTheOnlyNode(t *testing.T) {
 	if err != nil || len(s.Members) != 1 || s.Members[0].Upkeep == nil {
 		t.Fatalf("Status = %+v, %v; want what the member's upkeep does", s, err)
 	}
-	if err := client.Drain(t.Context(), s.Node.String(), false); !cluster.IsKind(err, cluster.KindInvalid) {
+	if err := client.Drain(t.Context(), s.Node.String(), admin.DrainOptions{FewerCopies: true}); !cluster.IsKind(err, cluster.KindInvalid) {
 		t.Errorf("Drain of the only node = %v, want invalid", err)
 	}
-	if err := client.Drain(t.Context(), "00000000000000aa", false); !cluster.IsKind(err, cluster.KindNotFound) {
+	if err := client.Drain(t.Context(), "00000000000000aa", admin.DrainOptions{}); !cluster.IsKind(err, cluster.KindNotFound) {
 		t.Errorf("Drain of a stranger = %v, want not found", err)
 	}
 	if v, err := client.VerifyCluster(t.Context(), admin.VerifyOptions{Contents: true}); err != nil || !v.OK {

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"strings"
+	"testing"
+
+	"porcupine/internal/admin"
+	"porcupine/internal/cluster"
+)
+
+// Nodes are not taken out until one has the only copy of everything, unless somebody says that this is meant: by the socket, for all
+// clients. What the cluster, a domain or a user wants counts.
+func TestNodesStayForTheCopies(t *testing.T) {
+	one, _, _ := start(t, loopback(t))
+	two, _, stopTwo := start(t, joined(t, one))
+	three, _, stopThree := start(t, joined(t, one))
+	ids := map[string]string{}
+	for name, client := range map[string]*admin.Client{"one": one, "two": two, "three": three} {
+		ids[name] = await(t, client, "three members that serve", func(s admin.Status) bool { return len(s.Members) == 3 && s.Ready && s.IncompleteBuckets == 0 }).Node.String()
+	}
+	ctx := t.Context()
+	must := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	refused := func(what string, err error, want string) {
+		t.Helper()
+		if !cluster.IsKind(err, cluster.KindInvalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s = %v, want invalid with %q", what, err, want)
+		}
+	}
+	drain := func(name string, o admin.DrainOptions) error { return one.Drain(ctx, ids[name], o) }
+	must("add domain", one.AddDomain(ctx, admin.Domain{Domain: "x.example", Copies: 3}))
+	must("add user", one.AddUsers(ctx, []string{"ann@x.example"}, "s3cret-one"))
+	refused("drain with a domain that wants three copies", drain("three", admin.DrainOptions{}), "2 of the nodes that are there and do not drain would stay, and the messages of the domain x.example are to lie on 3")
+	must("set domain", one.SetDomain(ctx, admin.Domain{Domain: "x.example"}))
+	copies := 3
+	must("set user", one.EditUser(ctx, "ann@x.example", admin.UserChange{Copies: &copies}))
+	refused("drain with a user who wants three copies", drain("three", admin.DrainOptions{}), "the messages of the user ann@x.example are to lie on 3")
+	copies = 0
+	must("set user", one.EditUser(ctx, "ann@x.example", admin.UserChange{Copies: &copies}))
+
+	must("drain the third of three", drain("three", admin.DrainOptions{}))
+	await(t, one, "a node that drains", func(s admin.Status) bool {
+		for _, m := range s.Members {
+			if m.ID.String() == ids["three"] && m.Upkeep != nil && m.Upkeep.Draining {
+				return true
+			}
+		}
+		return false
+	})
+	must("drain it once more", drain("three", admin.DrainOptions{}))
+	refused("drain the second of three", drain("two", admin.DrainOptions{}), "messages are to lie on 2 (cluster.message_copies): start nodes that are absent, or add one ('porcupine token', 'porcupine join'), or give --fewer-copies")
+	must("drain it as is meant", drain("two", admin.DrainOptions{FewerCopies: true}))
+	must("cancel", drain("two", admin.DrainOptions{Cancel: true}))
+	must("cancel", drain("three", admin.DrainOptions{Cancel: true}))
+
+	must("stop", stopThree())
+	await(t, one, "two members", members(2))
+	must("remove the third", one.Forget(ctx, ids["three"], false))
+	refused("remove a member", one.Forget(ctx, ids["two"], false), "it is a member")
+	must("stop", stopTwo())
+	await(t, one, "one member", members(1))
+	refused("remove the second", one.Forget(ctx, ids["two"], false), "1 of the nodes that are there and do not drain would stay, and messages are to lie on 2")
+	must("remove it as is meant", one.Forget(ctx, ids["two"], true))
+}
+
+// Nodes that drain take nothing over.
+func TestStaying(t *testing.T) {
+	v := &cluster.View{Members: []cluster.Member{{Endpoint: cluster.Endpoint{ID: 1}}, {Endpoint: cluster.Endpoint{ID: 2}}, {Endpoint: cluster.Endpoint{ID: 3}}}}
+	loads := map[cluster.NodeID]cluster.Load{1: {}, 2: {Draining: true}}
+	for without, want := range map[cluster.NodeID]int{1: 1, 2: 2, 3: 1, 9: 2} {
+		if got := staying(v, loads, without); got != want {
+			t.Errorf("without %d stay %d, want %d", without, got, want)
+		}
+	}
+}
