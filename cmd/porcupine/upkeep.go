@@ -96,7 +96,7 @@ func (c *nodeDrainCmd) gone(w io.Writer, last *admin.Member) error {
 		}
 		return fmt.Errorf("node %s is not a member any more, and was not known to be empty (%s): do not strike it; when it is started again it goes on draining", c.ID, seen)
 	}
-	fmt.Fprintf(w, "Node %s has left. Nothing lies on it any more; 'porcupine node remove %s%s' strikes it from the list.\n", c.ID, c.ID, c.fewerFlag.suffix())
+	fmt.Fprintf(w, "Node %s has left. Nothing lies on it any more; 'porcupine node remove %s%s%s' strikes it from the list.\n", c.ID, c.ID, c.fewerFlag.suffix(), c.configFlag.suffix())
 	return nil
 }
 

@@ -316,3 +316,22 @@ func TestLaunchAndStop(t *testing.T) {
 		t.Errorf("howTo = %s%s", text, out)
 	}
 }
+
+// A node that was drained ends in order, and nobody is sent to start it again as if it had failed.
+func TestFarewell(t *testing.T) {
+	o, _ := options(t, 1)
+	s := mustPlan(t, &o)
+	for config, drained := range map[string]bool{"fails": false, "ends": true} {
+		n := s.Nodes[0]
+		n.Config = filepath.Join(n.Dir, config)
+		p, err := start(o.Program, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-p.done
+		text := p.farewell("porcupine")
+		if !strings.Contains(text, "start it again with: porcupine serve --config "+n.Config) || strings.Contains(text, "'porcupine dev --add' starts a new node") != drained {
+			t.Errorf("farewell of one that %s: %s", config, text)
+		}
+	}
+}

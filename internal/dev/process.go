@@ -61,6 +61,15 @@ func start(program string, n Node) (*process, error) {
 // ended says how a process that is done has ended.
 func (p *process) ended() string { return p.cmd.ProcessState.String() }
 
+// farewell is what people read of a process that has ended by itself; command is how they call this program.
+func (p *process) farewell(command string) string {
+	text := fmt.Sprintf("%s (process %d) has ended: %s; start it again with: %s serve --config %s", p.node.Name, p.cmd.Process.Pid, p.ended(), command, p.node.Config)
+	if p.err == nil {
+		text += fmt.Sprintf("\nIf it was drained, that is as it should be: started again it leaves once more after a minute, unless its draining is cancelled; '%s dev --add' starts a new node", command)
+	}
+	return text
+}
+
 // endedBy reports whether a signal ended a process that is done: SIGTERM does so when it comes
 // before the process has got as far as to wait for it.
 func (p *process) endedBy(sig syscall.Signal) bool {

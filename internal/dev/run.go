@@ -260,8 +260,7 @@ func (c *group) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case p := <-c.died:
-			fmt.Fprintf(c.o.Out, "%s (process %d) has ended: %s; start it again with: %s serve --config %s\n",
-				p.node.Name, p.cmd.Process.Pid, p.ended(), c.command(), p.node.Config)
+			fmt.Fprintln(c.o.Out, p.farewell(c.command()))
 		}
 	}
 }
