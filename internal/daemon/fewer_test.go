@@ -14,9 +14,12 @@ func TestNodesStayForTheCopies(t *testing.T) {
 	one, _, _ := start(t, loopback(t))
 	two, _, stopTwo := start(t, joined(t, one))
 	three, _, stopThree := start(t, joined(t, one))
+	serving := func(n int) func(admin.Status) bool {
+		return func(s admin.Status) bool { return len(s.Members) == n && s.Ready && s.IncompleteBuckets == 0 }
+	}
 	ids := map[string]string{}
 	for name, client := range map[string]*admin.Client{"one": one, "two": two, "three": three} {
-		ids[name] = await(t, client, "three members that serve", func(s admin.Status) bool { return len(s.Members) == 3 && s.Ready && s.IncompleteBuckets == 0 }).Node.String()
+		ids[name] = await(t, client, "three members that serve", serving(3)).Node.String()
 	}
 	ctx := t.Context()
 	must := func(what string, err error) {
@@ -58,7 +61,7 @@ func TestNodesStayForTheCopies(t *testing.T) {
 	must("cancel", drain("three", admin.DrainOptions{Cancel: true}))
 
 	must("stop", stopThree())
-	await(t, one, "two members", members(2))
+	await(t, one, "two members that know all buckets", serving(2))
 	must("remove the third", one.Forget(ctx, ids["three"], false))
 	refused("remove a member", one.Forget(ctx, ids["two"], false), "it is a member")
 	must("stop", stopTwo())
