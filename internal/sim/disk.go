@@ -8,6 +8,7 @@ import (
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/membership"
 	"porcupine/internal/cluster/replication"
+	"porcupine/internal/cluster/softstate"
 )
 
 // The object types of the simulated service.
@@ -25,10 +26,11 @@ func isCached(t cluster.ObjectType) bool { return t != typeMessage }
 // batches not yet synced any number from the oldest on (a log with checksums: the first torn
 // batch ends it).
 type disk struct {
-	node    cluster.NodeID
-	id      cluster.ID
-	persist membership.Persistent
-	clock   int64 // end of the stretch of the clock that timestamps may be given of
+	node     cluster.NodeID
+	id       cluster.ID
+	persist  membership.Persistent
+	repaired softstate.Repaired // what is remembered after strikes
+	clock    int64              // end of the stretch of the clock that timestamps may be given of
 
 	objects map[cluster.ObjectID]*stored
 	records map[cluster.ObjectID]*cluster.Record
@@ -380,7 +382,7 @@ func (d *disk) isDamaged(id cluster.ObjectID) bool {
 func (d *disk) copy() *disk {
 	c := newDisk(d.node, d.id)
 	c.persist, c.clock, c.seq, c.written = d.persist, d.clock, d.seq, d.written
-	c.sole, c.tombs, c.solid = d.sole, d.tombs, d.written
+	c.sole, c.tombs, c.solid, c.repaired = d.sole, d.tombs, d.written, d.repaired
 	for id, o := range d.objects {
 		twin := *o
 		c.objects[id] = &twin

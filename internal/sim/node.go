@@ -60,10 +60,10 @@ type node struct {
 	calls    map[uint64]call
 	waiters  []waiter
 	struck   cluster.ReplicaSet
-	struckAt time.Time // when this process last heard of one, or started knowing of some
-	together int64     // wall time since when no known node has been away; 0: one is
-	reserved int64     // timestamps up to it may be given
-	queue    []op      // for the next group
+	repairs  *softstate.Repairs
+	together int64 // wall time since when no known node has been away; 0: one is
+	reserved int64 // timestamps up to it may be given
+	queue    []op  // for the next group
 	syncing  bool
 	pending  int            // commits
 	open     map[string]int // owners with commits of which the reporter has not heard
@@ -131,7 +131,7 @@ func (n *node) start() {
 	n.disk.opened()
 	n.log = replication.NewLog(n.id, core.Struck(), 0)
 	n.log.Wait(func(id cluster.ObjectID) bool { return n.open[id.Owner] == 0 && !n.reporter.Owes(id.Owner) })
-	n.struck, n.struckAt = cluster.NewReplicaSet(core.Struck()...), time.Time{}
+	n.struck, n.repairs = cluster.NewReplicaSet(core.Struck()...), softstate.NewRepairs(n.disk.repaired)
 	w.record("start", n)
 	for _, id := range n.disk.recordIDs() {
 		n.log.Load(*n.disk.records[id], w.time())
@@ -378,6 +378,9 @@ func (n *node) tick() {
 	}
 	if !n.up() {
 		return
+	}
+	if len(n.struck) > 0 && n.watchRepairs() {
+		n.known()
 	}
 	if due(n.manager.Deadline(), now) {
 		n.manager.Tick(now)

@@ -8,7 +8,6 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/placement"
-	"porcupine/internal/cluster/softstate"
 )
 
 // movesMax is how many moves of one pass are under way at once.
@@ -79,15 +78,17 @@ func (n *node) world() placement.World {
 
 // known tells the manager of the soft state which nodes exist, as the node does.
 func (n *node) known() {
-	now := n.w.time()
-	if struck := cluster.NewReplicaSet(n.core.Struck()...); len(struck) > 0 && (n.struckAt.IsZero() || !n.struck.ContainsAll(struck)) {
-		n.struckAt = now
+	n.watchRepairs()
+	n.manager.SetKnown(n.repairs.Counted(n.core.Known()))
+}
+
+// watchRepairs looks at who is there to make up for what struck nodes had, and remembers who did.
+func (n *node) watchRepairs() (changed bool) {
+	changed = n.repairs.Watch(n.view(), cluster.NewReplicaSet(n.core.Struck()...), n.w.time())
+	if r := n.repairs.Repaired(); len(r.By) > 0 && !n.hangs() {
+		n.disk.repaired = r
 	}
-	absent := make(map[cluster.NodeID]time.Time)
-	for _, a := range n.core.Absent(now) {
-		absent[a.ID] = now.Add(-a.For)
-	}
-	n.manager.SetKnown(softstate.AfterStrike(n.core.Known(), absent, n.struckAt))
+	return changed
 }
 
 // listen asks members of which nothing was heard for a while how loaded they are. Between real

@@ -5,18 +5,19 @@ import (
 	"time"
 
 	"porcupine/internal/cluster"
-	"porcupine/internal/cluster/softstate"
 )
 
 // known tells the manager of the soft state which nodes exist: they decide what is conclusive. A
 // node that was told of others, and has never met one, does not know how many there are.
 func (l *loop) known() {
-	known := l.members.Known()
-	l.n.stats.known.Store(&known)
 	struck := cluster.NewReplicaSet(l.members.Struck()...)
 	l.n.stats.struck.Store(&struck)
 	l.strike(struck)
-	counted := softstate.AfterStrike(known, l.absent(), l.struckAt)
+	l.absent()
+	l.watchRepairs()
+	known := l.repairs.Counted(l.members.Known())
+	l.n.stats.known.Store(&known)
+	counted := known
 	if l.met = l.met || len(known) > 1; !l.met {
 		counted = append(slices.Clone(counted), cluster.Known{Sole: true}) // NoNode is never a member
 	}
@@ -26,21 +27,17 @@ func (l *loop) known() {
 }
 
 // absent notes which known nodes are not members, and since when.
-func (l *loop) absent() map[cluster.NodeID]time.Time {
+func (l *loop) absent() {
 	now := l.now()
 	since := map[cluster.NodeID]time.Time{}
 	for _, a := range l.members.Absent(now) {
 		since[a.ID] = now.Add(-a.For)
 	}
 	l.n.stats.absent.Store(&since)
-	return since
 }
 
 // strike takes the nodes that were removed for good out of what the log waits for.
 func (l *loop) strike(struck cluster.ReplicaSet) {
-	if len(struck) > 0 && (l.struckAt.IsZero() || !l.struck.ContainsAll(struck)) {
-		l.struckAt = l.now()
-	}
 	for _, id := range struck.Without(l.struck) {
 		l.follow(l.log.Strike(id, l.now()))
 	}

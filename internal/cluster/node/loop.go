@@ -29,7 +29,7 @@ type loop struct {
 	reconciled time.Time            // when holders were last compared
 	owedAt     time.Time            // when Owed was last counted
 	struck     cluster.ReplicaSet   // that the log knows of
-	struckAt   time.Time            // when this node last heard of one, or started knowing of some
+	repairs    repairs              // of what they had
 	viewAt     time.Time            // when the view was installed
 	next       time.Time            // when the membership core wants its Tick
 	waiters    map[string][]*waiter // owner -> commits that wait for the manager to have heard
@@ -50,6 +50,10 @@ func newLoop(n *Node) (*loop, error) {
 	if err != nil {
 		return nil, err
 	}
+	repairs, err := loadRepairs(n)
+	if err != nil {
+		return nil, err
+	}
 	cfg := n.cfg.Membership
 	cfg.Self, cfg.Assign, cfg.Found = n.cfg.Self, usermap.Assign, n.cfg.Store.FoundSeq()
 	core, first, err := membership.New(cfg, persistent, n.cfg.Now(), rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())))
@@ -64,6 +68,7 @@ func newLoop(n *Node) (*loop, error) {
 		reporter: softstate.NewReporter(n.cfg.Self.ID, n.cfg.Cluster),
 		log:      replication.NewLog(n.cfg.Self.ID, core.Struck(), n.cfg.RecordsMax),
 		struck:   core.Struck(),
+		repairs:  repairs,
 		waiters:  map[string][]*waiter{},
 		sending:  make(chan struct{}, MessagesInFlight),
 		calling:  make(chan struct{}, CallsInFlight),
@@ -153,6 +158,7 @@ func (l *loop) tick() {
 	}
 	l.reportUsage(now)
 	l.tickRecords(now)
+	l.tickRepairs(now)
 	l.n.soft.mu.Lock()
 	if d := l.n.soft.manager.Deadline(); !d.IsZero() && !now.Before(d) {
 		l.n.soft.manager.Tick(now)
