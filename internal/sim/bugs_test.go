@@ -42,6 +42,8 @@ var bugs = []bug{
 	{"550 while nodes are absent", softstateDir + "manager.go",
 		"(m.absent == 0 || m.absent == 1 && !sole && len(m.view.Members) >= 2)", "(m.absent >= 0 || sole)", "V1"},
 	{"sole copy of an absent node ignored", softstateDir + "manager.go", "m.absent == 1 && !sole &&", "m.absent == 1 &&", "V1"},
+	{"what struck nodes shared with others taken to have copies", softstateDir + "strike.go",
+		"known[i].Sole = known[i].Sole || !r.repaired.By.Contains(known[i].ID)", "known[i].Sole = known[i].Sole || len(r.repaired.By) > len(known)", "V1"},
 	{"550 without asking the members", "internal/sim/rpc.go", "|| e.Knowledge != cluster.Conclusive {", "|| e.Knowledge <= cluster.Conclusive {", "V1"},
 	{"stale epoch accepted", softstateDir + "manager.go",
 		"case c < 0:\n\t\treturn cluster.Errorf(cluster.KindStale, op, \"epoch %v is older than %v\", p.Epoch, m.view.Epoch)", "case c < 0:", "M4"},
@@ -127,12 +129,13 @@ var bugs = []bug{
 
 // hunts are the runs in which bugs are looked for that need more than ten minutes of any faults.
 var hunts = map[string][]string{
-	"disk that hangs not noticed":                          {"-sim.only", "disk stall", "-sim.break", "10m"},
-	"node that is out goes on listening":                   {"-sim.only", "disk stall", "-sim.break", "10m"},
-	"damaged contents served":                              {"-sim.only", "bit rot", "-sim.break", "10m"},
-	"copy removed though no keeper says that his is whole": {"-sim.only", "bit rot,minority,pause", "-sim.break", "40m"},
-	"struck node's data accepted":                          {"-sim.only", "long absence,crash", "-sim.break", "40m"},
-	"copies beyond those wanted kept":                      {"-sim.only", "crash,drain,long absence", "-sim.break", "20m"},
+	"disk that hangs not noticed":                               {"-sim.only", "disk stall", "-sim.break", "10m"},
+	"node that is out goes on listening":                        {"-sim.only", "disk stall", "-sim.break", "10m"},
+	"damaged contents served":                                   {"-sim.only", "bit rot", "-sim.break", "10m"},
+	"copy removed though no keeper says that his is whole":      {"-sim.only", "bit rot,minority,pause", "-sim.break", "40m"},
+	"struck node's data accepted":                               {"-sim.only", "long absence,crash", "-sim.break", "40m"},
+	"what struck nodes shared with others taken to have copies": {"-sim.only", "disk loss,crash,join,drain", "-sim.break", "2m"},
+	"copies beyond those wanted kept":                           {"-sim.only", "crash,drain,long absence", "-sim.break", "20m"},
 }
 
 // module is the path of the module's root from this folder.
