@@ -48,6 +48,7 @@ type SMTP struct {
 	SubmissionListen  string   `toml:"submission_listen" doc:"Submission from users, STARTTLS."`
 	SubmissionsListen string   `toml:"submissions_listen" doc:"Submission from users, TLS from the first byte."`
 	MessageSizeMax    Size     `toml:"message_size_max" doc:"Largest message taken."`
+	SpoolMax          Size     `toml:"spool_max" doc:"Disk space for messages that are coming in and not yet stored, beyond those that fit in memory; at least five times message_size_max. One network (an IPv4 address, an IPv6 /64) may have a quarter of it, and all together no more than they leave free above store.min_free. What users submit or append has as much again."`
 	RecipientsMax     int      `toml:"recipients_max" doc:"Most recipients of one message."`
 	CommandTimeout    Duration `toml:"command_timeout" doc:"Longest wait for a command (RFC 5321 asks for at least 5 minutes)."`
 	DataTimeout       Duration `toml:"data_timeout" doc:"Longest silence while a message is coming in."`
@@ -140,7 +141,7 @@ func Default(hostname, stateDir string) Config {
 		},
 		SMTP: SMTP{
 			Listen: ":25", LMTPListen: "127.0.0.1:24", SubmissionListen: ":587", SubmissionsListen: ":465",
-			MessageSizeMax: 50 << 20, RecipientsMax: 100,
+			MessageSizeMax: 50 << 20, SpoolMax: 5 << 30, RecipientsMax: 100,
 			CommandTimeout: Duration(5 * time.Minute), DataTimeout: Duration(3 * time.Minute),
 		},
 		POP3:  POP3{Listen: ":110", TLSListen: ":995", IdleTimeout: Duration(10 * time.Minute)},

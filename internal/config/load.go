@@ -159,6 +159,10 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%s: must not be negative", d.field)
 		}
 	}
+	if c.SMTP.SpoolMax < spoolMessagesMin*c.SMTP.MessageSizeMax {
+		return fmt.Errorf("smtp.spool_max = %d: must be at least %d times smtp.message_size_max, which is %d, so that one network's quarter of it holds a message",
+			c.SMTP.SpoolMax, spoolMessagesMin, c.SMTP.MessageSizeMax)
+	}
 	if c.Cluster.MinCopies > c.Cluster.MessageCopies {
 		return fmt.Errorf("cluster.min_copies = %d: must not be more than cluster.message_copies (%d), or no mail could come in",
 			c.Cluster.MinCopies, c.Cluster.MessageCopies)
@@ -179,6 +183,9 @@ func (c *Config) Validate() error {
 	}
 	return c.Log.validate()
 }
+
+// spoolMessagesMin is how many of the largest messages smtp.spool_max has room for, at least.
+const spoolMessagesMin = 5
 
 // Bounds of cluster.reply_timeout.
 const (
@@ -245,6 +252,7 @@ func (c *Config) ranges() []intRange {
 		{"cluster.spread", int64(c.Cluster.Spread), 1, 64},
 		{"smtp.recipients_max", int64(c.SMTP.RecipientsMax), 1, 10_000},
 		{"smtp.message_size_max", int64(c.SMTP.MessageSizeMax), 64 << 10, 1 << 30},
+		{"smtp.spool_max", int64(c.SMTP.SpoolMax), 1 << 20, 1 << 50},
 		{"auth.derivations", int64(c.Auth.Derivations), 1, 64},
 		{"auth.scram_iterations", int64(c.Auth.SCRAMIterations), -1 << 31, 10_000_000},
 		{"store.min_free", int64(c.Store.MinFree), 16 << 20, 1 << 50},

@@ -136,7 +136,7 @@ func (f *frontEnds) openSMTP() error {
 	for _, s := range services {
 		server, err := smtpserver.New(smtpserver.Config{
 			Role: s.role, Hostname: f.d.cfg.Hostname, Delivery: f.d.deliveryFor(s.role), Turns: f.d.delivery.Turns(), Auth: f.auth,
-			Spool: spool.Dir(f.d.cfg.DataDir), Observer: smtpCounts{f.d.metrics}, Logger: f.d.log,
+			Spool: spool.Dir(f.d.cfg.DataDir), Room: f.d.rooms.roomOf(s.role == smtpserver.Submission), Observer: smtpCounts{f.d.metrics}, Logger: f.d.log,
 			Limits: smtpserver.Limits{
 				MessageSizeMax: int64(c.MessageSizeMax), RecipientsMax: c.RecipientsMax,
 				CommandTimeout: c.CommandTimeout.D(), DataTimeout: c.DataTimeout.D(),

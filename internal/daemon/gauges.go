@@ -22,6 +22,7 @@ type snapshot struct {
 	expired              int64
 	index                index.Figures
 	feed                 feed.Stats
+	rooms                rooms
 }
 
 func (d *daemon) snapshot() *snapshot {
@@ -29,7 +30,7 @@ func (d *daemon) snapshot() *snapshot {
 	s := &snapshot{
 		node: d.node.Metrics(), store: d.store.Metrics(), locks: given, short: d.delivery.Short(), turns: d.delivery.Turns().Figures(),
 		retriesRefused: d.delivery.RetriesRefused(), expired: d.port.Expired(), index: d.indexes.Figures(), feed: d.feed.Stats(),
-		certEnd: float64(d.id.NotAfter().Unix()),
+		rooms: d.rooms, certEnd: float64(d.id.NotAfter().Unix()),
 	}
 	if certs := d.certs.Load(); certs != nil {
 		s.mailCertEnd = float64(certs.notAfter().Unix())
@@ -64,6 +65,7 @@ func newCollector(d *daemon) *collector {
 	c.add(storeFigures)
 	c.add(serviceFigures)
 	c.add(imapFigures)
+	c.add(spoolFigures)
 	return c
 }
 

@@ -34,7 +34,7 @@ func (d *daemon) openIMAP() (err error) {
 		return err
 	}
 	d.indexes.Register()
-	d.imapSpool = spool.New(spool.Dir(d.cfg.DataDir), imapSpoolMax, imapSpoolTotalMax)
+	d.imapSpool = spool.NewIn(d.rooms.users, spool.Dir(d.cfg.DataDir), imapSpoolMax, imapSpoolTotalMax)
 	d.imap, err = imapproxy.New(d.node, d.delivery, d.directory, imapproxy.Config{
 		ClusterID: d.id.Cluster(), Spool: d.imapSpool,
 		QuotaBytes: int64(d.cfg.Limits.MailboxBytes), QuotaMessages: d.cfg.Limits.MailboxMessages, Logger: d.log,

@@ -53,6 +53,7 @@ func (d *daemon) openMail() (err error) {
 	if err != nil {
 		return err
 	}
+	d.rooms = d.newRooms()
 	if err := d.openIMAP(); err != nil {
 		return err
 	}

@@ -39,6 +39,7 @@ func TestMetrics(t *testing.T) {
 		"porcupine_feed_subscriptions", "porcupine_feed_told_total", "porcupine_feed_gaps_total",
 		"porcupine_imap_indexes", "porcupine_imap_index_refused_total", "porcupine_imap_notices_lost_total",
 		// load
+		"porcupine_spool_bytes", "porcupine_spool_refused_total", "porcupine_spool_users_bytes", "porcupine_spool_users_refused_total",
 		"porcupine_store_pending", "porcupine_store_commit_seconds_total", "porcupine_rebalance_done_total",
 		// damage
 		"porcupine_contents_lost", "porcupine_contents_waiting", "porcupine_removals_refused_total"} {

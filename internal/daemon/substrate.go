@@ -64,6 +64,7 @@ type daemon struct {
 	feed      *feed.Feed
 	indexes   *index.Indexes
 	imap      *imapproxy.Proxy
+	rooms     rooms
 	imapSpool *spool.Spool
 	metrics   *metrics
 	certs     atomic.Pointer[certificates] // nil before the front ends are open

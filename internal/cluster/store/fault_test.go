@@ -134,6 +134,10 @@ func TestQ3_DiskFull(t *testing.T) {
 	_, err := s.Apply(ctx, u, body)
 	wantKind(t, "Apply of more than there is room for", err, cluster.KindFull)
 
+	if spare, known := s.Spare(); spare != 4000 || !known {
+		t.Errorf("Spare = %d, %v; want 4000", spare, known)
+	}
+
 	free(999)
 	clock.now = clock.now.Add(2 * time.Second)
 	u, body = put("message", "a@b", "more", 1, []byte("x"), self)
@@ -146,6 +150,9 @@ func TestQ3_DiskFull(t *testing.T) {
 	wantKind(t, "offer on a full disk, whose contents would come in vain", offers[0].Err, cluster.KindFull)
 	if offers[0].Want || !offers[1].Want {
 		t.Errorf("an offer and a notice on a full disk = %+v, want no Want and Want", offers)
+	}
+	if spare, known := s.Spare(); spare != -1 || !known {
+		t.Errorf("Spare of a full disk = %d, %v; want -1", spare, known)
 	}
 	if l := s.Load(); !l.DiskFull || l.DiskFree != 999 {
 		t.Errorf("Load = %+v, want DiskFull", l)

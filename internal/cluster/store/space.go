@@ -54,6 +54,13 @@ func (p *space) missing(want int64) int64 {
 	return want - p.free.Load()
 }
 
+// Spare gives how many octets the disk has left beyond Config.MinFree; negative: the reserve is in use. False: the file
+// system cannot tell. It waits for nothing but, once a second, one question to the file system.
+func (s *Store) Spare() (octets int64, known bool) {
+	s.space.renew()
+	return s.space.free.Load() - s.cfg.MinFree, !s.space.unknown.Load()
+}
+
 // renew reads the free space again if the last reading is stale. One caller does, the others go
 // on with what is known.
 func (p *space) renew() {

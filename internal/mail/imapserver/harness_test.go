@@ -69,6 +69,7 @@ type options struct {
 	backend      sasl.Backend
 	mailboxes    imapserver.Mailboxes
 	gate         *listener.Gate // nil: one with the default limits
+	room         *spool.Room    // nil: one with the default limits
 	cfg          imapserver.Config
 }
 
@@ -81,7 +82,10 @@ func newRig(t testing.TB, m *imaptest.Mail, o options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, ln: listenertest.NewListener(), mail: m, spool: spool.New(spool.Dir(t.TempDir()), 256<<10, 1<<20)}
+	if o.room == nil {
+		o.room = spool.NewRoom(spool.RoomConfig{})
+	}
+	r := &rig{t: t, ln: listenertest.NewListener(), mail: m, spool: spool.NewIn(o.room, spool.Dir(t.TempDir()), 256<<10, 1<<20)}
 	o.cfg.Auth, o.cfg.Mailboxes, o.cfg.Spool = auth, m, r.spool
 	if o.mailboxes != nil {
 		o.cfg.Mailboxes = o.mailboxes

@@ -1,6 +1,7 @@
 package imapserver_test
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"porcupine/internal/mail/imapserver"
 	"porcupine/internal/mail/listener/listenertest"
 	"porcupine/internal/mail/sasl"
+	"porcupine/internal/mail/smtpserver/spool"
 )
 
 func TestAttack24_Literals(t *testing.T) {
@@ -157,5 +159,19 @@ func TestAttack27_CommandsDoNotGrowTheSession(t *testing.T) {
 	round(100)
 	if grown := listenertest.Heap() - before; grown > 64<<10 {
 		t.Errorf("100,000 commands grew the heap by %d octets", grown)
+	}
+}
+
+// What APPEND brings has a share of the disk for each network; a command that finds no room is read and refused, and another may follow.
+func TestAppendWithoutRoomOnDisk(t *testing.T) {
+	const size = 400_000
+	room := spool.NewRoom(spool.RoomConfig{OctetsMax: 3 * size})
+	synctest.Test(t, func(t *testing.T) {
+		c := newRig(t, newMail(), options{room: room}).play(login)
+		go fmt.Fprintf(c, "1 APPEND INBOX {%d}\r\n%s\r\n2 APPEND INBOX {5+}\r\nhello\r\n", size, strings.Repeat("a", size))
+		play(t, c, "S: + OK\nS: 1 NO [LIMIT] a limit is reached\nS: 2 OK [APPENDUID 1 1] APPEND completed")
+	})
+	if room.Refused() != 1 || room.Octets() != 0 {
+		t.Errorf("%d refused, %d octets are held; want 1 and 0", room.Refused(), room.Octets())
 	}
 }

@@ -79,7 +79,7 @@ func (s *session) receiveMessage(next imap.Next) bool {
 	if s.upload.refusal.Kind != "" {
 		return s.octets(next.Size, func([]byte) {})
 	}
-	m := s.srv.cfg.Spool.NewMessage()
+	m := s.srv.cfg.Spool.NewMessageFrom(s.conn.Client().Remote)
 	s.upload.messages = append(s.upload.messages, m)
 	s.upload.size += next.Size
 	var failed error

@@ -70,8 +70,7 @@ func (c *session) refuseMessage(ctx context.Context) smtp.Reply {
 		}
 	}
 	if err := t.body.Finish(); err != nil {
-		c.logLoud(slog.LevelError, "smtp spool", slog.Any("err", err))
-		return temporary(err)
+		return c.spoolFailed(err)
 	}
 	return ""
 }

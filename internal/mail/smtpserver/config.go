@@ -108,6 +108,7 @@ type Config struct {
 	Turns    Turns               // nil: there is room for every message
 	Auth     *sasl.Authenticator // needed for Submission, unused otherwise
 	Spool    spool.Files         // where messages beyond the memory limit lie, for example a spool.Dir
+	Room     *spool.Room         // bounds what lies there, and may be shared; nil: one of its own with the defaults
 	Observer Observer            // nil: nobody watches
 	Logger   *slog.Logger        // nil: nothing is logged
 	Limits   Limits

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"porcupine/internal/mail/smtp"
@@ -57,7 +58,8 @@ func (c *session) beginMessage() {
 	t.id = messageID(c.id, c.received)
 	t.began = time.Now()
 	t.time, t.bytes = t.began, 0
-	t.body = c.server.spool.NewMessage()
+	t.pace = beginPace(t.began, c.limits)
+	t.body = c.server.spool.NewMessageFrom(c.countedFor())
 	if c.server.cfg.Role == Submission {
 		t.header.FromMax = fromHeaderMax
 	}
@@ -104,28 +106,22 @@ func (c *session) receiveDot() error {
 				return nil
 			}
 		}
-		if err := c.in.Fill(c.dataDeadline()); err != nil {
+		if err := c.fill(); err != nil {
 			return err
 		}
 	}
 }
 
-// dataDeadline is when the next bytes of the message must be there: soon after the last ones,
-// and not so late that the message as a whole is slower than it may be (attack 28).
-func (c *session) dataDeadline() time.Time {
-	l := c.limits
-	idle := time.Now().Add(l.DataTimeout)
-	earned := time.Duration(c.tx.bytes/l.DataRateMin) * time.Second
-	if slowest := c.tx.began.Add(l.DataTimeout + earned); slowest.Before(idle) {
-		return slowest
-	}
-	return idle
+// fill reads more of the message.
+func (c *session) fill() error {
+	return c.in.Fill(c.tx.pace.deadline(time.Now(), c.limits))
 }
 
 // keep takes a stretch of the message, unless it has failed already.
 func (c *session) keep(p []byte) error {
 	t := &c.tx
 	t.bytes += int64(len(p))
+	t.pace.earn(len(p), time.Now(), c.limits)
 	if t.bytes > c.limits.MessageSizeMax {
 		c.failMessage(replyTooBig)
 		if t.bytes > c.limits.MessageSizeMax+overrunMax {
@@ -143,9 +139,26 @@ func (c *session) keep(p []byte) error {
 // store writes to the spool. A failure, such as a full disk, is temporary for the client.
 func (c *session) store(p []byte) {
 	if _, err := c.tx.body.Write(p); err != nil {
-		c.logLoud(slog.LevelError, "smtp spool", slog.String("id", c.tx.id), slog.Any("err", err))
-		c.failMessage(temporary(err))
+		c.failMessage(c.spoolFailed(err))
 	}
+}
+
+// spoolFailed logs why a message cannot be spooled, and gives the answer.
+func (c *session) spoolFailed(err error) smtp.Reply {
+	reply, level := temporary(err), slog.LevelError
+	if reply == replyFull || reply == replyLimit {
+		level = slog.LevelWarn
+	}
+	c.logLoud(level, "smtp spool", slog.String("id", c.tx.id), slog.String("reply", string(reply)), slog.Any("err", err))
+	return reply
+}
+
+// countedFor is the address whose network's share of the spool a message takes; the zero address for those who bring the mail of many.
+func (c *session) countedFor() netip.Addr {
+	if c.bringsMailOfMany() {
+		return netip.Addr{}
+	}
+	return c.client.Remote
 }
 
 // failMessage decides that the message will be refused at its end; the first reason stays. The
@@ -233,12 +246,12 @@ func (c *session) receiveChunk(size int64, keep bool) error {
 		return errOverrun
 	}
 	if !keep {
-		c.tx.began, c.tx.bytes = time.Now(), 0
+		c.tx.pace = beginPace(time.Now(), c.limits)
 	}
 	for size > 0 {
 		p := c.in.Buffered()
 		if len(p) == 0 {
-			if err := c.in.Fill(c.dataDeadline()); err != nil {
+			if err := c.fill(); err != nil {
 				return err
 			}
 			continue
@@ -255,7 +268,7 @@ func (c *session) receiveChunk(size int64, keep bool) error {
 
 func (c *session) takeChunk(p []byte, keep bool) error {
 	if !keep {
-		c.tx.bytes += int64(len(p)) // earns time, see dataDeadline
+		c.tx.pace.earn(len(p), time.Now(), c.limits)
 		return nil
 	}
 	if err := c.tx.text.Check(p); err != nil {

@@ -15,5 +15,6 @@
 //
 // A session costs little while it waits: a read buffer of half a KiB and no write buffer. All
 // larger buffers come from pools while a command needs them. Message data lies in pooled
-// memory up to a limit and in an unlinked temporary file beyond it (package spool).
+// memory up to a limit and in an unlinked temporary file beyond it (package spool), of which one
+// network has a share only.
 package smtpserver

@@ -14,13 +14,15 @@ type Limits struct {
 	ReceivedMax    int   // Received headers of a message; more are a loop; default 50
 
 	MemoryMax      int   // bytes of one message kept in memory, the rest goes to disk; default 256 KiB
-	MemoryTotalMax int64 // bytes of all messages kept in memory; default 64 MiB
+	MemoryTotalMax int64 // bytes of all messages kept in memory; default 64 MiB. Config.Room bounds those on the disk
 
 	GreetingDelay   time.Duration // how long to look for early talkers; default: only what has come already
 	GreetingTimeout time.Duration // until the first command has come; default 30 s
 	CommandTimeout  time.Duration // until any later command has come; default 5 min (RFC 5321 §4.5.3.2.7)
 	DataTimeout     time.Duration // silence inside a message; default 3 min (RFC 5321 §4.5.3.2.5)
 	DataRateMin     int64         // bytes a second, on average, after DataTimeout; default 1,024
+	DataEarnedMax   time.Duration // silence that a client may save up by sending faster, beyond DataTimeout; default 10 min
+	DataMax         time.Duration // inside one message; default 2 h
 	WriteTimeout    time.Duration // for the client to take replies; default 1 min
 	SessionMax      time.Duration // of one connection; default 2 h
 	VerifyTimeout   time.Duration // of one Delivery.Verify or Means; default 30 s
@@ -65,6 +67,8 @@ func (l Limits) withDefaults() Limits {
 	span(&l.CommandTimeout, 5*time.Minute)
 	span(&l.DataTimeout, 3*time.Minute)
 	size(&l.DataRateMin, 1024)
+	span(&l.DataEarnedMax, 10*time.Minute)
+	span(&l.DataMax, 2*time.Hour)
 	span(&l.WriteTimeout, time.Minute)
 	span(&l.SessionMax, 2*time.Hour)
 	span(&l.VerifyTimeout, 30*time.Second)

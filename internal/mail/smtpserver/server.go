@@ -35,8 +35,11 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if cfg.Room == nil {
+		cfg.Room = spool.NewRoom(spool.RoomConfig{})
+	}
 	l := cfg.Limits.withDefaults()
-	return &Server{cfg: cfg, limits: l, spool: spool.New(cfg.Spool, l.MemoryMax, l.MemoryTotalMax),
+	return &Server{cfg: cfg, limits: l, spool: spool.NewIn(cfg.Room, cfg.Spool, l.MemoryMax, l.MemoryTotalMax),
 		refusals: newRefusals(l.NetworkRefusedMax, l.NetworkRefusedEvery)}, nil
 }
 

@@ -29,6 +29,7 @@ type transaction struct {
 	header   smtp.Header
 	bytes    int64 // of message, as the client sent it
 	began    time.Time
+	pace     pace
 	time     time.Time  // in Received, and of the envelope
 	failure  smtp.Reply // why the rest is only read over; "": it is kept
 	received time.Duration
@@ -79,6 +80,10 @@ func (c *session) mail(ctx context.Context, arg string) {
 	}
 	if m.Size > c.limits.MessageSizeMax {
 		c.say(replyTooBig)
+		return
+	}
+	if err := c.server.spool.Admits(c.countedFor(), m.Size); err != nil {
+		c.say(c.spoolFailed(err)) // BEFORE the message is sent
 		return
 	}
 	if c.server.cfg.Role == Submission && !m.From.IsZero() {

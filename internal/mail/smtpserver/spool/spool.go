@@ -1,12 +1,15 @@
 // Package spool holds a message while it comes in. Up to a limit it lies in pooled memory,
 // beyond it in a temporary file that has no name any more, so that nothing is left behind
 // whatever ends the process. It is no durable store: what is acknowledged must be elsewhere.
+// Memory and disk are bounded, the latter by a [Room]: most of those who send have shown no more
+// than an address.
 package spool
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -51,6 +54,7 @@ func (d Dir) Create() (File, error) {
 // Spool makes messages. It is safe for use by many goroutines.
 type Spool struct {
 	files     Files
+	room      *Room // what files may hold
 	memoryMax int   // of one message
 	totalMax  int64 // of all messages
 	total     atomic.Int64
@@ -59,9 +63,23 @@ type Spool struct {
 
 // New makes a Spool that keeps up to memoryMax bytes of one message in memory, rounded to a
 // block size, and up to totalMax bytes of all of them. When that is used up, a message is given
-// the smallest block only.
+// the smallest block only. Files hold what a Room of their own with the defaults allows.
 func New(files Files, memoryMax int, totalMax int64) *Spool {
-	return &Spool{files: files, memoryMax: memoryMax, totalMax: totalMax}
+	return NewIn(NewRoom(RoomConfig{}), files, memoryMax, totalMax)
+}
+
+// NewIn is New with a Room that others may share.
+func NewIn(room *Room, files Files, memoryMax int, totalMax int64) *Spool {
+	return &Spool{files: files, room: room, memoryMax: memoryMax, totalMax: totalMax}
+}
+
+// Admits says whether there is room now for a message of that size from a client of the address: an error is one that
+// Write could give. A message that may fit in memory is always admitted.
+func (s *Spool) Admits(from netip.Addr, size int64) error {
+	if size <= int64(s.memoryMax) {
+		return nil
+	}
+	return s.room.take(from, size, false)
 }
 
 // InMemory gives the bytes of memory that messages hold now.
@@ -92,23 +110,28 @@ func (s *Spool) release(class int, b *[]byte) {
 // may read it. It is a cluster.Body.
 type Message struct {
 	spool   *Spool
+	from    netip.Addr // whose share of the room it takes; zero: nobody's
 	class   int
 	block   *[]byte // the whole message, or what is not yet in the file
 	file    File    // nil: all is in the block
 	inFile  int64
+	taken   int64 // of the room
 	failure error // the first error of Write, kept
 }
 
 var _ cluster.Body = (*Message)(nil)
 
-// NewMessage begins a message. Close must be called.
-func (s *Spool) NewMessage() *Message {
+// NewMessage begins a message that is counted for nobody in particular. Close must be called.
+func (s *Spool) NewMessage() *Message { return s.NewMessageFrom(netip.Addr{}) }
+
+// NewMessageFrom begins a message that is counted for the network of its client. Close must be called.
+func (s *Spool) NewMessageFrom(from netip.Addr) *Message {
 	b, _ := s.block(0) // the smallest is always granted
-	return &Message{spool: s, block: b}
+	return &Message{spool: s, from: from, block: b}
 }
 
-// Write adds to the message. A full disk is an error of kind cluster.KindFull, any other failure
-// is KindInternal. After an error the message takes no more, gives the same error again, and can
+// Write adds to the message. A full disk is an error of kind cluster.KindFull, a Room that is used up
+// cluster.KindLimit, any other failure is KindInternal. After an error the message takes no more, gives the same error again, and can
 // only be closed.
 func (m *Message) Write(p []byte) (int, error) {
 	written := 0
@@ -145,10 +168,15 @@ func (m *Message) makeRoom() error {
 }
 
 func (m *Message) flush() error {
+	n := int64(len(*m.block))
+	if err := m.spool.room.take(m.from, n, true); err != nil {
+		return err
+	}
+	m.taken += n
 	if _, err := m.file.Write(*m.block); err != nil {
 		return failure("write", err)
 	}
-	m.inFile += int64(len(*m.block))
+	m.inFile += n
 	*m.block = (*m.block)[:0]
 	return nil
 }
@@ -200,7 +228,9 @@ func (m *Message) Close() error {
 	if m.file == nil {
 		return nil
 	}
-	if err := m.file.Close(); err != nil {
+	err := m.file.Close()
+	m.spool.room.give(m.from, m.taken) // AFTER its space is free
+	if err != nil {
 		return fmt.Errorf("close spool file: %w", err)
 	}
 	return nil
