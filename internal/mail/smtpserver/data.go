@@ -220,6 +220,7 @@ func (c *session) bdat(ctx context.Context, arg string) {
 		c.failChunks()
 	default:
 		c.say(replyChunkOK)
+		c.tx.pace.pause(time.Now())
 	}
 	if last {
 		c.chunksFailed = false
@@ -248,6 +249,7 @@ func (c *session) receiveChunk(size int64, keep bool) error {
 	if !keep {
 		c.tx.pace = beginPace(time.Now(), c.limits)
 	}
+	c.tx.pace.resume(time.Now())
 	for size > 0 {
 		p := c.in.Buffered()
 		if len(p) == 0 {

@@ -82,6 +82,45 @@ func dribble(c *client, text string, every time.Duration, ended chan string) str
 	}
 }
 
+// CommandTimeout is for the time between two chunks; it is not taken off the time of the next one.
+func TestPauseBetweenChunks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, smtpserver.MX)
+		c := h.connect().hello().envelope("u0@example.test")
+		c.do("BDAT 12\r\nSubject: x", "250 ")
+		time.Sleep(4 * time.Minute)
+		c.send("BDAT 2 LAST\r\n")
+		time.Sleep(2 * time.Minute)
+		c.do("", "250 2.0.0 message is stored")
+		h.stop()
+	})
+}
+
+// Chunks of one message share its time: whoever dribbles gains nothing by many of them.
+func TestAttack28_DribbledChunks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := start(t, smtpserver.MX)
+		c := h.connect().hello().envelope("u0@example.test")
+		took := time.Duration(0)
+		for took < 10*time.Minute {
+			began := time.Now()
+			c.send("BDAT 2\r\n")
+			time.Sleep(time.Minute)
+			if _, err := io.WriteString(c.Conn, "xx"); err != nil {
+				break
+			}
+			if took += time.Since(began); c.reply() == "" {
+				break
+			}
+			time.Sleep(time.Minute)
+		}
+		if took < 3*time.Minute || took > 4*time.Minute {
+			t.Errorf("the chunks took %v until the connection was closed, want 3 min", took)
+		}
+		h.stop()
+	})
+}
+
 func TestAttack28_SlowRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := &observer{ended: make(chan smtpserver.SessionStats, 1)}
