@@ -77,12 +77,12 @@ func (c *Conn) StartTLS(ctx context.Context) error {
 func (c *Conn) handshake(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.server.cfg.HandshakeTimeout)
 	defer cancel()
-	end, err := c.server.cfg.Gate.beginHandshake(ctx, c.remote)
-	if err != nil {
+	h := &handshakeConn{Conn: c.raw, begin: func() (func(), error) { return c.server.cfg.Gate.beginHandshake(ctx, c.remote) }}
+	defer h.finish()
+	if err := h.awaitHello(ctx); err != nil {
 		return err
 	}
-	defer end()
-	t := tls.Server(c.raw, c.server.tls)
+	t := tls.Server(h, c.server.tls)
 	// A handshake needs a deep stack, and a goroutine's stack stays grown. On a goroutine of its
 	// own that memory goes back as soon as the handshake is over, not when the session is.
 	done := make(chan error, 1)

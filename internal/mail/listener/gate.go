@@ -23,16 +23,19 @@ type GateConfig struct {
 	// IPv6 /64, which is what one customer has. All networks of one IPv6 /48 together may have
 	// four times as many, or whoever has a /48 could take all of ConnectionsMax.
 	PerNetworkMax int
-	// HandshakesMax bounds the TLS handshakes at once; more wait for their turn. One network may
-	// have a quarter of them, so that clients which connect and stay silent cannot keep others out.
+	// HandshakesMax bounds the TLS handshakes that compute at once; more wait for their turn. One network may
+	// have a quarter of them, all networks of one IPv6 /48 half. What waits for its client has no turn.
 	HandshakesMax int
 }
 
 // networksPerSite is how many networks' share all those of one IPv6 /48 may have.
 const networksPerSite = 4
 
-// handshakesShare is which part of HandshakesMax one network may have: one in so many.
-const handshakesShare = 4
+// Which part of HandshakesMax one network, and all of one site, may have: one in so many.
+const (
+	handshakesShare     = 4
+	handshakesSiteShare = 2
+)
 
 // Gate counts connections and refuses what is over the limit. It is safe for concurrent use.
 type Gate struct {
@@ -42,13 +45,47 @@ type Gate struct {
 	mu        sync.Mutex
 	total     int
 	byNetwork map[netip.Prefix]*guest // of networks with connections, so at most total entries
-	bySite    map[netip.Prefix]int    // connections, of IPv6 /48s with any
+	bySite    map[netip.Prefix]*guest // of IPv6 /48s with connections
 }
 
-// guest is a network with connections.
+// guest is a network, or a site, with connections.
 type guest struct {
 	connections int
-	handshakes  chan struct{} // a slot for each handshake of the network; nil before the first
+	handshakes  chan struct{} // a slot for each handshake from there; nil before the first
+}
+
+// slots gives the guest's slots for handshakes, so many of them.
+func (v *guest) slots(n int) chan struct{} {
+	if v.handshakes == nil {
+		v.handshakes = make(chan struct{}, max(1, n))
+	}
+	return v.handshakes
+}
+
+// arrive counts a connection from a network or site in.
+func arrive(guests map[netip.Prefix]*guest, from netip.Prefix) {
+	v := guests[from]
+	if v == nil {
+		v = &guest{}
+		guests[from] = v
+	}
+	v.connections++
+}
+
+// depart counts it out.
+func depart(guests map[netip.Prefix]*guest, from netip.Prefix) {
+	v := guests[from]
+	if v.connections--; v.connections == 0 {
+		delete(guests, from)
+	}
+}
+
+// connectionsOf counts the connections from a network or site.
+func connectionsOf(guests map[netip.Prefix]*guest, from netip.Prefix) int {
+	if v := guests[from]; v != nil {
+		return v.connections
+	}
+	return 0
 }
 
 // NewGate makes a gate; an error says which limit is negative.
@@ -73,7 +110,7 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 		cfg:        cfg,
 		handshakes: make(chan struct{}, cfg.HandshakesMax),
 		byNetwork:  make(map[netip.Prefix]*guest),
-		bySite:     make(map[netip.Prefix]int),
+		bySite:     make(map[netip.Prefix]*guest),
 	}, nil
 }
 
@@ -93,21 +130,13 @@ func (g *Gate) enter(from netip.Addr) (why Reason, ok bool) {
 	if g.total >= g.cfg.ConnectionsMax {
 		return ReasonTotal, false
 	}
-	if hasSite && g.bySite[site] >= networksPerSite*g.cfg.PerNetworkMax {
-		return ReasonAddress, false
-	}
-	visitor := g.byNetwork[n]
-	if visitor == nil {
-		visitor = &guest{}
-		g.byNetwork[n] = visitor
-	}
-	if visitor.connections >= g.cfg.PerNetworkMax {
+	if hasSite && connectionsOf(g.bySite, site) >= networksPerSite*g.cfg.PerNetworkMax || connectionsOf(g.byNetwork, n) >= g.cfg.PerNetworkMax {
 		return ReasonAddress, false
 	}
 	g.total++
-	visitor.connections++
+	arrive(g.byNetwork, n)
 	if hasSite {
-		g.bySite[site]++
+		arrive(g.bySite, site)
 	}
 	return "", true
 }
@@ -119,41 +148,42 @@ func (g *Gate) leave(from netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.total--
+	depart(g.byNetwork, n)
 	if hasSite {
-		if g.bySite[site]--; g.bySite[site] == 0 {
-			delete(g.bySite, site)
-		}
-	}
-	visitor := g.byNetwork[n]
-	if visitor.connections--; visitor.connections == 0 {
-		delete(g.byNetwork, n)
+		depart(g.bySite, site)
 	}
 }
 
-// beginHandshake waits for a handshake slot of the network, then for one of all, and gives the
-// function that gives both back.
+// beginHandshake waits for a handshake slot of the network, for one of its site, then for one of all,
+// and gives the function that gives them back.
 func (g *Gate) beginHandshake(ctx context.Context, from netip.Addr) (end func(), err error) {
-	own := g.handshakesOf(from)
-	for i, slots := range []chan struct{}{own, g.handshakes} {
+	var taken []chan struct{}
+	end = func() {
+		for _, slots := range taken {
+			<-slots
+		}
+	}
+	for _, slots := range g.handshakeSlots(from) {
 		select {
 		case slots <- struct{}{}:
+			taken = append(taken, slots)
 		case <-ctx.Done():
-			if i > 0 {
-				<-own
-			}
+			end()
 			return nil, fmt.Errorf("wait for a TLS handshake slot (%d at once): %w", cap(slots), ctx.Err())
 		}
 	}
-	return func() { <-g.handshakes; <-own }, nil
+	return end, nil
 }
 
-// handshakesOf gives the slots of the network of a connection that is inside.
-func (g *Gate) handshakesOf(from netip.Addr) chan struct{} {
+// handshakeSlots gives the slots that a connection needs one each of, the narrowest first. The connection is inside.
+func (g *Gate) handshakeSlots(from netip.Addr) []chan struct{} {
+	n := mail.NetworkOf(from)
+	site, hasSite := mail.SiteOf(n)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	visitor := g.byNetwork[mail.NetworkOf(from)]
-	if visitor.handshakes == nil {
-		visitor.handshakes = make(chan struct{}, max(1, g.cfg.HandshakesMax/handshakesShare))
+	all := []chan struct{}{g.byNetwork[n].slots(g.cfg.HandshakesMax / handshakesShare)}
+	if hasSite {
+		all = append(all, g.bySite[site].slots(g.cfg.HandshakesMax/handshakesSiteShare))
 	}
-	return visitor.handshakes
+	return append(all, g.handshakes)
 }

@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"porcupine/internal/mail/listener"
 	"porcupine/internal/mail/listener/listenertest"
@@ -130,54 +128,6 @@ func TestAttack07_WeakTLS(t *testing.T) {
 		}
 		c.Close()
 	}
-}
-
-func TestAttack30_HandshakeLimitAndDeadline(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cfg, pool := secure(t, "pop3", true)
-		o := &counts{}
-		cfg.Observer = o
-		cfg.HandshakeTimeout = 10 * time.Second
-		cfg.Gate = newGate(t, listener.GateConfig{HandshakesMax: 2})
-		ln := start(t, newServer(t, cfg))
-		// Both slots, from two networks: one alone cannot have both.
-		silent := []*listenertest.Conn{dial(t, ln, "192.0.2.66"), dial(t, ln, "192.0.2.67")}
-		synctest.Wait()
-		began := time.Now()
-		// This one waits its turn, and gets it before its own time is over.
-		time.Sleep(time.Second)
-		c := tls.Client(dial(t, ln, "192.0.2.1"), &tls.Config{RootCAs: pool, ServerName: listenertest.ServerName})
-		expect(t, c, "hello\r\n")
-		if d := time.Since(began); d != 10*time.Second {
-			t.Errorf("the waiting client was served after %v, want when the silent ones were cut at 10 s", d)
-		}
-		for _, s := range silent {
-			expectEnd(t, s)
-		}
-		c.Close()
-		synctest.Wait()
-		if o.handshakes != 3 || o.failed != 2 {
-			t.Errorf("%d handshakes, %d failed, want 3 and 2", o.handshakes, o.failed)
-		}
-	})
-}
-
-func TestAttack30_OneNetworkCannotTakeAllHandshakes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		cfg, pool := secure(t, "pop3", true)
-		cfg.Gate = newGate(t, listener.GateConfig{HandshakesMax: 8})
-		ln := start(t, newServer(t, cfg))
-		for range 100 {
-			dial(t, ln, "192.0.2.66") // and say nothing
-		}
-		synctest.Wait()
-		began := time.Now()
-		c := tls.Client(dial(t, ln, "192.0.2.1"), &tls.Config{RootCAs: pool, ServerName: listenertest.ServerName})
-		expect(t, c, "hello\r\n")
-		if d := time.Since(began); d != 0 {
-			t.Errorf("another network was served after %v, want at once", d)
-		}
-	})
 }
 
 // upgrade greets, waits for a line and puts TLS on, whatever the line was; then it greets again.
