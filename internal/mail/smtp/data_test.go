@@ -183,6 +183,9 @@ var headerCases = []struct {
 	{"", 0, 0, ""},
 	{"From", 0, 0, ""},
 	{"From a@b.example Tue Dec  7 09:15:00 1999\r\nFrom: x\r\n", 0, 1, " x\r\n"},
+	{"From" + strings.Repeat(" \t", 50) + ": x\r\nReceived" + strings.Repeat(" ", 20) + ":y\r\n", 1, 1, " x\r\n"},
+	{"From x: a\r\nFrom  From: b\r\nReceived\tfrom: c\r\n", 0, 0, ""},
+	{"Fromabcdefghijklm" + strings.Repeat(" ", 20) + ": a\r\nFro m: b\r\n", 0, 0, ""},
 	{strings.Repeat("x", 100) + ": From: y\r\nReceived: z\r\n", 1, 0, ""},
 }
 

@@ -2,7 +2,8 @@ package smtp
 
 import "bytes"
 
-const headerNameMax = 16 // longer names are not among those looked for
+// headerNameMax is longer than every name that is looked for. Blanks that follow a name do not count.
+const headerNameMax = 16
 
 // Header watches a message's header go by, in pieces of any size. It knows no more of it than
 // that a line which starts with a space or a tab continues the field before it, and that the
@@ -21,7 +22,8 @@ type Header struct {
 	FromCut bool
 
 	name  [headerNameMax]byte
-	n     int // bytes of name so far; over headerNameMax: too long
+	n     int  // bytes of name so far; over headerNameMax: none of those looked for
+	blank bool // blanks followed them
 	state headerState
 }
 
@@ -56,7 +58,7 @@ func (h *Header) startLine(c byte) {
 	case c == '\r':
 		h.state = headerOver
 	case c != ' ' && c != '\t':
-		h.state, h.n = inName, 0
+		h.state, h.n, h.blank = inName, 0, false
 	case h.state == afterFrom:
 		h.state = inFrom
 	default:
@@ -73,10 +75,13 @@ func (h *Header) readName(p []byte) []byte {
 		case c == '\n':
 			h.state = atField // no colon in the line
 			return p[i+1:]
-		case h.n < len(h.name):
+		case c == ' ' || c == '\t':
+			// Any number of them before the colon is obsolete and understood (RFC 5322 §4.5).
+			h.blank = true
+		case h.blank || h.n >= len(h.name):
+			h.n = len(h.name) + 1
+		default:
 			h.name[h.n] = c
-		}
-		if h.n <= len(h.name) {
 			h.n++
 		}
 	}
@@ -88,9 +93,7 @@ func (h *Header) endName() {
 	if h.n > len(h.name) {
 		return
 	}
-	// Space before the colon is obsolete and understood (RFC 5322 §4.5).
-	name := bytes.TrimRight(h.name[:h.n], " \t")
-	switch {
+	switch name := h.name[:h.n]; {
 	case bytes.EqualFold(name, []byte("received")):
 		h.Received++
 	case bytes.EqualFold(name, []byte("from")):

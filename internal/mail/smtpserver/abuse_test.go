@@ -82,6 +82,9 @@ func TestAttack16_SubmissionSpoofing(t *testing.T) {
 		{"name that is an address", "From: \"ceo@bank.example\" <u0@example.test>\r\n", "250 "},
 		{"encoded word as address", "From: =?utf-8?Q?u0=40example.test?=\r\n", "550 5.6.0"},
 		{"space before colon", me + "FROM : u1@example.test\r\n", "550 5.6.0"},
+		{"many spaces before colon", "From" + strings.Repeat(" ", 16) + ": Boss <u1@example.test>\r\n" + me, "550 5.6.0"},
+		{"very many", "From" + strings.Repeat(" \t", 400) + ": Boss <u1@example.test>\r\n" + me, "550 5.6.0"},
+		{"own, many spaces before colon", "From" + strings.Repeat(" ", 40) + ": u0@example.test\r\n", "250 "},
 		{"not an address", "From: u0\r\n", "550 5.6.0"},
 		{"too long", "From: u0@example.test" + strings.Repeat(", u0@example.test", 600) + "\r\n", "550 5.6.0"},
 	}
@@ -147,9 +150,11 @@ func TestAttack17_NoBackscatter(t *testing.T) {
 
 func TestAttack18_Loop(t *testing.T) {
 	for n, want := range map[int]string{50: "250 ", 51: "554 5.4.6 "} {
-		c := start(t, smtpserver.MX).connect().hello().envelope("u0@example.test")
-		c.do("DATA", "354 ")
-		c.do(strings.Repeat("Received: from a by b; now\r\n\t(folded)\r\n", n)+"Subject: x\r\n\r\n"+strings.Repeat("Received: in the body\r\n", 60)+".", want)
+		for _, name := range []string{"Received", "Received" + strings.Repeat(" ", 20)} {
+			c := start(t, smtpserver.MX).connect().hello().envelope("u0@example.test")
+			c.do("DATA", "354 ")
+			c.do(strings.Repeat(name+": from a by b; now\r\n\t(folded)\r\n", n)+"Subject: x\r\n\r\n"+strings.Repeat("Received: in the body\r\n", 60)+".", want)
+		}
 	}
 }
 
