@@ -39,7 +39,8 @@ type Limits struct {
 	// they bring the mail of many.
 	RefusedMax int
 	// NetworkRefusedMax is how many recipients may be refused for good to one network, over all its
-	// connections to an MX server, before its next ones are put off; default 200. Each
+	// connections to an MX server, before its next ones are put off; default 200. All networks of an
+	// IPv6 /48 together have four times as many. Each
 	// NetworkRefusedEvery, one of them is forgiven; default 5 s.
 	NetworkRefusedMax   int
 	NetworkRefusedEvery time.Duration

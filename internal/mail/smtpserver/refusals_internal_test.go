@@ -1,6 +1,7 @@
 package smtpserver
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -37,6 +38,35 @@ func TestRefusals(t *testing.T) {
 		if got := r.isOver(from, at(tt.at)); got != tt.wantNow {
 			t.Errorf("%d more from %s at %d: isOver = %v, want %v", tt.counts, tt.from, tt.at, got, tt.wantNow)
 		}
+	}
+}
+
+// Attack 10: one customer has an IPv6 /48, 65,536 networks. Together they have four rations, not one each, and are forgiven four
+// times as fast.
+func TestAttack10_RefusalsCountSites(t *testing.T) {
+	r := newRefusals(200, 4*time.Second)
+	now := time.Unix(1000, 0)
+	network := func(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8:1:%x::1", i)) }
+	asked := 0
+	for i := range 10_000 {
+		if !r.isOver(network(i), now) {
+			r.count(network(i), now)
+			asked++
+		}
+	}
+	if asked != 800 {
+		t.Errorf("networks of one /48 heard of %d unknown recipients, want 800", asked)
+	}
+	if other := netip.MustParseAddr("2001:db8:2::1"); r.isOver(other, now) {
+		t.Error("another site is put off with it")
+	}
+	now = now.Add(time.Second)
+	r.count(network(0xffff), now)
+	if now = now.Add(time.Second - 1); !r.isOver(network(0xfffe), now) {
+		t.Error("more than one was forgiven in a second")
+	}
+	if now = now.Add(1); r.isOver(network(0xfffe), now) {
+		t.Error("none was forgiven in a second")
 	}
 }
 
