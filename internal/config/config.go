@@ -47,7 +47,7 @@ type SMTP struct {
 	LMTPListen        string   `toml:"lmtp_listen" doc:"LMTP from a mail server on this machine. No login: keep it on a private address."`
 	SubmissionListen  string   `toml:"submission_listen" doc:"Submission from users, STARTTLS."`
 	SubmissionsListen string   `toml:"submissions_listen" doc:"Submission from users, TLS from the first byte."`
-	MessageSizeMax    Size     `toml:"message_size_max" doc:"Largest message taken."`
+	MessageSizeMax    Size     `toml:"message_size_max" doc:"Largest message taken. Storing it may take nine minutes, since a client waits for ten: 1GiB needs nodes that store 2 MiB/s of one message at least."`
 	SpoolMax          Size     `toml:"spool_max" doc:"Disk space for messages that are coming in and not yet stored, beyond those that fit in memory; at least five times message_size_max. One network (an IPv4 address, an IPv6 /64) may have a quarter of it, and all together no more than they leave free above store.min_free. What users submit or append has as much again."`
 	RecipientsMax     int      `toml:"recipients_max" doc:"Most recipients of one message."`
 	CommandTimeout    Duration `toml:"command_timeout" doc:"Longest wait for a command (RFC 5321 asks for at least 5 minutes)."`

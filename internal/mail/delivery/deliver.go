@@ -44,7 +44,11 @@ func (p *Delivery) DeliverAll(ctx context.Context, env mail.Envelope, body clust
 }
 
 func (p *Delivery) deliver(ctx context.Context, env mail.Envelope, body cluster.Body, together bool) []error {
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	users := 0
+	for _, r := range env.Recipients {
+		users += len(r.Users)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeFor(body.Size(), users))
 	defer cancel()
 	items, byUser, err := p.prepare(env, body)
 	switch {

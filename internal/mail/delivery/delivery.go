@@ -60,11 +60,14 @@ type Config struct {
 	AttemptsMax   int   // choices of nodes for one user; default 4
 	// AttemptTimeout is for one attempt to store; a second is added for each MiB. Default 5 s.
 	AttemptTimeout time.Duration
-	Timeout        time.Duration // of one Deliver, and of one Put as well as of its wait for a turn; default 60 s
-	FreshFor       time.Duration // how long Deliver takes over what Verify was told; default 3 s
-	FreshMax       int           // users for whom that is kept; default 4,096
-	Turns          turnstile.Config
-	Logger         *slog.Logger // nil: nothing is logged
+	// Timeout is for one Deliver or Put of a small message, and for the wait of a Put for its turn; default 60 s. Larger ones have as
+	// much more as an attempt has, up to TimeoutMax in all; default 9 min: SMTP clients wait for ten (RFC 5321 §4.5.3.2.6).
+	Timeout    time.Duration
+	TimeoutMax time.Duration
+	FreshFor   time.Duration // how long Deliver takes over what Verify was told; default 3 s
+	FreshMax   int           // users for whom that is kept; default 4,096
+	Turns      turnstile.Config
+	Logger     *slog.Logger // nil: nothing is logged
 }
 
 func (c Config) withDefaults() Config {
@@ -76,6 +79,7 @@ func (c Config) withDefaults() Config {
 	cluster.Default(&c.FreshMax, 4096)
 	cluster.Default(&c.AttemptTimeout, 5*time.Second)
 	cluster.Default(&c.Timeout, time.Minute)
+	cluster.Default(&c.TimeoutMax, 9*time.Minute)
 	cluster.Default(&c.FreshFor, 3*time.Second)
 	cluster.Default(&c.QuotaBytes, 50<<30)
 	cluster.Default(&c.QuotaMessages, 1_000_000)

@@ -12,6 +12,18 @@ import (
 // bytesPerSecondMin is what one attempt to store may take at least: time for large messages.
 const bytesPerSecondMin = 1 << 20
 
+// storingTime is how long storing so many octets may take, beside what any message takes.
+func storingTime(size int64) time.Duration {
+	return time.Duration(size/bytesPerSecondMin) * time.Second
+}
+
+// timeFor is how long a message may take as a whole: every user's copy has time for one attempt at the least rate, UsersMax of them at
+// once.
+func (p *Delivery) timeFor(size int64, users int) time.Duration {
+	rounds := (users + p.cfg.UsersMax - 1) / p.cfg.UsersMax
+	return min(p.cfg.Timeout+time.Duration(rounds)*storingTime(size), max(p.cfg.Timeout, p.cfg.TimeoutMax))
+}
+
 // item is one user's copy of a message on its way.
 type item struct {
 	user    mail.User
@@ -133,8 +145,7 @@ func tooFew(op string, usable, copiesMin int, err error) error {
 
 // attempt stores an item on a set of further nodes.
 func (p *Delivery) attempt(ctx context.Context, it *item, set cluster.ReplicaSet, body cluster.Body) error {
-	timeout := p.cfg.AttemptTimeout + time.Duration(it.object.Size/bytesPerSecondMin)*time.Second
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.AttemptTimeout+storingTime(it.object.Size))
 	defer cancel()
 	u := cluster.Update{Object: it.object, Previous: it.touched}
 	u.Object.Replicas = it.durable.Union(set)

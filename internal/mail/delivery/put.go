@@ -44,7 +44,7 @@ func (p *Delivery) put(ctx context.Context, u mail.User, id mail.MessageID, attr
 		return it
 	}
 	defer leave(true)
-	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout) // AFTER the wait: what has its turn has time to use it
+	ctx, cancel := context.WithTimeout(ctx, p.timeFor(body.Size(), 1)) // AFTER the wait: what has its turn has time to use it
 	defer cancel()
 	sum, err := p.sumOf(body)
 	if err != nil {
@@ -59,7 +59,7 @@ func (p *Delivery) put(ctx context.Context, u mail.User, id mail.MessageID, attr
 }
 
 // turn takes a turn for Put. Its clients wait, and one message that is refused undoes all that a COPY of many has stored: so
-// it waits as long as it may then take.
+// it waits as long as a small one may then take.
 func (p *Delivery) turn(ctx context.Context) (leave func(done bool), err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
 	defer cancel()

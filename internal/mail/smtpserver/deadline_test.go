@@ -143,6 +143,27 @@ func TestAttack28_SlowRead(t *testing.T) {
 	})
 }
 
+// A delivery may take as long as clients wait for its answer (RFC 5321 §4.5.3.2.6), and no longer.
+func TestSlowDelivery(t *testing.T) {
+	for after, want := range map[time.Duration]string{9 * time.Minute: "250 ", 10 * time.Minute: "451 "} {
+		synctest.Test(t, func(t *testing.T) {
+			h := start(t, smtpserver.MX)
+			h.delivery.hold = make(chan struct{})
+			time.AfterFunc(after, func() { close(h.delivery.hold) })
+			began := time.Now()
+			c := h.connect().hello().envelope("u0@example.test")
+			c.do("DATA", "354 ")
+			c.do("x\r\n.", want)
+			if took := time.Since(began); took >= 10*time.Minute {
+				t.Errorf("the client was answered after %v", took)
+			}
+			c.Close()
+			h.stop()
+			time.Sleep(after)
+		})
+	}
+}
+
 // An error of the connection inside DATA closes it without a reply, and stores nothing.
 func TestConnectionLostInData(t *testing.T) {
 	h := start(t, smtpserver.MX)

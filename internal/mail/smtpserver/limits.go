@@ -26,7 +26,7 @@ type Limits struct {
 	WriteTimeout    time.Duration // for the client to take replies; default 1 min
 	SessionMax      time.Duration // of one connection; default 2 h
 	VerifyTimeout   time.Duration // of one Delivery.Verify or Means; default 30 s
-	DeliverTimeout  time.Duration // of one Delivery.Deliver; default 2 min
+	DeliverTimeout  time.Duration // of one Delivery.Deliver; default 9.5 min: a client waits for ten (RFC 5321 §4.5.3.2.6)
 	LingerMax       time.Duration // for a client that was cut off to read why; default 2 s
 
 	CommandsMax     int // of one connection, BDAT of 4 KiB and more not counted; default 10,000
@@ -73,7 +73,7 @@ func (l Limits) withDefaults() Limits {
 	span(&l.WriteTimeout, time.Minute)
 	span(&l.SessionMax, 2*time.Hour)
 	span(&l.VerifyTimeout, 30*time.Second)
-	span(&l.DeliverTimeout, 2*time.Minute)
+	span(&l.DeliverTimeout, 9*time.Minute+30*time.Second)
 	span(&l.LingerMax, 2*time.Second)
 
 	count(&l.CommandsMax, 10_000)
