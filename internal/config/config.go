@@ -110,7 +110,7 @@ type Upkeep struct {
 
 // Limits are the bounds on what clients may take.
 type Limits struct {
-	Connections      int      `toml:"connections" doc:"Mail connections on this node, all services together."`
+	Connections      int      `toml:"connections" doc:"Mail connections on this node, all services together. A tenth is kept for each of SMTP, LMTP, submission, POP3 and IMAP, if they are open."`
 	ConnectionsPerIP int      `toml:"connections_per_ip" doc:"Mail connections from one IPv4 address or IPv6 /64, all services together."`
 	MailboxMessages  int64    `toml:"mailbox_messages" doc:"Messages one user may have, unless the user has a quota of its own."`
 	MailboxBytes     Size     `toml:"mailbox_bytes" doc:"Bytes of mail one user may have, unless the user has a quota of its own."`

@@ -18,7 +18,9 @@ const (
 
 // GateConfig holds the limits of a Gate; zero means the default.
 type GateConfig struct {
-	ConnectionsMax int // at once, over all Servers that share the gate
+	// ConnectionsMax bounds the connections at once over all Servers that share the gate. A tenth is kept for each of
+	// their services, so that many clients of one cannot keep those of another out.
+	ConnectionsMax int
 	// PerNetworkMax bounds the connections at once from one network: one IPv4 address, or one
 	// IPv6 /64, which is what one customer has. All networks of one IPv6 /48 together may have
 	// four times as many, or whoever has a /48 could take all of ConnectionsMax.
@@ -27,6 +29,9 @@ type GateConfig struct {
 	// have a quarter of them, all networks of one IPv6 /48 half. What waits for its client has no turn.
 	HandshakesMax int
 }
+
+// reserveShare is which part of ConnectionsMax is kept for each service: one in so many.
+const reserveShare = 10
 
 // networksPerSite is how many networks' share all those of one IPv6 /48 may have.
 const networksPerSite = 4
@@ -44,6 +49,7 @@ type Gate struct {
 
 	mu        sync.Mutex
 	total     int
+	byService map[string]int          // connections, of every service that shares the gate
 	byNetwork map[netip.Prefix]*guest // of networks with connections, so at most total entries
 	bySite    map[netip.Prefix]*guest // of IPv6 /48s with connections
 }
@@ -109,6 +115,7 @@ func NewGate(cfg GateConfig) (*Gate, error) {
 	return &Gate{
 		cfg:        cfg,
 		handshakes: make(chan struct{}, cfg.HandshakesMax),
+		byService:  make(map[string]int),
 		byNetwork:  make(map[netip.Prefix]*guest),
 		bySite:     make(map[netip.Prefix]*guest),
 	}, nil
@@ -121,19 +128,38 @@ func (g *Gate) Connections() int {
 	return g.total
 }
 
-// enter counts a connection in; ok is false, with the reason, if a limit is reached.
-func (g *Gate) enter(from netip.Addr) (why Reason, ok bool) {
+// addService begins to keep places for a service.
+func (g *Gate) addService(service string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.byService[service] += 0
+}
+
+// placesLocked gives how many connections a service may have now: all but those that others have or that are kept for them.
+func (g *Gate) placesLocked(service string) int {
+	places := g.cfg.ConnectionsMax
+	for other, connections := range g.byService {
+		if other != service {
+			places -= max(connections, g.cfg.ConnectionsMax/reserveShare)
+		}
+	}
+	return places
+}
+
+// enter counts a connection to a service in; ok is false, with the reason, if a limit is reached.
+func (g *Gate) enter(service string, from netip.Addr) (why Reason, ok bool) {
 	n := mail.NetworkOf(from)
 	site, hasSite := mail.SiteOf(n)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.total >= g.cfg.ConnectionsMax {
+	if g.byService[service] >= g.placesLocked(service) {
 		return ReasonTotal, false
 	}
 	if hasSite && connectionsOf(g.bySite, site) >= networksPerSite*g.cfg.PerNetworkMax || connectionsOf(g.byNetwork, n) >= g.cfg.PerNetworkMax {
 		return ReasonAddress, false
 	}
 	g.total++
+	g.byService[service]++
 	arrive(g.byNetwork, n)
 	if hasSite {
 		arrive(g.bySite, site)
@@ -142,12 +168,13 @@ func (g *Gate) enter(from netip.Addr) (why Reason, ok bool) {
 }
 
 // leave counts a connection out that enter let in.
-func (g *Gate) leave(from netip.Addr) {
+func (g *Gate) leave(service string, from netip.Addr) {
 	n := mail.NetworkOf(from)
 	site, hasSite := mail.SiteOf(n)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.total--
+	g.byService[service]--
 	depart(g.byNetwork, n)
 	if hasSite {
 		depart(g.bySite, site)

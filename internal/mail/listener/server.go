@@ -36,6 +36,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Gate.addService(cfg.Service)
 	s := &Server{
 		cfg:       cfg,
 		tls:       serverTLS(cfg),
@@ -102,13 +103,13 @@ func (s *Server) admit(raw net.Conn) {
 		s.refuse(raw, ReasonRate)
 		return
 	}
-	if why, ok := s.cfg.Gate.enter(from); !ok {
+	if why, ok := s.cfg.Gate.enter(s.cfg.Service, from); !ok {
 		s.refuse(raw, why)
 		return
 	}
 	c := &Conn{server: s, raw: raw, remote: from, opened: time.Now()}
 	if !s.addConn(c) {
-		s.cfg.Gate.leave(from)
+		s.cfg.Gate.leave(s.cfg.Service, from)
 		s.refuse(raw, ReasonShutdown)
 		return
 	}
@@ -169,7 +170,7 @@ func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
-	s.cfg.Gate.leave(c.remote)
+	s.cfg.Gate.leave(s.cfg.Service, c.remote)
 	s.cfg.Observer.Closed(s.cfg.Service, time.Since(c.opened))
 }
 
