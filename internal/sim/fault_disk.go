@@ -45,6 +45,16 @@ func (w *World) lose(n *node) {
 	w.after(newMachineTime, w.replace)
 }
 
+// left counts the nodes that have their disks.
+func (w *World) left() (count int) {
+	for _, n := range w.nodes {
+		if !n.gone {
+			count++
+		}
+	}
+	return count
+}
+
 // newMachineTime is how long it takes to put a new machine in the place of one that is lost.
 const newMachineTime = 2 * time.Second
 
@@ -68,16 +78,16 @@ func (w *World) replace() {
 }
 
 // strike has an administrator remove a node that will not come back, at some node that knows it;
-// again until all that run have heard: the one that was told may be lost with what it was told.
+// again until all have heard, those too that are down: the one that was told may be lost with what it was told.
 func (w *World) strike(id cluster.NodeID) {
 	all, told := true, false
 	for _, n := range w.nodes {
-		if !n.up() || n.struck.Contains(id) {
+		if n.gone || n.struck.Contains(id) {
 			told = told || n.up()
 			continue
 		}
 		all = false
-		if n.paused || n.out || n.blocked || n.view().Contains(id) {
+		if !n.up() || n.paused || n.out || n.blocked || n.view().Contains(id) {
 			continue
 		}
 		out, err := n.core.Forget(w.time(), id)
@@ -102,7 +112,7 @@ const lossesMax = 4
 // diskLoss takes a machine away with its disk. After a while it is struck.
 func (f *faults) diskLoss() func() {
 	n := f.any()
-	if n == nil || f.losses == 0 || len(f.w.nodes) < 2 {
+	if n == nil || f.losses == 0 || f.w.left() < 2 { // somebody is left for new machines to join
 		return nil
 	}
 	f.losses--
