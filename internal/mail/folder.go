@@ -55,6 +55,19 @@ const (
 	FlagDraft    Flag = `\Draft`
 )
 
+// KeywordsMax is how many keywords one folder can have. With the five system flags, which need no room among them, a message
+// has 128 flags at most.
+const KeywordsMax = 123
+
+// IsSystem reports whether this is one of the system flags, which every folder has; else it is a keyword.
+func (f Flag) IsSystem() bool {
+	switch f {
+	case FlagSeen, FlagAnswered, FlagFlagged, FlagDeleted, FlagDraft:
+		return true
+	}
+	return false
+}
+
 // Summary is what the index knows of one message: all that IMAP can ask without its contents.
 type Summary struct {
 	UID      UID

@@ -261,11 +261,36 @@ func (s *state) answerPlaced(ctx context.Context, q *talk.Question) (*talk.Answe
 		return nil, err
 	}
 	s.b.notify(f.id)
+	s.tellLeftOut(shown, arrivals)
 	a := &talk.Answer{Placed: s.placed(shown, ids, nil)}
 	if len(q.UIDs) > 0 { // REPLACE: AFTER the new one is there
 		return a, s.replace(ctx, q)
 	}
 	return a, nil
+}
+
+// tellLeftOut tells the administrator of keywords that messages came with, and a folder that has as many as it can did not take:
+// a full folder does not keep a message out, and the answer has no place for it.
+func (s *state) tellLeftOut(f *folder, arrivals []uidledger.Arrival) {
+	poorer := 0
+	var left mail.Flag // one of them
+	for i := range arrivals {
+		if _, there := f.ledger.View().UID(arrivals[i].ID); !there {
+			continue
+		}
+		have := f.ledger.RegistersOf(arrivals[i].ID)
+		missing := slices.IndexFunc(arrivals[i].Flags, func(came uidledger.Register) bool {
+			return !slices.ContainsFunc(have, func(r uidledger.Register) bool { return r.Flag == came.Flag })
+		})
+		if missing >= 0 {
+			poorer++
+			left = arrivals[i].Flags[missing].Flag
+		}
+	}
+	if poorer > 0 {
+		s.x.cfg.Logger.Warn("keywords of new messages are left out: their folder has as many different ones as it can have",
+			"user", s.user, "folder", f.id, "messages", poorer, "keyword", left, "most", uidledger.KeywordsMax)
+	}
 }
 
 // arrivalsOf reads what was stored for a folder. It changes nothing: all of it is taken in, or none.

@@ -3,6 +3,9 @@ package index
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,5 +111,28 @@ func TestD1_MovedToNodesThatLeave(t *testing.T) {
 	}
 	if n := w.count(t, u, "INBOX"); n != 3 {
 		t.Errorf("when its nodes are back INBOX has %d messages", n)
+	}
+}
+
+// Keywords that a message came with and its folder has no room for are told to the administrator: no answer says it.
+func TestKeywordsLeftOutAreTold(t *testing.T) {
+	var log bytes.Buffer
+	w := newWorld(t, Config{Logger: slog.New(slog.NewTextHandler(&log, nil))}, 2)
+	u := w.user("a", 0)
+	item := talk.Item{Object: w.stored(t, u, 1), Flags: []mail.Flag{mail.FlagSeen}}
+	for i := range mail.KeywordsMax {
+		item.Flags = append(item.Flags, mail.Flag(fmt.Sprintf("k%03d", i)))
+	}
+	place := func(item talk.Item, request byte) {
+		t.Helper()
+		w.mustAsk(t, talk.Question{Op: talk.OpPlaced, User: u, Request: [16]byte{request}, Items: []talk.Item{item}})
+	}
+	place(item, 1)
+	if log.Len() > 0 {
+		t.Fatalf("all had room: %s", log.String())
+	}
+	place(talk.Item{Object: w.stored(t, u, 1), Flags: []mail.Flag{mail.FlagSeen, "one", "more"}}, 2)
+	if got := log.String(); !strings.Contains(got, "keywords of new messages are left out") || !strings.Contains(got, "messages=1") {
+		t.Errorf("log: %s", got)
 	}
 }

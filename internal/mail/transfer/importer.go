@@ -50,7 +50,7 @@ type Importer struct {
 	Mailbox Mailbox
 	// Source is by what an import that was broken off is known again.
 	Source string
-	// Report tells of each message that is skipped.
+	// Report tells of each message that is skipped, or loses keywords.
 	Report func(place string, err error)
 	// Progress is told the counts after each step.
 	Progress func(Tally)
@@ -58,6 +58,7 @@ type Importer struct {
 	tally  Tally
 	known  map[mail.MessageID]struct{}
 	made   map[string]bool
+	words  keywords
 	batch  []*Message
 	octets int64
 	wait   func(ctx context.Context, d time.Duration) error
@@ -67,7 +68,7 @@ var _ Sink = (*Importer)(nil)
 
 // Run imports all that a source has. The tally is right also if it fails; run again, it goes on.
 func (i *Importer) Run(ctx context.Context, source func(context.Context, Sink) error) (Tally, error) {
-	i.known, i.made = map[mail.MessageID]struct{}{}, map[string]bool{}
+	i.known, i.made, i.words = map[mail.MessageID]struct{}{}, map[string]bool{}, keywords{}
 	if i.wait == nil {
 		i.wait = pause
 	}
@@ -124,6 +125,10 @@ func (i *Importer) Message(ctx context.Context, m *Message) error {
 		i.tally.There++
 		i.Progress(i.tally)
 		return m.close()
+	}
+	var err error
+	if m.Flags, err = i.words.take(m.Folder, m.Flags); err != nil {
+		i.Report(m.Place, err)
 	}
 	if len(i.batch) > 0 && (i.batch[0].Folder != m.Folder || len(i.batch) == batchMessages || i.octets+m.Size > batchOctets) {
 		if err := i.flush(ctx); err != nil {

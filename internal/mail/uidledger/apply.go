@@ -66,7 +66,7 @@ func (m *Manager) has(a *Arrival) bool {
 
 func (m *Manager) writeAll(uid uint32, flags []Register) {
 	for _, f := range flags {
-		if m.checkFlag(f.Flag) == nil { // a limit of flags does not keep a message out
+		if m.checkFlag(f.Flag, 0) == nil { // a limit of keywords does not keep a message out
 			m.write(uid, register{stamp: f.Stamp, flag: m.names.number(f.Flag), on: f.On})
 		}
 	}

@@ -69,8 +69,9 @@ type chunk struct {
 
 // names are flags as numbers, so that a register is small.
 type names struct {
-	list []mail.Flag
-	nums map[mail.Flag]uint16
+	list     []mail.Flag
+	nums     map[mail.Flag]uint16
+	keywords int // of the list: those that are not system flags
 }
 
 func newNames() *names { return &names{nums: map[mail.Flag]uint16{}} }
@@ -83,6 +84,9 @@ func (n *names) number(f mail.Flag) uint16 {
 	i := uint16(len(n.list))
 	n.list = append(n.list, f)
 	n.nums[f] = i
+	if !f.IsSystem() {
+		n.keywords++
+	}
 	return i
 }
 

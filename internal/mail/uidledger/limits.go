@@ -1,6 +1,10 @@
 package uidledger
 
-import "math"
+import (
+	"math"
+
+	"porcupine/internal/mail"
+)
 
 // Numbers of the ledger. All replicas and managers of a cluster must agree on them: they do not change.
 const (
@@ -23,9 +27,10 @@ const (
 	DenseMax      = 128
 	LaneLeasesMax = 16
 
-	// KeywordsMax bounds the flags and keywords of one folder, as one manager gives them. Two sides of a partition
-	// may together come to more: they are kept.
-	KeywordsMax   = 128
+	// KeywordsMax bounds the keywords of one folder, as one manager gives them. Two sides of a partition, or managers of
+	// versions that had another bound, may together come to more: they are kept. The system flags are beside it, so that no
+	// keyword takes their place.
+	KeywordsMax   = mail.KeywordsMax
 	KeywordLenMax = 128 // octets of one
 
 	ChunkSizeMax = 4 << 20 // octets of a chunk: larger ones are refused as damaged

@@ -295,22 +295,6 @@ func TestForget(t *testing.T) {
 	}
 }
 
-func TestSetFlagsLimits(t *testing.T) {
-	b := newBench(t, 1)
-	m := b.open()
-	if err := m.SetFlags(Flagging{1, Register{Flag: ""}}); !cluster.IsKind(err, cluster.KindInvalid) {
-		t.Errorf("an empty flag: %v", err)
-	}
-	for i := range KeywordsMax {
-		if err := m.SetFlags(Flagging{1, Register{Flag: mail.Flag(fmt.Sprint("k", i))}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := m.SetFlags(Flagging{1, Register{Flag: "another"}}); !cluster.IsKind(err, cluster.KindLimit) {
-		t.Errorf("a flag more than allowed: %v", err)
-	}
-}
-
 // D4: a message that was expunged while nobody could be asked to delete it stays marked, under all of its UIDs, in whatever
 // is read later, under another UIDVALIDITY too; it is not forgotten, and never shown.
 func TestD4_Condemned(t *testing.T) {

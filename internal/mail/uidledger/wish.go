@@ -130,12 +130,20 @@ func (m *Manager) Condemn(at cluster.Timestamp, uids mail.UIDSet) {
 }
 
 // SetFlags writes flags of messages of the view. A UID that is gone when it is done is left out. Errors are of
-// KindInvalid (no flag can be called that), or KindLimit: the folder would have more than KeywordsMax different ones.
+// KindInvalid (no flag can be called that), or KindLimit: the folder would have more than KeywordsMax different keywords.
 // Then nothing is done.
 func (m *Manager) SetFlags(flaggings ...Flagging) error {
+	fresh := map[mail.Flag]struct{}{}
 	for i := range flaggings {
-		if err := m.checkFlag(flaggings[i].Flag); err != nil {
+		f := flaggings[i].Flag
+		if _, counted := fresh[f]; counted {
+			continue
+		}
+		if err := m.checkFlag(f, len(fresh)); err != nil {
 			return err
+		}
+		if _, known := m.names.nums[f]; !known && !f.IsSystem() {
+			fresh[f] = struct{}{}
 		}
 	}
 	for i := range flaggings {
@@ -146,12 +154,13 @@ func (m *Manager) SetFlags(flaggings ...Flagging) error {
 	return nil
 }
 
-func (m *Manager) checkFlag(f mail.Flag) error {
+// checkFlag says whether a flag can be written, beside so many new keywords that are to be written with it.
+func (m *Manager) checkFlag(f mail.Flag, fresh int) error {
 	if len(f) == 0 || len(f) > KeywordLenMax {
 		return cluster.Errorf(cluster.KindInvalid, "set a flag", "%q has %d octets: 1 to %d are allowed", f, len(f), KeywordLenMax)
 	}
-	if _, known := m.names.nums[f]; !known && len(m.names.list) >= KeywordsMax {
-		return cluster.Errorf(cluster.KindLimit, "set a flag", "%q would be one more than the %d different flags and keywords that a folder may have", f, KeywordsMax)
+	if _, known := m.names.nums[f]; !known && !f.IsSystem() && m.names.keywords+fresh >= KeywordsMax {
+		return cluster.Errorf(cluster.KindLimit, "set a flag", "%q would be one more than the %d different keywords that a folder may have", f, KeywordsMax)
 	}
 	return nil
 }

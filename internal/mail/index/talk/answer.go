@@ -2,6 +2,7 @@ package talk
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -152,11 +153,27 @@ func (r *reader) folder(f *backend.Folder) {
 	f.Use = r.text(NameMax)
 }
 
+// told are the flags of a message that are told, FlagsMax at most: what has more could not be read. A folder has fewer keywords,
+// unless two sides of a partition gave it some each; system flags are told in any case.
+func told(flags []mail.Flag) []mail.Flag {
+	over := len(flags) - FlagsMax
+	if over <= 0 {
+		return flags
+	}
+	return slices.DeleteFunc(slices.Clone(flags), func(f mail.Flag) bool {
+		if over == 0 || f.IsSystem() {
+			return false
+		}
+		over--
+		return true
+	})
+}
+
 func (w *writer) summary(s *mail.Summary) {
 	w.uint(uint64(s.UID))
 	w.raw(s.ID[:])
 	w.raw(s.Email[:])
-	w.flags(s.Flags)
+	w.flags(told(s.Flags))
 	w.uint(uint64(s.ModSeq))
 	w.time(s.Received)
 	w.time(s.Saved)
@@ -174,7 +191,7 @@ func (w *writer) lie(l *Lie) {
 	w.raw(l.Email[:])
 	w.time(l.Received)
 	w.uint(uint64(l.Size))
-	w.flags(l.Flags)
+	w.flags(told(l.Flags))
 	w.nodes(l.Nodes)
 }
 

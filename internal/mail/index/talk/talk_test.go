@@ -2,6 +2,8 @@ package talk
 
 import (
 	"bytes"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,6 +40,26 @@ func answers() []Answer {
 			Lies:      []Lie{{UID: 1, ID: mail.MessageID{1}, Received: at, Size: 4, Flags: []mail.Flag{"z"}, Nodes: []cluster.NodeID{3, 1}}},
 			Placed:    backend.Placed{UIDValidity: 1, From: []mail.UID{3, 2}, To: []mail.UID{4, 5}}, Values: []Value{{"a", "b"}},
 			Known: []Known{KnownNot, KnownHere, KnownElsewhere, KnownDead}},
+	}
+}
+
+// What two sides of a partition gave one message may be more than can be told: it is told without some keywords, never in a form
+// that nobody can read.
+func TestMoreFlagsThanCanBeTold(t *testing.T) {
+	flags := []mail.Flag{mail.FlagDeleted, mail.FlagSeen}
+	for i := range FlagsMax {
+		flags = append(flags, mail.Flag(fmt.Sprintf("k%03d", i)))
+	}
+	slices.Sort(flags)
+	a := Answer{Summaries: []mail.Summary{{UID: 1, Flags: flags}}, Lies: []Lie{{UID: 1, Flags: flags}}}
+	got, err := ParseAnswer(a.Marshal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, told := range [][]mail.Flag{got.Summaries[0].Flags, got.Lies[0].Flags} {
+		if len(told) != FlagsMax || !slices.Contains(told, mail.FlagDeleted) || !slices.Contains(told, mail.FlagSeen) || !slices.IsSorted(told) {
+			t.Errorf("%d flags: %q", len(told), told)
+		}
 	}
 }
 
