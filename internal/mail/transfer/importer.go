@@ -57,7 +57,7 @@ type Importer struct {
 
 	tally  Tally
 	known  map[mail.MessageID]struct{}
-	made   map[string]bool
+	names  map[string]string // of the source's folders here; empty: it cannot be made
 	words  keywords
 	batch  []*Message
 	octets int64
@@ -68,7 +68,7 @@ var _ Sink = (*Importer)(nil)
 
 // Run imports all that a source has. The tally is right also if it fails; run again, it goes on.
 func (i *Importer) Run(ctx context.Context, source func(context.Context, Sink) error) (Tally, error) {
-	i.known, i.made, i.words = map[mail.MessageID]struct{}{}, map[string]bool{}, keywords{}
+	i.known, i.names, i.words = map[mail.MessageID]struct{}{}, map[string]string{}, keywords{}
 	if i.wait == nil {
 		i.wait = pause
 	}
@@ -100,15 +100,28 @@ func (i *Importer) learn(ctx context.Context) error {
 	})
 }
 
-// Folder implements Sink.
+// Folder implements Sink. A folder whose name none can have here gets one that is like it; one that cannot be made at all is
+// reported, and its messages are counted as skipped. The others come in.
 func (i *Importer) Folder(ctx context.Context, f Folder) error {
-	if i.made[f.Name] {
+	if _, there := i.names[f.Name]; there {
 		return nil
 	}
-	if err := i.try(ctx, func() error { return i.Mailbox.MakeFolder(ctx, f) }); err != nil {
-		return fmt.Errorf("folder %s: %w", f.Name, err)
+	theirs := f.Name
+	err := i.try(ctx, func() error { return i.Mailbox.MakeFolder(ctx, f) })
+	if like := nameLike(theirs); like != theirs && (cluster.IsKind(err, cluster.KindInvalid) || cluster.IsKind(err, cluster.KindLimit)) {
+		i.Report("folder "+theirs, fmt.Errorf("its messages go into the folder %s: %w", like, err))
+		f.Name = like
+		err = i.try(ctx, func() error { return i.Mailbox.MakeFolder(ctx, f) })
 	}
-	i.made[f.Name] = true
+	if cluster.IsKind(err, cluster.KindInvalid) { // not KindLimit: a user's folders are too many, or a node has too much to do
+		i.names[theirs] = ""
+		i.Report("folder "+theirs, fmt.Errorf("it cannot be made, and its messages are skipped: %w", err))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("folder %s: %w", theirs, err)
+	}
+	i.names[theirs] = f.Name
 	i.tally.Folders++
 	return nil
 }
@@ -126,6 +139,11 @@ func (i *Importer) Message(ctx context.Context, m *Message) error {
 		i.Progress(i.tally)
 		return m.close()
 	}
+	if i.Passes(m.Folder, 1) {
+		i.Progress(i.tally)
+		return m.close()
+	}
+	m.Folder = i.names[m.Folder]
 	var err error
 	if m.Flags, err = i.words.take(m.Folder, m.Flags); err != nil {
 		i.Report(m.Place, err)

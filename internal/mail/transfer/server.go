@@ -34,8 +34,15 @@ type Server struct {
 	Max      int64 // octets of a message
 }
 
-// Known is a Sink that knows before the contents come whether it has a message.
-type Known interface{ Has(mail.MessageID) bool }
+// Known is a Sink that knows before the contents come whether it takes a message.
+type Known interface {
+	// Has reports whether it has that message.
+	Has(id mail.MessageID) bool
+	// Passes reports whether it takes no messages of a folder, of which there are so many.
+	Passes(folder string, messages int) bool
+}
+
+var _ Known = (*Importer)(nil)
 
 // Has implements Known. It counts the message.
 func (i *Importer) Has(id mail.MessageID) bool {
@@ -45,6 +52,15 @@ func (i *Importer) Has(id mail.MessageID) bool {
 		i.Progress(i.tally)
 	}
 	return there
+}
+
+// Passes implements Known. It counts the messages.
+func (i *Importer) Passes(folder string, messages int) bool {
+	if i.names[folder] != "" {
+		return false
+	}
+	i.tally.Skipped += messages
+	return true
 }
 
 // remoteFolder is a folder as the other server names it.
@@ -195,6 +211,9 @@ func (s *Server) folder(ctx context.Context, c *client, f remoteFolder, to Sink)
 	}
 	slices.Sort(uids)
 	uids = slices.Compact(uids)
+	if known, ok := to.(Known); ok && known.Passes(f.Name, len(uids)) {
+		return nil
+	}
 	missing := uids[:0]
 	for _, uid := range uids {
 		if known, ok := to.(Known); !ok || !known.Has(s.email(f, validity, uid)) {
