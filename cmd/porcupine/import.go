@@ -85,12 +85,12 @@ func (c *importCmd) open(e *env, user mail.User, limit int64) (source func(conte
 		if err := checkMaildir(c.Source); err != nil {
 			return nil, nil, err
 		}
-		root, err := os.OpenRoot(c.Source) // a link in it leads nowhere outside
+		tree, err := transfer.OpenTree(c.Source)
 		if err != nil {
 			return nil, nil, err
 		}
-		d := &transfer.Maildir{User: user, Folder: imap.CanonicalName(c.Folder), Name: c.Source, FS: root.FS(), Max: limit}
-		return d.Run, root.Close, nil
+		d := &transfer.Maildir{User: user, Folder: imap.CanonicalName(c.Folder), Name: c.Source, FS: tree, Max: limit}
+		return d.Run, tree.Close, nil
 	case "imap":
 		s, err := c.server(user, imap.CanonicalName(c.Folder), c.Source, limit)
 		if err != nil {

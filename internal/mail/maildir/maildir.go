@@ -17,6 +17,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path"
 	"slices"
@@ -266,8 +267,16 @@ func small(fsys fs.FS, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() { // whoever opens a pipe may wait for ever
+		return nil, fmt.Errorf("%s: it is no file but %v: remove it", name, info.Mode().Type())
+	}
 	if info.Size() > smallFileMax {
 		return nil, fmt.Errorf("%s has %d bytes, at most %d are read", name, info.Size(), smallFileMax)
 	}
-	return fs.ReadFile(fsys, name)
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, smallFileMax)) // it may have grown meanwhile
+	return data, errors.Join(err, f.Close())
 }

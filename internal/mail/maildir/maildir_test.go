@@ -1,8 +1,10 @@
 package maildir_test
 
 import (
+	"io/fs"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -101,6 +103,20 @@ func TestNamesRoundTrip(t *testing.T) {
 	files, err := maildir.Files(fsys, maildir.Folder{Name: "INBOX", Dir: "."})
 	if err != nil || len(files) != 1 || !slices.Equal(files[0].Flags, keywords) {
 		t.Errorf("keywords written and read: %+v, %v", files, err)
+	}
+}
+
+// A pipe in the place of a small file is not read: nobody may ever write to it.
+func TestSmallFilesAreFiles(t *testing.T) {
+	for _, name := range []string{"subscriptions", "dovecot-keywords"} {
+		fsys := fstest.MapFS{"cur/1.x": at(1), name: {Mode: fs.ModeNamedPipe}}
+		_, err := maildir.Folders(fsys)
+		if name == "dovecot-keywords" {
+			_, err = maildir.Files(fsys, maildir.Folder{Name: "INBOX", Dir: "."})
+		}
+		if err == nil || !strings.Contains(err.Error(), name+": it is no file") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"syscall"
 
 	"porcupine/internal/mail"
 	"porcupine/internal/mail/maildir"
@@ -55,13 +57,50 @@ func (b *Mbox) Run(ctx context.Context, to Sink) error {
 
 func (b *Mbox) place(offset int64) string { return fmt.Sprintf("%s at octet %d", b.Name, offset) }
 
+// Tree is a directory with mail as a file system. It belongs to the mail's owner, who may put anything into it: a link leads
+// nowhere outside, and what is neither a file nor a directory, a pipe for instance, is not waited for.
+type Tree struct{ root *os.Root }
+
+var _ fs.FS = (*Tree)(nil)
+
+// OpenTree opens a directory. Its caller closes it.
+func OpenTree(dir string) (*Tree, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{root}, nil
+}
+
+// Close closes the directory.
+func (t *Tree) Close() error { return t.root.Close() }
+
+// Open implements fs.FS.
+func (t *Tree) Open(name string) (fs.File, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrInvalid}
+	}
+	f, err := t.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat() // AFTER it was opened: nobody can put another one in its place
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf("it is no file but %v", info.Mode().Type())}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // Maildir is a source: a Maildir with its folders.
 type Maildir struct {
 	User   mail.User
 	Folder string // only this one; empty: all
 	Name   string // of the directory, for people
-	FS     fs.FS
-	Max    int64 // octets of a message
+	FS     fs.FS  // a Tree, unless all of it is trusted
+	Max    int64  // octets of a message
 }
 
 // Run shows all folders, INBOX first, each with its messages, oldest first.
