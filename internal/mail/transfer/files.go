@@ -141,7 +141,9 @@ func (d *Maildir) Run(ctx context.Context, to Sink) error {
 func (d *Maildir) file(ctx context.Context, folder string, f *maildir.File, ids *occurrences, to Sink) error {
 	place := d.Name + "/" + f.Path
 	c := newContents(d.Max)
-	if err := d.read(f.Path, c); err != nil {
+	if err := d.read(f.Path, c); c.broken != nil {
+		return errors.Join(fmt.Errorf("%s: %w", place, c.broken), c.close()) // not the message's fault: it may be taken the next time
+	} else if err != nil {
 		to.Skipped(place, err)
 		return c.close()
 	}

@@ -19,6 +19,7 @@ type contents struct {
 	memory bytes.Buffer
 	file   *os.File // nil: in memory
 	sum    hash.Hash
+	broken error // of the temporary file: what came is lost, whatever the message is like
 }
 
 func newContents(limit int64) *contents { return &contents{max: limit, sum: sha256.New()} }
@@ -36,8 +37,8 @@ func (c *contents) Write(p []byte) (int, error) {
 		return 0, &TooLargeError{Max: c.max}
 	}
 	if c.file == nil && c.memory.Len()+len(p) > memoryMax {
-		if err := c.spill(); err != nil {
-			return 0, err
+		if c.broken = c.spill(); c.broken != nil {
+			return 0, c.broken
 		}
 	}
 	var w io.Writer = &c.memory
@@ -47,20 +48,29 @@ func (c *contents) Write(p []byte) (int, error) {
 	n, err := w.Write(p)
 	c.size += int64(n)
 	c.sum.Write(p[:n])
-	return n, err
+	c.broken = spoolError(err)
+	return n, c.broken
+}
+
+// spoolError says what to do about a temporary file that fails.
+func spoolError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("a temporary file for a large message, in %s: %w (TMPDIR names another directory)", os.TempDir(), err)
 }
 
 // spill moves the contents into a file without a name.
 func (c *contents) spill() (err error) {
 	if c.file, err = os.CreateTemp("", "porcupine-import-"); err != nil {
-		return fmt.Errorf("a temporary file for a large message: %w", err)
+		return spoolError(err)
 	}
 	if err := os.Remove(c.file.Name()); err != nil {
-		return fmt.Errorf("a temporary file for a large message: %w", err)
+		return spoolError(err)
 	}
 	_, err = c.file.Write(c.memory.Bytes())
 	c.memory = bytes.Buffer{}
-	return err
+	return spoolError(err)
 }
 
 func (c *contents) digest() (d digest) {
