@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,8 +18,13 @@ import (
 
 // Maildir writes folders to a Maildir. Each message's file is named after the time, the UID and the Email id, so what an
 // earlier run has written is passed over. Contents are written as they are, with lines that end with CR LF.
-func (e *Exporter) Maildir(ctx context.Context, folders []Folder, target string) (Tally, error) {
-	if err := e.subscribed(folders, target); err != nil {
+func (e *Exporter) Maildir(ctx context.Context, folders []Folder, dir string) (tally Tally, err error) {
+	to, err := openTarget(dir, true)
+	if err != nil {
+		return e.tally, err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	if err := e.subscribed(folders, to); err != nil {
 		return e.tally, err
 	}
 	for _, f := range folders {
@@ -26,56 +33,38 @@ func (e *Exporter) Maildir(ctx context.Context, folders []Folder, target string)
 			return e.tally, err
 		}
 		e.tally.Folders++
-		d := maildirFolder{e: e, name: f.Name, path: filepath.Join(target, name)}
+		d := maildirFolder{e: e, to: to, name: f.Name, path: name}
 		if err := d.write(ctx); err != nil {
-			return e.tally, fmt.Errorf("folder %s to %s: %w", f.Name, d.path, err)
+			return e.tally, fmt.Errorf("folder %s to %s: %w", f.Name, filepath.Join(dir, name), err)
 		}
 	}
 	return e.tally, nil
 }
 
 // subscribed writes the list of subscriptions, in the form that has names in UTF-8.
-func (e *Exporter) subscribed(folders []Folder, target string) error {
-	if err := os.MkdirAll(target, 0o700); err != nil {
-		return err
-	}
+func (e *Exporter) subscribed(folders []Folder, to *target) error {
 	text := "V\t2\n\n"
 	for _, f := range folders {
 		if f.Subscribed {
 			text += strings.ReplaceAll(f.Name, "/", "\t") + "\n"
 		}
 	}
-	return replace(filepath.Join(target, "subscriptions"), []byte(text))
-}
-
-// replace writes a small file whole or not at all.
-func replace(path string, text []byte) error {
-	f, err := os.OpenFile(path+partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+partial, path)
+	return to.replace("subscriptions", []byte(text))
 }
 
 // maildirFolder is one folder being written.
 type maildirFolder struct {
 	e        *Exporter
+	to       *target
 	name     string
-	path     string
+	path     string          // in the target, "." for INBOX
 	keywords []mail.Flag     // by their letters
 	there    map[string]bool // names of files without their flags
 }
 
 func (d *maildirFolder) write(ctx context.Context) error {
 	for _, dir := range []string{"tmp", "new", "cur"} { // a directory is a Maildir when it has cur
-		if err := os.MkdirAll(filepath.Join(d.path, dir), 0o700); err != nil {
+		if err := d.to.MkdirAll(path.Join(d.path, dir), 0o700); err != nil {
 			return err
 		}
 	}
@@ -87,12 +76,12 @@ func (d *maildirFolder) write(ctx context.Context) error {
 
 // learn reads what an earlier run has written.
 func (d *maildirFolder) learn() (err error) {
-	if d.keywords, err = maildir.ReadKeywords(os.DirFS(d.path), "."); err != nil {
+	if d.keywords, err = maildir.ReadKeywords(d.to.FS(), d.path); err != nil {
 		return err
 	}
 	d.there = map[string]bool{}
 	for _, dir := range []string{"cur", "new"} { // a program may have it renamed since
-		entries, err := os.ReadDir(filepath.Join(d.path, dir))
+		entries, err := fs.ReadDir(d.to.FS(), path.Join(d.path, dir))
 		if err != nil {
 			return err
 		}
@@ -117,22 +106,14 @@ func (d *maildirFolder) message(m Outgoing) error {
 	if err := d.letters(&m); err != nil {
 		return err
 	}
-	tmp := filepath.Join(d.path, "tmp", unique)
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	tmp, name := path.Join(d.path, "tmp", unique), path.Join(d.path, "cur", maildir.FileName(unique, m.Flags, d.keywords))
+	err := d.to.write(tmp, name, func(f *os.File) error {
+		if _, err := io.Copy(f, m.Contents); err != nil {
+			return err
+		}
+		return d.to.Chtimes(tmp, m.Received, m.Received) // BEFORE it is a message
+	})
 	if err != nil {
-		return err
-	}
-	_, err = io.Copy(f, m.Contents)
-	if err == nil {
-		err = f.Sync() // BEFORE it is a message
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Chtimes(tmp, m.Received, m.Received); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp, filepath.Join(d.path, "cur", maildir.FileName(unique, m.Flags, d.keywords))); err != nil {
 		return err
 	}
 	d.e.stored(&m)
@@ -157,5 +138,5 @@ func (d *maildirFolder) letters(m *Outgoing) error {
 	if !changed {
 		return nil
 	}
-	return replace(filepath.Join(d.path, "dovecot-keywords"), maildir.Keywords(d.keywords))
+	return d.to.replace(path.Join(d.path, "dovecot-keywords"), maildir.Keywords(d.keywords))
 }

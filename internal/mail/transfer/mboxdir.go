@@ -56,23 +56,27 @@ func (e *Exporter) stored(m *Outgoing) {
 	e.Progress(e.tally)
 }
 
-// partial is the end of the name of a file that is being written.
-const partial = ".partial"
-
-// Mbox writes folders to files, one each: to target itself if only is a folder's name, else to NAME.mbox in the directory
-// target, '/' in the name as %2F. A file has its name when it is complete; one that is there is left as it
+// Mbox writes folders to files, one each: to the file place if only is a folder's name, else to NAME.mbox in the directory
+// place, '/' in the name as %2F. A file has its name when it is complete; one that is there is left as it
 // is, and its folder passed over.
-func (e *Exporter) Mbox(ctx context.Context, folders []Folder, only, target string) (Tally, error) {
+func (e *Exporter) Mbox(ctx context.Context, folders []Folder, only, place string) (tally Tally, err error) {
+	dir := place
+	if only != "" {
+		dir = filepath.Dir(place)
+	}
+	to, err := openTarget(dir, only == "")
+	if err != nil {
+		return e.tally, err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
 	for _, f := range folders {
-		path := target
+		name := filepath.Base(place)
 		if only == "" {
-			if err := os.MkdirAll(target, 0o700); err != nil {
-				return e.tally, err
-			}
-			path = filepath.Join(target, escape(f.Name)+".mbox")
+			name = escape(f.Name) + ".mbox"
 		}
+		path := filepath.Join(dir, name)
 		e.tally.Folders++
-		if at, err := os.Lstat(path); err == nil && at.IsDir() {
+		if at, err := to.Lstat(name); err == nil && at.IsDir() {
 			return e.tally, fmt.Errorf("folder %s to %s: that is a directory: move it away, or export to another place", f.Name, path)
 		} else if err == nil {
 			e.Report(path, errors.New("it is there already: remove it to have the folder written again"))
@@ -80,7 +84,7 @@ func (e *Exporter) Mbox(ctx context.Context, folders []Folder, only, target stri
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return e.tally, err
 		}
-		if err := e.mbox(ctx, f.Name, path); err != nil {
+		if err := to.write(name+partial, name, func(w *os.File) error { return e.stream(ctx, f.Name, w) }); err != nil {
 			return e.tally, fmt.Errorf("folder %s to %s: %w", f.Name, path, err)
 		}
 	}
@@ -122,19 +126,4 @@ func escape(folder string) string {
 		name = "%2E" + name[1:]
 	}
 	return name
-}
-
-func (e *Exporter) mbox(ctx context.Context, folder, path string) (err error) {
-	f, err := os.OpenFile(path+partial, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	err = e.stream(ctx, folder, f)
-	if err == nil {
-		err = f.Sync() // BEFORE it gets its name
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(path+partial, path)
 }
