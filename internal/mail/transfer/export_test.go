@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,7 +127,44 @@ func TestExportMaildir(t *testing.T) {
 			}
 		}
 	}
-	if _, err := exporter(nil, 0, &reported).Maildir(t.Context(), []Folder{{Name: "a.b"}}, dir); err == nil {
-		t.Error("a name with a dot was written")
+}
+
+// A folder that has no name in the target does not keep the others out: what cannot be written is counted as skipped, and a name that is
+// too long is shortened.
+func TestExportOfNames(t *testing.T) {
+	mixed, colons := strings.Repeat("aé", 66), strings.Repeat(":", 199)
+	folders := []Folder{{Name: "a.b"}, {Name: mixed}, {Name: mixed + "x"}, {Name: colons}, {Name: colons + "x"}, {Name: "INBOX"}}
+	text := []string{"A: 1\r\n\r\nx\r\n"}
+	for _, format := range []string{"maildir", "mbox"} {
+		dir := t.TempDir()
+		for again := range 2 {
+			var reported []string
+			var tally Tally
+			var err error
+			stored, skipped := len(folders), 0
+			if format == "maildir" {
+				tally, err = exporter(text, 0, &reported).Maildir(t.Context(), folders, dir)
+				stored, skipped = stored-1, 1 // a dot stands between levels there
+			} else {
+				tally, err = exporter(text, 0, &reported).Mbox(t.Context(), folders, "", dir)
+			}
+			if again > 0 {
+				stored = 0
+			}
+			if err != nil || tally.Stored != stored || tally.Skipped != skipped {
+				t.Fatalf("%s: %+v, %q, %v", format, tally, reported, err)
+			}
+			if n := strings.Count(strings.Join(reported, "\n"), "is too long"); n != 2 {
+				t.Errorf("%s: reported %q, want two names that are too long", format, reported)
+			}
+		}
+		if format == "maildir" {
+			found, err := maildir.Folders(os.DirFS(dir))
+			if err != nil || len(found) != len(folders)-1 || !slices.ContainsFunc(found, func(f maildir.Folder) bool {
+				return strings.HasPrefix(f.Name, "aéaé") && strings.Contains(f.Name, "~")
+			}) {
+				t.Errorf("%+v, %v", found, err)
+			}
+		}
 	}
 }

@@ -28,9 +28,11 @@ func (e *Exporter) Maildir(ctx context.Context, folders []Folder, dir string) (t
 		return e.tally, err
 	}
 	for _, f := range folders {
-		name, err := maildir.DirName(f.Name)
+		name, err := e.dirName(f.Name)
 		if err != nil {
-			return e.tally, err
+			e.tally.Skipped++
+			e.Report("folder "+f.Name, err)
+			continue
 		}
 		e.tally.Folders++
 		d := maildirFolder{e: e, to: to, name: f.Name, path: name}
@@ -39,6 +41,22 @@ func (e *Exporter) Maildir(ctx context.Context, folders []Folder, dir string) (t
 		}
 	}
 	return e.tally, nil
+}
+
+// dirName gives the directory of a folder. In modified UTF-7 a name can be longer than a file's may be: it is shortened then, as a
+// folder's name, so that it can be read again.
+func (e *Exporter) dirName(folder string) (string, error) {
+	if _, err := maildir.DirName(folder); err != nil {
+		return "", err
+	}
+	name := shortened(folder, func(name string) bool {
+		dir, err := maildir.DirName(name)
+		return err == nil && len(dir) <= fileNameMax
+	})
+	if name != folder {
+		e.Report("folder "+folder, fmt.Errorf("its name is too long for a Maildir: it is written as %s", name))
+	}
+	return maildir.DirName(name)
 }
 
 // subscribed writes the list of subscriptions, in the form that has names in UTF-8.

@@ -72,7 +72,9 @@ func (e *Exporter) Mbox(ctx context.Context, folders []Folder, only, place strin
 	for _, f := range folders {
 		name := filepath.Base(place)
 		if only == "" {
-			name = escape(f.Name) + ".mbox"
+			if name = fileName(f.Name); name != escape(f.Name)+mboxEnd {
+				e.Report("folder "+f.Name, fmt.Errorf("its name is too long for a file: it is written to %s", name))
+			}
 		}
 		path := filepath.Join(dir, name)
 		e.tally.Folders++
@@ -119,7 +121,15 @@ func (e *Exporter) stream(ctx context.Context, folder string, to io.Writer) erro
 	return w.Flush()
 }
 
-// escape makes a file's name.
+// mboxEnd is the end of the name of a folder's file.
+const mboxEnd = ".mbox"
+
+// fileName gives the name of a folder's file. What escape makes longer than a file's name may be is shortened.
+func fileName(folder string) string {
+	return escape(shortened(folder, func(name string) bool { return len(escape(name)+mboxEnd+partial) <= fileNameMax })) + mboxEnd
+}
+
+// escape makes a file's name, without its end.
 func escape(folder string) string {
 	name := strings.NewReplacer("%", "%25", "/", "%2F", "\\", "%5C", ":", "%3A").Replace(folder)
 	if strings.HasPrefix(name, ".") {
