@@ -81,7 +81,7 @@ type Auth struct {
 	AllowPlaintext  bool     `toml:"allow_plaintext" doc:"Permit logins without TLS. For tests on one machine only: it lets anybody on the network read passwords."`
 	CacheTTL        Duration `toml:"cache_ttl" doc:"How long a verified login is remembered in memory, so that it need not be derived again. A changed password is noticed at once."`
 	Derivations     int      `toml:"derivations" doc:"Password derivations (19 MiB and some 30 ms each) that may run at once."`
-	SCRAMIterations int      `toml:"scram_iterations" doc:"PBKDF2 iterations of the SCRAM-SHA-256 keys made when a password is set. A negative number makes none: SCRAM is then not possible for passwords set from then on."`
+	SCRAMIterations int      `toml:"scram_iterations" doc:"PBKDF2 iterations of the SCRAM-SHA-256 keys made when a password is set. A negative number makes none, and SCRAM is offered to nobody: those whose passwords were set before then log in by PLAIN or LOGIN too."`
 }
 
 // HTTP is for monitoring.

@@ -117,6 +117,7 @@ func (d *daemon) authenticator() (*sasl.Authenticator, error) {
 		AllowPlaintext:  d.cfg.Auth.AllowPlaintext,
 		FakeSecret:      secret,
 		ScramIterations: max(0, d.cfg.Auth.SCRAMIterations),
+		NoScram:         d.cfg.Auth.SCRAMIterations < 0,
 		Observer:        loginCounts{d.metrics},
 	})
 }

@@ -65,6 +65,9 @@ type Config struct {
 	// ScramIterations is the iteration count shown for unknown users; 0 means
 	// ScramIterationsDefault.
 	ScramIterations int
+	// NoScram leaves SCRAM out: no password has keys for it. A client that prefers it could never log in, since it does not try
+	// another mechanism when that fails.
+	NoScram bool
 	// Tokens checks bearer tokens. Nil: OAUTHBEARER is not offered.
 	Tokens   TokenChecker
 	Observer Observer // nil: nothing is counted
@@ -112,10 +115,13 @@ func (a *Authenticator) Mechanisms(c mail.Client) []string {
 		return nil
 	}
 	var offered []string
-	if c.Exporter != "" {
+	if c.Exporter != "" && !a.cfg.NoScram {
 		offered = append(offered, MechanismScramSHA256Plus)
 	}
-	offered = append(offered, MechanismScramSHA256, MechanismPlain, MechanismLogin)
+	if !a.cfg.NoScram {
+		offered = append(offered, MechanismScramSHA256)
+	}
+	offered = append(offered, MechanismPlain, MechanismLogin)
 	if a.cfg.Tokens != nil {
 		offered = append(offered, MechanismOAuthBearer)
 	}
@@ -136,9 +142,9 @@ func (a *Authenticator) Start(c mail.Client, mechanism string) (*Exchange, error
 		x.mechanism, x.steps = MechanismPlain, &plain{x: x}
 	case strings.EqualFold(mechanism, MechanismLogin):
 		x.mechanism, x.steps = MechanismLogin, &login{x: x}
-	case strings.EqualFold(mechanism, MechanismScramSHA256):
+	case strings.EqualFold(mechanism, MechanismScramSHA256) && !a.cfg.NoScram:
 		x.mechanism, x.steps = MechanismScramSHA256, &scram{x: x}
-	case strings.EqualFold(mechanism, MechanismScramSHA256Plus) && c.Exporter != "":
+	case strings.EqualFold(mechanism, MechanismScramSHA256Plus) && c.Exporter != "" && !a.cfg.NoScram:
 		x.mechanism, x.steps = MechanismScramSHA256Plus, &scram{x: x, plus: true}
 	case strings.EqualFold(mechanism, MechanismOAuthBearer) && a.cfg.Tokens != nil:
 		x.mechanism, x.steps = MechanismOAuthBearer, &bearer{x: x}

@@ -9,6 +9,7 @@ import (
 
 	xdg "github.com/xdg-go/scram"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail/sasl"
 )
 
@@ -90,5 +91,20 @@ func TestScramPlus(t *testing.T) {
 	}
 	if c.Exporter = bound; a.Mechanisms(c)[0] != plus {
 		t.Errorf("mechanisms %v, want %s first", a.Mechanisms(c), plus)
+	}
+}
+
+// Where no password has keys for SCRAM it is neither offered nor begun: a client that prefers it would fail, and try nothing else.
+func TestNoScram(t *testing.T) {
+	a := newAuth(t, sasl.Config{Backend: newUsers(), NoScram: true})
+	c := clientFrom("192.0.2.1")
+	c.Exporter = bound
+	if got := a.Mechanisms(c); !slices.Equal(got, []string{sasl.MechanismPlain, sasl.MechanismLogin}) {
+		t.Errorf("mechanisms %v", got)
+	}
+	for _, mechanism := range []string{sasl.MechanismScramSHA256Plus, sasl.MechanismScramSHA256} {
+		if _, err := a.Start(c, mechanism); !cluster.IsKind(err, cluster.KindInvalid) {
+			t.Errorf("%s begins: %v", mechanism, err)
+		}
 	}
 }
