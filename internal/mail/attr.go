@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -30,7 +31,8 @@ const attrLength = 1 + 8
 // A reader ignores octets after those it knows, so a later version may append.
 type MessageAttr struct {
 	// Received is when the message was accepted, by the wall clock of the accepting node. It
-	// orders a maildrop and is the IMAP INTERNALDATE (RFC 9051 §2.3.3).
+	// orders a maildrop and is the IMAP INTERNALDATE (RFC 9051 §2.3.3). One that nanoseconds cannot say, before
+	// September 1677 or after April 2262, is kept as the nearest (UnixNano).
 	Received time.Time
 	// Folder is where it was put when it was stored, by APPEND or COPY. Zero: INBOX.
 	Folder FolderID
@@ -42,11 +44,23 @@ type MessageAttr struct {
 // Append writes the attributes after b.
 func (a MessageAttr) Append(b []byte) []byte {
 	b = append(b, attrVersion)
-	b = binary.BigEndian.AppendUint64(b, uint64(a.Received.UnixNano()))
+	b = binary.BigEndian.AppendUint64(b, uint64(UnixNano(a.Received)))
 	if a.Folder == Inbox && a.Email == (MessageID{}) {
 		return b
 	}
 	return append(append(b, a.Folder[:]...), a.Email[:]...)
+}
+
+// UnixNano gives nanoseconds since 1970; of a time for which there are none the least or the most whole seconds. Messages may say any
+// year: for those outside, time.Time.UnixNano gives a time at the other end.
+func UnixNano(t time.Time) int64 {
+	switch seconds := t.Unix(); {
+	case seconds <= math.MinInt64/int64(time.Second):
+		return math.MinInt64 / int64(time.Second) * int64(time.Second)
+	case seconds >= math.MaxInt64/int64(time.Second):
+		return math.MaxInt64 / int64(time.Second) * int64(time.Second)
+	}
+	return t.UnixNano()
 }
 
 // ParseMessageAttr reads what Append writes.

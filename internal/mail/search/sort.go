@@ -104,7 +104,7 @@ func (s *Sorter) key(by By, m *mail.Summary, x *message.Index) sortKey {
 	case BySize:
 		return sortKey{number: m.Size}
 	case ByDate:
-		return sortKey{number: sentDate(m, x).UnixNano()}
+		return sortKey{number: mail.UnixNano(sentDate(m, x))}
 	case BySubject:
 		subject, _ := BaseSubject(message.DecodeHeader(x.Root.Envelope.Subject.Text))
 		return s.text(subject)

@@ -102,6 +102,28 @@ func TestSort(t *testing.T) {
 	}
 }
 
+// Dates that nanoseconds cannot say stand at their own end.
+func TestDatesOfAnyYear(t *testing.T) {
+	const year = 365 * 24 * 60
+	s, err := NewSorter([]Criterion{{By: ByDate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	th := NewThreader(OrderedSubject)
+	for _, l := range []letter{{uid: 1, sent: 300 * year}, {uid: 2, sent: 10}, {uid: 3, sent: -400 * year}} {
+		m, x := l.parse()
+		s.Add(m, x)
+		x.Root.Envelope.Subject.Text = fmt.Sprint("subject ", l.uid)
+		th.Add(m, x)
+	}
+	if got := fmt.Sprint(s.Sorted()); got != "[3 2 1]" {
+		t.Errorf("Sorted() = %s", got)
+	}
+	if got := fmt.Sprint(th.messages[0].sent > th.messages[1].sent, th.messages[1].sent > th.messages[2].sent); got != "true true" {
+		t.Errorf("threads by date: %s", got)
+	}
+}
+
 func TestSorterLimits(t *testing.T) {
 	for _, tt := range []struct {
 		name     string

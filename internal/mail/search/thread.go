@@ -50,7 +50,7 @@ func NewThreader(a Algorithm) *Threader { return &Threader{algorithm: a} }
 // Add takes one message. It keeps neither the summary nor the structure.
 func (t *Threader) Add(m *mail.Summary, x *message.Index) {
 	base, replied := BaseSubject(message.DecodeHeader(x.Root.Envelope.Subject.Text))
-	one := threaded{uid: m.UID, sent: sentDate(m, x).UnixNano(), replied: replied}
+	one := threaded{uid: m.UID, sent: mail.UnixNano(sentDate(m, x)), replied: replied}
 	if base != "" {
 		t.buf, _ = t.fold.append(t.buf[:0], []byte(base), false)
 		one.subject = hashOf(t.buf)
