@@ -91,14 +91,39 @@ func (s *state) isNewIn(id mail.FolderID, m *message) bool {
 // says when that is done.
 const healWait = time.Minute
 
-// isToBeReadAgain reports that a closed folder may be found by now. A node that comes back makes another view, and with that another
-// index; but a member that has not answered says nothing when it can again, nor does one that is no newcomer any more, nor what is
-// healed.
+// unreadWaitMax is how long an index stands at most for which a member's ledgers could not be read.
+const unreadWaitMax = time.Minute
+
+// unreadWait is how long an index stands for which a member's ledgers could not be read, though others' could: what was changed on the
+// other side of a partition may lie on that one alone (U5), and nothing says when it answers again. A member that goes on failing
+// costs each attempt LedgerWait: so it is twice as long after each, up to unreadWaitMax.
+func (s *state) unreadWait() time.Duration {
+	wait := s.x.cfg.CompleteWait
+	for failed := 1; failed < s.b.unread && wait < unreadWaitMax; failed++ {
+		wait *= 2
+	}
+	return min(wait, unreadWaitMax)
+}
+
+// isToBeReadAgain reports that more may be found by now than when the index was built: in the ledgers of a member that did not answer, or a
+// folder that is closed. A node that comes back makes another view, and with that another index; but a member that has not answered
+// says nothing when it can again, nor does one that is no newcomer any more, nor what is healed.
 func (s *state) isToBeReadAgain() bool {
 	age := time.Since(s.since)
-	if len(s.damaged) > 0 && age >= healWait {
-		return true
+	return len(s.damaged) > 0 && age >= healWait ||
+		s.unread && age >= s.unreadWait() ||
+		len(s.away) > 0 && len(s.damaged) == 0 && age >= s.x.cfg.CompleteWait && s.x.cluster.KnownNodes() <= len(s.x.cluster.View().Members)
+}
+
+// due is when the index has more to show though nothing is told by then, as far as that can be said beforehand; zero: never. Sessions that
+// wait for news look then (look).
+func (s *state) due() (at time.Time) {
+	soonest := func(of bool, t time.Time) {
+		if of && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
 	}
-	return len(s.away) > 0 && age >= s.x.cfg.CompleteWait &&
-		(s.unread || len(s.damaged) == 0 && s.x.cluster.KnownNodes() <= len(s.x.cluster.View().Members))
+	soonest(len(s.damaged) > 0, s.since.Add(healWait))
+	soonest(s.unread, s.since.Add(s.unreadWait()))
+	return at
 }

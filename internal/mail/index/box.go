@@ -22,6 +22,8 @@ type box struct {
 	state *state
 	// weight is that of the question under way, of whoever has the turn.
 	weight int
+	// unread is how many indexes in a row were built while the ledgers of some member could not be read: of whoever has the turn.
+	unread int
 	// placing are the messages that the question under way gives numbers to: of whoever has the turn.
 	placing map[mail.MessageID]bool
 
@@ -30,6 +32,7 @@ type box struct {
 	used     time.Time
 	cost     int64
 	place    *list.Element
+	due      time.Time                    // when the index has more to show though nothing was told (state.due); zero: never
 	watchers map[cluster.NodeID]time.Time // and when each watch ends
 
 	mu      sync.Mutex
@@ -74,9 +77,13 @@ func (b *box) leave() {
 	if b.state != nil {
 		cost += b.state.cost()
 	}
+	var due time.Time
+	if b.state != nil {
+		due = b.state.due()
+	}
 	b.x.mu.Lock()
 	b.x.cost += cost - b.cost
-	b.cost = cost
+	b.cost, b.due = cost, due
 	b.x.mu.Unlock()
 	weight := b.weight
 	<-b.turn
@@ -134,7 +141,7 @@ func (x *Indexes) drop(b *box) {
 	if b.state != nil {
 		x.figures.evictions.Add(1)
 	}
-	b.state = nil
+	b.state, b.due = nil, time.Time{}
 	x.cost += boxCost - b.cost
 	b.cost = boxCost
 	if len(b.watchers) == 0 {

@@ -39,6 +39,7 @@
 // the user's other folders are open. A message that has left one of these, and is in no other, is shown nowhere until then
 // (away.go). If it is INBOX's ledger, all folders wait. A ledger that is damaged at a node is, for its folder, one of a node that is
 // away: others have it, or the folder is closed. After a minute it is looked at again, whether it is healed.
+// So are the ledgers of a member that did not answer when they were read, first after CompleteWait.
 //
 // # How a ledger begins
 //

@@ -137,16 +137,25 @@ func (x *Indexes) watch(b *box, node cluster.NodeID, on bool) {
 }
 
 // look looks for fragments that are new, of users who are watched: nobody tells of those. It needs no
-// index.
+// index. And it has the sessions look where an index has more to show by now (state.due).
 func (x *Indexes) look(ctx context.Context) {
+	now := time.Now()
 	x.mu.Lock()
-	var watched []*box
+	var watched, due []*box
 	for _, b := range x.boxes {
-		if len(b.watchers) > 0 {
-			watched = append(watched, b)
+		if len(b.watchers) == 0 {
+			continue
+		}
+		watched = append(watched, b)
+		if !b.due.IsZero() && !now.Before(b.due) {
+			b.due = time.Time{} // the question that follows sets the next one
+			due = append(due, b)
 		}
 	}
 	x.mu.Unlock()
+	for _, b := range due {
+		b.notify()
+	}
 	for _, b := range watched {
 		if ctx.Err() != nil {
 			return

@@ -34,7 +34,7 @@ type state struct {
 
 	folders  map[mail.FolderID]*folder
 	read     cluster.ReplicaSet     // nodes whose ledgers were read whole
-	unread   bool                   // a member's ledgers could not be
+	unread   bool                   // a member's ledgers could not be (unreadWait)
 	away     map[mail.FolderID]bool // existing folders whose ledgers may lie on nodes that are away (away.go)
 	since    time.Time
 	patient  bool                   // members that do not answer are waited for, if a folder's ledger is missing
@@ -131,6 +131,9 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 			tries++
 			if err = s.build(ctx, &e); err == nil {
 				x.figures.loads.Add(1)
+				if b.unread++; !s.unread {
+					b.unread = 0
+				}
 				return s, nil
 			}
 			if k := cluster.KindOf(err); k != cluster.KindUnavailable && k != cluster.KindStale && k != cluster.KindBehind {
@@ -260,10 +263,6 @@ func (s *state) refresh(ctx context.Context) error {
 		s.broken = true // the tree and the ledgers go where the profile went, when the index is built: a drained node gets rid of them
 		return nil
 	}
-	if s.isToBeReadAgain() {
-		s.broken = true
-		return nil
-	}
 	changes, stale := s.b.takeChanges()
 	began, err := s.b.follow(ctx, holdersOf(&e))
 	if err != nil {
@@ -278,6 +277,9 @@ func (s *state) refresh(ctx context.Context) error {
 		}
 	}
 	s.execute(ctx)
+	if s.isToBeReadAgain() {
+		s.broken = true
+	}
 	if tree, ok := e.Find(mail.TypeFolders, ""); ok && tree.Object.Timestamp.Compare(s.treeAt.Timestamp) > 0 && tree.Object.Sum != s.treeAt.Sum {
 		s.broken = true // another manager's: the folders in it have ledgers that were not read here, and must not be begun anew
 	}
