@@ -124,6 +124,7 @@ func (s *state) due() (at time.Time) {
 		}
 	}
 	soonest(len(s.damaged) > 0, s.since.Add(healWait))
+	soonest(!s.unsettled.IsZero(), s.unsettled)
 	soonest(s.unread, s.since.Add(s.unreadWait()))
 	return at
 }

@@ -27,7 +27,8 @@
 // A message that is in no listing is gone only if all nodes that hold mail of the user have been asked, twice, and none has it, while
 // no fragment came meanwhile; and if among them are all nodes that may have it, or one that had it. A message that only a
 // ledger knows is gone if besides no node at all is away. Otherwise it stays what it was: what is marked as expunged never
-// comes back.
+// comes back. What a node says that has just come back proves nothing, and what it alone has is not shown; in a moment it counts, and the
+// messages are listed again.
 //
 // # What lies on nodes that are away
 //

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
@@ -19,6 +20,10 @@ const surveysMax = 4
 func (s *state) list(ctx context.Context, e *cluster.Entry) (l survey.Listing, sure bool, err error) {
 	op := "list the mail of " + string(s.user)
 	for range surveysMax {
+		s.unsettled = time.Time{}
+		if len(s.x.survey.Newcomers()) > 0 {
+			s.unsettled = time.Now().Add(survey.SettleAfter)
+		}
 		if _, err = s.b.follow(ctx, holdersOf(e)); err != nil { // BEFORE the listing
 			return l, false, err
 		}
@@ -70,21 +75,13 @@ func (s *state) relist(ctx context.Context, e *cluster.Entry) error {
 			missing = append(missing, id)
 		}
 	}
-	if !sure || len(missing) == 0 {
+	if !sure {
 		return nil
 	}
-	gone, err := s.gone(ctx, e, missing, func(id mail.MessageID, answered cluster.ReplicaSet) bool {
-		p := s.messages[id].place
-		return answered.ContainsAll(p.nodes) || slices.ContainsFunc(p.said, answered.Contains)
-	})
-	if err != nil {
+	if err := s.settleMissing(ctx, e, missing); err != nil {
 		return err
 	}
-	s.bury(gone...)
-	if len(gone) < len(missing) && len(s.x.survey.Newcomers()) > 0 {
-		s.b.missed() // in a moment what these say will count
-	}
-	return nil
+	return s.settleAbsent(ctx, e, sure)
 }
 
 // gone gives those of the messages that are proven to be no more. A listing asks one holder of each fragment, which may
@@ -345,36 +342,6 @@ func justAfter(stay cluster.Timestamp) cluster.Timestamp {
 		stay.Time++
 	}
 	return stay
-}
-
-// settleAbsent has the messages depart that ledgers know and that are nowhere: proven only if all nodes there
-// are have been asked, and twice.
-func (s *state) settleAbsent(ctx context.Context, e *cluster.Entry, sure bool) error {
-	if len(s.absent) == 0 || !sure || !s.isWhole(e) {
-		return nil
-	}
-	absent := make([]mail.MessageID, 0, len(s.absent))
-	for id := range s.absent {
-		absent = append(absent, id)
-	}
-	gone, err := s.gone(ctx, e, absent, func(mail.MessageID, cluster.ReplicaSet) bool { return true })
-	if err != nil || !s.isWhole(e) {
-		return err
-	}
-	for _, id := range gone {
-		s.folder(s.absent[id].folder).ledger.Depart(uidledger.Departure{ID: id, Deleted: true})
-		s.dead[id] = cluster.Timestamp{}
-		delete(s.absent, id)
-	}
-	return nil
-}
-
-// isWhole reports that no node that may have mail is away or has just come back.
-func (s *state) isWhole(e *cluster.Entry) bool {
-	if e.Knowledge == cluster.Partial || s.x.cluster.KnownNodes() > len(s.x.cluster.View().Members) || len(s.x.survey.Newcomers()) > 0 {
-		return false
-	}
-	return !slices.ContainsFunc(e.Fragments, func(f cluster.Placed) bool { return f.Type == mail.TypeMessage && len(f.Holders) == 0 })
 }
 
 func compareIDs(a, b mail.MessageID) int { return slices.Compare(a[:], b[:]) }

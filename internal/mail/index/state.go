@@ -20,8 +20,11 @@ type state struct {
 	floor   cluster.Timestamp
 	profile cluster.Object // its replicas are those of the tree and of the ledgers
 	listed  []cluster.Placed
-	tree    *folders.Tree
-	treeAt  cluster.Object // as it lies; zero: it was never written
+	// unsettled is until when there may be newcomers of the time of the last listing: what they alone have was left out of it, and what
+	// they lack was not proven to be gone. Zero: there were none.
+	unsettled time.Time
+	tree      *folders.Tree
+	treeAt    cluster.Object // as it lies; zero: it was never written
 
 	messages map[mail.MessageID]*message
 	places   map[string]*place
@@ -269,7 +272,7 @@ func (s *state) refresh(ctx context.Context) error {
 		s.b.missed()
 		return err
 	}
-	if began || stale || !covers(s.listed, e.Fragments) || !s.apply(changes) {
+	if began || stale || s.hasSettled() || !covers(s.listed, e.Fragments) || !s.apply(changes) {
 		s.b.takeChanges()
 		if err := s.relist(ctx, &e); err != nil {
 			s.b.missed()
