@@ -32,6 +32,7 @@ type box struct {
 	used     time.Time
 	cost     int64
 	place    *list.Element
+	unsaid   bool                         // the index knows of messages that are gone, and the ledgers do not say it
 	due      time.Time                    // when the index has more to show though nothing was told (state.due); zero: never
 	watchers map[cluster.NodeID]time.Time // and when each watch ends
 
@@ -73,21 +74,22 @@ func (x *Indexes) enter(ctx context.Context, u mail.User, octets int) (*box, err
 
 // leave gives the turn to the next.
 func (b *box) leave() {
-	cost := int64(boxCost)
-	if b.state != nil {
-		cost += b.state.cost()
-	}
-	var due time.Time
-	if b.state != nil {
-		due = b.state.due()
-	}
-	b.x.mu.Lock()
-	b.x.cost += cost - b.cost
-	b.cost, b.due = cost, due
-	b.x.mu.Unlock()
+	b.weigh()
 	weight := b.weight
 	<-b.turn
 	b.x.unqueue(b, weight)
+}
+
+// weigh notes what of the index is to be known without the turn. Preconditions: the caller has it.
+func (b *box) weigh() {
+	cost, unsaid, due := int64(boxCost), false, time.Time{}
+	if s := b.state; s != nil {
+		cost, unsaid, due = cost+s.cost(), len(s.unsaid) > 0, s.due()
+	}
+	b.x.mu.Lock()
+	defer b.x.mu.Unlock()
+	b.x.cost += cost - b.cost
+	b.cost, b.unsaid, b.due = cost, unsaid, due
 }
 
 // queue puts a question into a user's line. dropped is a box that made room, and wants rest.
@@ -121,10 +123,10 @@ func (x *Indexes) unqueue(b *box, weight int) {
 	b.used = time.Now()
 	x.recent.MoveToFront(b.place)
 	var dropped []*box
-	for e := x.recent.Back(); e != nil && x.cost > x.cfg.MemoryMax; {
+	for e := x.recent.Back(); e != nil && x.over(false); {
 		old := e.Value.(*box)
 		e = e.Prev()
-		if old != b && old.line == 0 && old.state != nil {
+		if old != b && old.line == 0 && old.state != nil && (!old.owes() || x.over(true)) {
 			dropped = append(dropped, old)
 			x.drop(old)
 		}
@@ -141,7 +143,7 @@ func (x *Indexes) drop(b *box) {
 	if b.state != nil {
 		x.figures.evictions.Add(1)
 	}
-	b.state, b.due = nil, time.Time{}
+	b.state, b.unsaid, b.due = nil, false, time.Time{}
 	x.cost += boxCost - b.cost
 	b.cost = boxCost
 	if len(b.watchers) == 0 {
@@ -151,18 +153,28 @@ func (x *Indexes) drop(b *box) {
 	}
 }
 
-// dropOne makes room for one user: the one that was used longest ago and is not watched. It gives the box,
-// which wants rest; nil: there is none. Preconditions: mu is held.
-func (x *Indexes) dropOne() *box {
+// dropOne makes room for one user: the one that was used longest ago and is not watched, rather one that owes nothing. It gives the
+// box, which wants rest; nil: there is none. Preconditions: mu is held.
+func (x *Indexes) dropOne() (oldest *box) {
 	scanned := 0
 	for e := x.recent.Back(); e != nil && scanned < dropScanMax; e = e.Prev() {
-		if b := e.Value.(*box); b.line == 0 && len(b.watchers) == 0 {
-			x.drop(b)
-			return b
-		}
 		scanned++
+		b := e.Value.(*box)
+		if b.line > 0 || len(b.watchers) > 0 {
+			continue
+		}
+		if !b.owes() {
+			oldest = b
+			break
+		}
+		if oldest == nil {
+			oldest = b
+		}
 	}
-	return nil
+	if oldest != nil {
+		x.drop(oldest)
+	}
+	return oldest
 }
 
 // dropScanMax bounds the work of making room.
@@ -175,26 +187,5 @@ func (b *box) rest() {
 	b.x.mu.Unlock()
 	if !needed {
 		b.unfollow()
-	}
-}
-
-// tidy drops the indexes that are idle and ends the watches that have run out.
-func (x *Indexes) tidy(now time.Time) {
-	var dropped []*box
-	x.mu.Lock()
-	for _, b := range x.boxes {
-		for id, until := range b.watchers {
-			if !now.Before(until) {
-				delete(b.watchers, id)
-			}
-		}
-		if b.line == 0 && now.Sub(b.used) >= x.cfg.IdleAfter && (b.state != nil || len(b.watchers) == 0) {
-			x.drop(b)
-			dropped = append(dropped, b)
-		}
-	}
-	x.mu.Unlock()
-	for _, b := range dropped {
-		b.rest()
 	}
 }

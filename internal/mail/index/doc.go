@@ -11,7 +11,8 @@
 // its attributes name, and for delivered mail that is INBOX. Nothing of the index is ever written as such: what a client is
 // told is durable in the tree or in a ledger BEFORE it is told (L4, D4).
 //
-// It is thrown away and built anew when the view changes, and when it has been idle or memory is short. Between that,
+// It is thrown away and built anew when the view changes, and when it has been idle or memory is short: AFTER the ledgers say what it
+// knows to be gone (part.go). Between that,
 // the change feed tells what comes and goes at the holders; after a gap, or when a fragment is new, the
 // messages are listed again.
 //

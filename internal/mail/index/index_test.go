@@ -138,7 +138,7 @@ func TestQ2_MemoryIsBounded(t *testing.T) {
 		t.Errorf("Figures = %+v", f)
 	}
 	for _, x := range w.indexes {
-		x.tidy(time.Now().Add(time.Hour))
+		x.tidy(t.Context(), time.Now().Add(time.Hour))
 	}
 	if f := w.figures(); f.Users != 0 || f.Bytes != 0 {
 		t.Errorf("when all are idle: %+v", f)

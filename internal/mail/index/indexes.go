@@ -66,17 +66,24 @@ func (x *Indexes) Register() {
 	x.cluster.Serve(methodGrant, x.grants.serve)
 }
 
-// Run drops what is idle, ends watches that were not renewed, and looks at watched users for new fragments, until
+// Run parts with what is idle, ends watches that were not renewed, and looks at watched users for new fragments, until
 // ctx ends. It waits for what it began.
 func (x *Indexes) Run(ctx context.Context) {
 	defer x.close()
+	var tidying sync.WaitGroup
+	defer tidying.Wait()
+	tidying.Go(func() { x.every(ctx, func() { x.tidy(ctx, time.Now()) }) }) // beside the other: ledgers that cannot be written take their time
+	x.every(ctx, func() { x.look(ctx) })
+}
+
+// every does something each LookEvery, until ctx ends.
+func (x *Indexes) every(ctx context.Context, do func()) {
 	ticker := time.NewTicker(x.cfg.LookEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			x.tidy(time.Now())
-			x.look(ctx)
+			do()
 		case <-ctx.Done():
 			return
 		}

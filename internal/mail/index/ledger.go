@@ -275,6 +275,7 @@ func (s *state) reveal(ctx context.Context, f *folder) error {
 				}
 				return cluster.Errorf(cluster.KindOf(err), op, "%w", err)
 			}
+			delete(s.unsaid, f.id)
 			return nil
 		}
 		f.status = nil

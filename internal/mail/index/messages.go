@@ -259,9 +259,7 @@ func (s *state) bury(ids ...mail.MessageID) {
 			continue
 		}
 		delete(s.messages, id)
-		s.dead[id] = cluster.Timestamp{}
-		s.folder(m.home.folder).ledger.Depart(uidledger.Departure{ID: id, Deleted: true})
-		s.touch(m.home.folder)
+		s.depart(m.home.folder, id)
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
-	"porcupine/internal/mail/uidledger"
 )
 
 // hasSettled reports that the newcomers of the last listing have settled: what they say counts now.
@@ -48,10 +47,7 @@ func (s *state) settleAbsent(ctx context.Context, e *cluster.Entry, sure bool) e
 		return err
 	}
 	for _, id := range gone {
-		f := s.absent[id].folder
-		s.folder(f).ledger.Depart(uidledger.Departure{ID: id, Deleted: true})
-		s.touch(f)
-		s.dead[id] = cluster.Timestamp{}
+		s.depart(s.absent[id].folder, id)
 		delete(s.absent, id)
 	}
 	return nil

@@ -34,6 +34,7 @@ type state struct {
 	// to be deleted where they turn up (condemned.go); doomed are those that did, and where.
 	dead   map[mail.MessageID]cluster.Timestamp
 	doomed map[mail.MessageID]cluster.ReplicaSet
+	unsaid map[mail.FolderID]bool // folders that messages have left which are gone, and whose ledgers do not say it yet (part.go)
 
 	folders  map[mail.FolderID]*folder
 	read     cluster.ReplicaSet     // nodes whose ledgers were read whole
@@ -127,7 +128,7 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 			err = cluster.Errorf(cluster.KindUnavailable, op, "this node is still hearing from the others: try again in a moment")
 		default:
 			s := &state{x: x, b: b, user: b.user, term: t, messages: make(map[mail.MessageID]*message), places: make(map[string]*place),
-				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]cluster.Timestamp), doomed: make(map[mail.MessageID]cluster.ReplicaSet), folders: make(map[mail.FolderID]*folder), headed: make(map[mail.FolderID]bool), lost: make(map[mail.FolderID]bool), unheaded: make(map[mail.FolderID]bool), deciding: make(map[mail.FolderID]bool), damaged: make(map[mail.FolderID]error), ledgers: make(map[mail.FolderID][]piece),
+				absent: make(map[mail.MessageID]home), dead: make(map[mail.MessageID]cluster.Timestamp), doomed: make(map[mail.MessageID]cluster.ReplicaSet), unsaid: make(map[mail.FolderID]bool), folders: make(map[mail.FolderID]*folder), headed: make(map[mail.FolderID]bool), lost: make(map[mail.FolderID]bool), unheaded: make(map[mail.FolderID]bool), deciding: make(map[mail.FolderID]bool), damaged: make(map[mail.FolderID]error), ledgers: make(map[mail.FolderID][]piece),
 				away: make(map[mail.FolderID]bool), since: time.Now()}
 			s.patient = deadline.Sub(s.since) > x.cfg.CompleteWait/2
 			s.again = tries > 0
@@ -281,6 +282,9 @@ func (s *state) refresh(ctx context.Context) error {
 	}
 	s.execute(ctx)
 	if s.isToBeReadAgain() {
+		if err := s.tell(ctx); err != nil { // what it knew may have to be proven anew
+			s.x.cfg.Logger.Warn("an index is built anew, and what is gone is not in the ledgers yet", "user", s.user, "err", err)
+		}
 		s.broken = true
 	}
 	if tree, ok := e.Find(mail.TypeFolders, ""); ok && tree.Object.Timestamp.Compare(s.treeAt.Timestamp) > 0 && tree.Object.Sum != s.treeAt.Sum {
