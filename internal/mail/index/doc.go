@@ -54,7 +54,9 @@
 // # Grants
 //
 // Beside this, every node is a ledger replica for some users: it raises its durable ceilings when a manager asks
-// for numbers ([Indexes.Register], grant.go).
+// for numbers ([Indexes.Register], grant.go). What it has granted lies on it alone. If it is not there, since the node was drained and the drain was
+// taken back, it is looked for on all members; while nodes are away that may have it, the node goes on above all that it can have granted, or
+// gives no numbers.
 //
 // Duties of the caller: New, Register before the node starts, Run while it runs.
 package index

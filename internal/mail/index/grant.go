@@ -82,11 +82,11 @@ func (g *grants) serve(ctx context.Context, _ cluster.NodeID, payload []byte) ([
 	case <-ctx.Done():
 		return nil, cluster.Errorf(cluster.KindUnavailable, op, "%w", context.Cause(ctx))
 	}
-	id := cluster.ObjectID{Type: mail.TypeLedger, Owner: string(u), ID: uidledger.GrantID(f, g.cluster.ID())}
+	id := grantOf(u, f, g.cluster.ID())
 	state, err := g.read(ctx, id)
 	var moved cluster.ReplicaSet
 	if err == nil && state == nil && isBegun(&r) {
-		state, moved, err = g.seek(ctx, id)
+		state, moved, err = g.seek(ctx, u, f, &r)
 	}
 	if err != nil {
 		return nil, cluster.Errorf(cluster.KindOf(err), op, "%w", err)
@@ -111,16 +111,19 @@ func (g *grants) read(ctx context.Context, id cluster.ObjectID) ([]byte, error) 
 	return contents, err
 }
 
-// isBegun reports a request of somebody who knows of numbers that were given.
+// isBegun reports a request of somebody who knows of numbers that were given, or of a vote, which may know of others.
 func isBegun(r *uidledger.Request) bool {
-	return r.Kind != uidledger.AskDense && r.Kind != uidledger.AskLane || r.After > uint64(r.Counter) // the first sequence is 2
+	return r.Kind != uidledger.AskDense && r.Kind != uidledger.AskLane || r.IsUsed()
 }
 
 // seek looks for the node's own object on other nodes: a node that was drained has moved it there, and has nothing left when the
 // drain is taken back. To begin anew then would be to grant the same numbers again (U1). Nobody has any: the node is
-// new in the set. KindUnavailable: not all members could be asked.
-func (g *grants) seek(ctx context.Context, id cluster.ObjectID) (state []byte, on cluster.ReplicaSet, err error) {
-	for _, m := range g.cluster.View().Members {
+// new in the set; or the object lies on a node that is away, if one is and numbers were given: then it goes on above all that it can have
+// granted. KindUnavailable: not all members could be asked.
+func (g *grants) seek(ctx context.Context, u mail.User, f mail.FolderID, r *uidledger.Request) (state []byte, on cluster.ReplicaSet, err error) {
+	view := g.cluster.View()
+	id := grantOf(u, f, g.cluster.ID())
+	for _, m := range view.Members {
 		if m.ID == g.cluster.ID() {
 			continue
 		}
@@ -136,7 +139,29 @@ func (g *grants) seek(ctx context.Context, id cluster.ObjectID) (state []byte, o
 		}
 		state, on = contents, append(on, m.ID)
 	}
-	return state, on, nil
+	if state == nil && r.IsUsed() && g.cluster.KnownNodes() > len(view.Members) {
+		state, err = g.regain(ctx, u, f, r)
+	}
+	return state, on, err
+}
+
+// regain gives what the node goes on from when its own object may lie on a node that is away (uidledger.Regain).
+func (g *grants) regain(ctx context.Context, u mail.User, f mail.FolderID, r *uidledger.Request) ([]byte, error) {
+	var others [][]byte
+	for _, node := range r.Set.Nodes() {
+		if node == g.cluster.ID() {
+			continue
+		}
+		if _, contents, err := open(ctx, g.cluster, node, grantOf(u, f, node)); err == nil { // else it counts as not found: it may be any
+			others = append(others, contents)
+		}
+	}
+	return uidledger.Regain(r, others)
+}
+
+// grantOf names the object in which a ledger replica keeps what it has granted of a folder.
+func grantOf(u mail.User, f mail.FolderID, node cluster.NodeID) cluster.ObjectID {
+	return cluster.ObjectID{Type: mail.TypeLedger, Owner: string(u), ID: uidledger.GrantID(f, node)}
 }
 
 // open reads a small object whole.

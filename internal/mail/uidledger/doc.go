@@ -6,7 +6,8 @@
 //   - The ledger of a folder: a [Head] and one [Chunk] for each [ChunkSlots] UIDs. They lie as objects on the ledger
 //     replicas, the nodes of a [Set]. [Merge] joins any two versions of one.
 //   - A replica's side: [Decide] answers one [Request] from the replica's own durable state. The caller holds a lock
-//     from reading the state to writing it, and writes it durably BEFORE the reply goes out.
+//     from reading the state to writing it, and writes it durably BEFORE the reply goes out. A replica whose state is not found, and may
+//     lie on a node that is away, goes on from what [Regain] gives.
 //   - The manager's side: a [Manager] for one folder. It says what to ask and what to write, in an order that is
 //     safety, and keeps the [View] that clients may be shown.
 //

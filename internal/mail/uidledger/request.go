@@ -42,7 +42,7 @@ type Request struct {
 	Set  Set // the newest that the manager knows to be decided: the replica takes it over
 
 	Counter     Counter
-	After, Upto uint64
+	After, Upto uint64 // After of a vote: the highest UID that is known to have been given (IsUsed)
 	Count       uint8
 	// Agreed is the largest number such that a majority of Set is known to have a ceiling of at least it, each told
 	// while it had promised nothing. A replica's budget counts from it.
@@ -51,6 +51,10 @@ type Request struct {
 	Ballot Ballot
 	Next   Set
 }
+
+// IsUsed reports a request of somebody who knows of numbers that were given. Below that, a replica that has no grant object has granted nothing
+// that anybody knows of.
+func (r *Request) IsUsed() bool { return r.Kind == AskRaise || r.After >= r.Counter.first() }
 
 // Verdict is what a replica says to a request.
 type Verdict uint8

@@ -42,6 +42,7 @@ func bugs() []bug {
 		{"a publication is pruned too early", "publish.go", "shown.Skipped = shown.Skipped.union(missing)", "shown.Skipped = missing", 40, "U3 U5 C1"},
 		{"the set is changed by a minority", "set.go", "return len(s.Members)/2 + 1 }", "return 1 }", 150, "U1 L2 D4"},
 		{"the floor leaves out what the removed may have granted", "set.go", "ceilings[c]+s.budget(Counter(c))", "ceilings[c]", 300, "U1"},
+		{"a replica that lost sight of what it granted goes on from what the others know", "regain.go", "+r.Set.budget(Counter(c))", "", 150, "U1"},
 		{"what may have been decided is not decided again", "vote.go", "v.value = value; value.Version == 0 {", "v.value = value; value.Version < 1<<32 {", 600, "U1 L2 D4"},
 		{"the older write of a flag stands", "chunk.go", "cmp.Compare(r.tag, s.tag)) < 0 {", "cmp.Compare(r.tag, s.tag)) > 0 {", 40, "D4 U5 C1 L4"},
 		{"a change that a publication lacked keeps its modification sequence", "settle.go", "\t\t\tcase unsafe:", "\t\t\tcase unsafe && low > 0:", 40, "U5 C1 U6"},

@@ -262,7 +262,12 @@ func (s *simManager) ask(step Step) {
 	for _, a := range step.Ask {
 		request := a.Request
 		var reply Reply
+		var refused error
 		s.call(a.Node, func(n *simNode) {
+			if refused = s.w.recall(n, &request); refused != nil {
+				s.w.note("node %d to manager %d: %v", n.i, s.i, refused)
+				return
+			}
 			next, r, err := Decide(n.id(), n.grant, &request)
 			if err != nil {
 				s.w.fail("L2", "%v", err)
@@ -276,7 +281,7 @@ func (s *simManager) ask(step Step) {
 			if call.done {
 				return
 			}
-			call.answers = append(call.answers, Answer{Node: a.Node, Reply: reply})
+			call.answers = append(call.answers, Answer{Node: a.Node, Reply: reply, Err: refused})
 			if call.missing--; call.missing == 0 {
 				s.finish(call, end)
 			}

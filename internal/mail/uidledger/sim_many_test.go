@@ -21,6 +21,8 @@ type simCounts struct {
 	crashes    int              // managers, in the middle of whatever they did
 	pauses     int              // managers that stood still
 	losses     int              // nodes destroyed
+	drains     int              // nodes that lost sight of what they had granted
+	regained   int              // of these, that went on above all that it can have been
 	sets       int              // sets of replicas decided, beside the first
 	validities int              // of these, with another UIDVALIDITY
 	blind      int              // messages expunged while no node that has them could be reached
@@ -36,6 +38,8 @@ func (c *simCounts) add(d *simCounts) {
 	c.crashes += d.crashes
 	c.pauses += d.pauses
 	c.losses += d.losses
+	c.drains += d.drains
+	c.regained += d.regained
 	c.sets += d.sets
 	c.validities += d.validities
 	c.blind += d.blind
@@ -88,6 +92,8 @@ func (x *simTotals) table() string {
 	row("managers that crashed", x.crashes)
 	row("managers that stood still", x.pauses)
 	row("nodes destroyed", x.losses)
+	row("nodes that lost sight of what they granted", x.drains)
+	row("of these, that went on", x.regained)
 	row("changes of the ledger replicas", x.sets-x.validities)
 	row("changes of UIDVALIDITY", x.validities)
 	row("expunges while no holder could be reached", x.blind)

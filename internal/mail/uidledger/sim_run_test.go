@@ -109,6 +109,9 @@ func (w *world) rare(k int, s *simManager) {
 		w.forgetful = true
 		s.m.Renew(s.m.Set().UIDValidity + 1)
 		s.drive()
+	case k >= 997:
+		live := w.live()
+		w.drain(live[w.now%int64(len(live))])
 	}
 }
 
@@ -229,6 +232,9 @@ func (w *world) heal() {
 	}
 	for _, m := range w.managers {
 		m.paused = min(m.paused, w.now)
+	}
+	for _, n := range w.live() {
+		w.undrain(n)
 	}
 	w.step(400) // what is under way ends
 	w.spread()

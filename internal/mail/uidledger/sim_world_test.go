@@ -95,6 +95,7 @@ type simNode struct {
 	head   []byte
 	chunks map[uint32][]byte
 	grant  []byte
+	moved  []byte // what it had granted, where nobody can be asked for it: it was drained
 	mail   map[mail.MessageID]simMail
 }
 
@@ -335,8 +336,10 @@ func (w *world) newest() Set {
 		if h, err := ParseHead(x.head); err == nil && h.Set.Version > newest.Version {
 			newest = h.Set
 		}
-		if g, err := ParseGrant(x.grant); err == nil && g.Set.Version > newest.Version {
-			newest = g.Set
+		for _, grant := range [][]byte{x.grant, x.moved} {
+			if g, err := ParseGrant(grant); err == nil && g.Set.Version > newest.Version {
+				newest = g.Set
+			}
 		}
 	}
 	return newest

@@ -80,7 +80,7 @@ func (m *Manager) voteStep() (Step, bool) {
 		v.phase = AskPrepare
 		v.ballot = Ballot{Number: v.ballot.Number + 1, Node: m.config.Self}
 	}
-	r := Request{Kind: v.phase, Set: m.set, Agreed: m.agreed(), Ballot: v.ballot}
+	r := Request{Kind: v.phase, Set: m.set, After: m.highest(UIDs), Agreed: m.agreed(), Ballot: v.ballot}
 	if v.phase == AskAccept {
 		r.Next = v.value
 	}
