@@ -191,7 +191,7 @@ func (w *watches) dueAt(v *cluster.View, at time.Time) (due []mail.User) {
 }
 
 // renew asks the manager once. If it is another than before, or the first, the sessions look for themselves: what
-// has happened before it knew of the watch they were not told.
+// has happened before it knew of the watch they were not told. So they do if it says that it could not tell something.
 func (w *watches) renew(ctx context.Context, u mail.User) {
 	to := w.assignment(w.p.cluster.View(), u)
 	a, err := w.p.ask(ctx, u, &talk.Question{Op: talk.OpWatch, On: true})
@@ -203,7 +203,7 @@ func (w *watches) renew(ctx context.Context, u mail.User) {
 		if err != nil {
 			known.due, known.assigned = time.Now().Add(renewAgain), cluster.Assignment{}
 		} else {
-			moved = known.assigned != to
+			moved = known.assigned != to || a.More
 			known.due, known.assigned = time.Now().Add(min(renewEvery, a.TTL/2)), to
 		}
 	}

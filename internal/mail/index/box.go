@@ -32,14 +32,20 @@ type box struct {
 	used     time.Time
 	cost     int64
 	place    *list.Element
-	unsaid   bool                         // the index knows of messages that are gone, and the ledgers do not say it
-	due      time.Time                    // when the index has more to show though nothing was told (state.due); zero: never
-	watchers map[cluster.NodeID]time.Time // and when each watch ends
+	unsaid   bool      // the index knows of messages that are gone, and the ledgers do not say it
+	due      time.Time // when the index has more to show though nothing was told (state.due); zero: never
+	watchers map[cluster.NodeID]watching
 
 	mu      sync.Mutex
 	stops   map[cluster.NodeID]func() // subscriptions, by holder
 	changes []cluster.Change          // that the index has not seen yet
 	stale   bool                      // changes were lost: list again
+}
+
+// watching is a node that wants to be told.
+type watching struct {
+	until  time.Time
+	missed bool // it could not be told of something: it is when it asks for the watch again
 }
 
 // changesMax bounds the changes that wait for the next question.

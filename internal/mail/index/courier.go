@@ -32,6 +32,7 @@ type courier struct {
 	stop    context.CancelFunc
 	told    atomic.Int64
 	lost    atomic.Int64
+	notTold func(cluster.NodeID, []mail.User) // called without the lock
 
 	mu      sync.Mutex
 	closed  bool
@@ -39,8 +40,8 @@ type courier struct {
 	running sync.WaitGroup
 }
 
-func newCourier(node substrate, cfg Config) *courier {
-	c := &courier{cluster: node, cfg: cfg, waiting: make(map[cluster.NodeID]map[mail.User][]mail.FolderID)}
+func newCourier(node substrate, cfg Config, notTold func(cluster.NodeID, []mail.User)) *courier {
+	c := &courier{cluster: node, cfg: cfg, notTold: notTold, waiting: make(map[cluster.NodeID]map[mail.User][]mail.FolderID)}
 	c.ctx, c.stop = context.WithCancel(context.Background())
 	return c
 }
@@ -55,10 +56,17 @@ func (c *courier) close() {
 
 // add has a node told of a user. No folders: it may be any.
 func (c *courier) add(node cluster.NodeID, u mail.User, folders []mail.FolderID) {
+	if !c.queue(node, u, folders) {
+		c.lose(node, []mail.User{u})
+	}
+}
+
+// queue puts a notice into the line of its node. false: that is full.
+func (c *courier) queue(node cluster.NodeID, u mail.User, folders []mail.FolderID) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return
+		return true // nobody waits for it any more
 	}
 	users, running := c.waiting[node]
 	if !running {
@@ -69,7 +77,7 @@ func (c *courier) add(node cluster.NodeID, u mail.User, folders []mail.FolderID)
 	before, known := users[u]
 	switch {
 	case !known && len(users) >= c.cfg.NoticesMax:
-		c.lost.Add(1)
+		return false
 	case !known:
 		users[u] = slices.Clone(folders)
 	case len(before) == 0 || len(folders) == 0 || len(before)+len(folders) > noticeFolders:
@@ -81,6 +89,13 @@ func (c *courier) add(node cluster.NodeID, u mail.User, folders []mail.FolderID)
 			}
 		}
 	}
+	return true
+}
+
+// lose gives notices up. The node hears of it when it asks for the watches again (serveWatch).
+func (c *courier) lose(node cluster.NodeID, users []mail.User) {
+	c.lost.Add(int64(len(users)))
+	c.notTold(node, users)
 }
 
 // take gives the next batch for a node; none: the goroutine ends.
@@ -109,9 +124,11 @@ func (c *courier) deliver(node cluster.NodeID) {
 		}
 		slices.SortFunc(batch, func(a, b talk.Notice) int { return cmp.Compare(a.User, b.User) })
 		if err := c.send(node, talk.MarshalNotices(batch)); err != nil {
-			// A node that is away asks anew when it sees the next view; one that is not misses what changed until the
-			// next change, or until its client asks.
-			c.lost.Add(int64(len(batch)))
+			users := make([]mail.User, 0, len(batch))
+			for i := range batch {
+				users = append(users, batch[i].User)
+			}
+			c.lose(node, users)
 			c.cfg.Logger.Debug("notices not told", "node", node, "users", len(batch), "err", err)
 			continue
 		}

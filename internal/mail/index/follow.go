@@ -122,18 +122,36 @@ func (b *box) notify(folders ...mail.FolderID) {
 	}
 }
 
-// watch notes that a node wants to be told, or no more.
-func (x *Indexes) watch(b *box, node cluster.NodeID, on bool) {
+// watch notes that a node wants to be told, or no more. missed: since it said so before, something could not be told.
+func (x *Indexes) watch(b *box, node cluster.NodeID, on bool) (missed bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	missed = b.watchers[node].missed
 	if !on {
 		delete(b.watchers, node)
-		return
+		return missed
 	}
 	if b.watchers == nil {
-		b.watchers = make(map[cluster.NodeID]time.Time)
+		b.watchers = make(map[cluster.NodeID]watching)
 	}
-	b.watchers[node] = time.Now().Add(x.cfg.WatchFor)
+	b.watchers[node] = watching{until: time.Now().Add(x.cfg.WatchFor)}
+	return missed
+}
+
+// notTold notes that a node could not be told of users.
+func (x *Indexes) notTold(node cluster.NodeID, users []mail.User) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, u := range users {
+		b := x.boxes[u]
+		if b == nil {
+			continue
+		}
+		if w, ok := b.watchers[node]; ok {
+			w.missed = true
+			b.watchers[node] = w
+		}
+	}
 }
 
 // look looks for fragments that are new, of users who are watched: nobody tells of those. It needs no

@@ -55,8 +55,10 @@ func New(node substrate, cfg Config) (*Indexes, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	return &Indexes{cluster: node, cfg: cfg, survey: survey.New(node, 0), grants: newGrants(node, cfg.LedgerWait),
-		courier: newCourier(node, cfg), boxes: make(map[mail.User]*box), recent: list.New()}, nil
+	x := &Indexes{cluster: node, cfg: cfg, survey: survey.New(node, 0), grants: newGrants(node, cfg.LedgerWait),
+		boxes: make(map[mail.User]*box), recent: list.New()}
+	x.courier = newCourier(node, cfg, x.notTold)
+	return x, nil
 }
 
 // Register makes the node answer for the mail of the users it manages, and as a ledger replica. Call it once,

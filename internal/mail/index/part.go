@@ -70,8 +70,8 @@ func (x *Indexes) tidy(ctx context.Context, now time.Time) {
 	var dropped, owing []*box
 	x.mu.Lock()
 	for _, b := range x.boxes {
-		for id, until := range b.watchers {
-			if !now.Before(until) {
+		for id, w := range b.watchers {
+			if !now.Before(w.until) {
 				delete(b.watchers, id)
 			}
 		}

@@ -119,9 +119,10 @@ func (x *Indexes) loadWhole(ctx context.Context, b *box) (*state, error) {
 	return x.load(ctx, b)
 }
 
-// serveWatch notes who wants to be told. What happened before is not told: the asking node has its sessions look.
+// serveWatch notes who wants to be told. What happened before is not told: the asking node has its sessions look. So it does if the answer
+// says that something was missed since it asked before.
 func (x *Indexes) serveWatch(ctx context.Context, b *box, from cluster.NodeID, on bool) ([]byte, error) {
-	x.watch(b, from, on)
+	missed := x.watch(b, from, on)
 	if !on {
 		return (&talk.Answer{}).Marshal(), nil
 	}
@@ -134,7 +135,7 @@ func (x *Indexes) serveWatch(ctx context.Context, b *box, from cluster.NodeID, o
 			b.missed()
 		}
 	}
-	return (&talk.Answer{TTL: x.cfg.WatchFor}).Marshal(), nil
+	return (&talk.Answer{TTL: x.cfg.WatchFor, More: missed}).Marshal(), nil
 }
 
 func (s *state) answer(ctx context.Context, q *talk.Question) (*talk.Answer, error) {

@@ -62,7 +62,8 @@ const (
 	OpMetadata
 	// OpSetMetadata: Name, Values, Cleared, Request.
 	OpSetMetadata
-	// OpWatch: the asking node wants Notices for a while; On false: no more. TTL.
+	// OpWatch: the asking node wants Notices for a while; On false: no more. TTL; More: something could not be told
+	// since the node asked before, and it looks for itself.
 	OpWatch
 	// OpKnown: Messages, Folder. Known: what is known of each, in their order.
 	OpKnown
