@@ -68,10 +68,13 @@ func (s *state) beginNew(ctx context.Context, tree *folders.Tree) error {
 	return nil
 }
 
-// answerDelete expunges all messages of a folder, and then takes it away.
+// answerDelete expunges all messages of a folder, a page in each turn, and then takes it away.
 func (s *state) answerDelete(ctx context.Context, q *talk.Question) (*talk.Answer, error) {
 	if s.deletedBy(q) {
 		return &talk.Answer{}, nil
+	}
+	if s.isAnother(q) { // by now: it may be the second turn
+		return nil, cluster.Errorf(cluster.KindNotFound, "delete "+q.Name, "it was renamed meanwhile, and another folder has got its name")
 	}
 	at, err := s.stamp(ctx, s.treeAt.Timestamp)
 	if err != nil {
@@ -86,10 +89,12 @@ func (s *state) answerDelete(ctx context.Context, q *talk.Question) (*talk.Answe
 		return nil, err
 	}
 	ids := s.idsOf(f)
-	for batch := range slices.Chunk(ids, talk.PageMax) {
-		if err := s.expunge(ctx, f, batch); err != nil {
-			return nil, err
-		}
+	page := ids[:min(len(ids), talk.PageMax)]
+	if err := s.expunge(ctx, f, page); err != nil {
+		return nil, err
+	}
+	if len(page) < len(ids) {
+		return nil, errGoOn
 	}
 	if at, err = s.stamp(ctx, s.treeAt.Timestamp); err != nil {
 		return nil, err
@@ -143,7 +148,8 @@ func (s *state) answerRename(ctx context.Context, q *talk.Question) (*talk.Answe
 	return s.emptyInbox(ctx, renamed.Folder.ID)
 }
 
-// emptyInbox moves all messages of INBOX into another folder.
+// emptyInbox moves all messages of INBOX into another folder, a page in each turn: the next one finds that the folder was made by the same
+// question (madeBy).
 func (s *state) emptyInbox(ctx context.Context, id mail.FolderID) (*talk.Answer, error) {
 	from, err := s.shown(ctx, mail.Inbox)
 	if err != nil {
@@ -153,12 +159,15 @@ func (s *state) emptyInbox(ctx context.Context, id mail.FolderID) (*talk.Answer,
 	if err != nil {
 		return nil, err
 	}
-	for batch := range slices.Chunk(s.idsOf(from), talk.PageMax) {
-		if err := s.move(ctx, batch, from, to); err != nil {
-			return nil, err
-		}
+	ids := s.idsOf(from)
+	page := ids[:min(len(ids), talk.PageMax)]
+	if err := s.move(ctx, page, from, to); err != nil {
+		return nil, err
 	}
 	s.b.notify(from.id, to.id)
+	if len(page) < len(ids) {
+		return nil, errGoOn
+	}
 	return &talk.Answer{Folder: id}, nil
 }
 

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -19,15 +20,38 @@ func (x *Indexes) serve(ctx context.Context, from cluster.NodeID, payload []byte
 	if _, err := x.termOf(q.User); err != nil {
 		return nil, err
 	}
-	b, err := x.enter(ctx, q.User, len(payload))
+	answer, err := x.serveTurn(ctx, from, &q, len(payload))
+	goOn := context.WithoutCancel(ctx) // what it has begun it finishes, if the client goes or not
+	for turn := 1; errors.Is(err, errGoOn); turn++ {
+		if turn == turnsMax {
+			return nil, cluster.Errorf(cluster.KindUnavailable, "answer for "+string(q.User), "messages come as fast as they go: ask again")
+		}
+		answer, err = x.serveTurn(goOn, from, &q, len(payload))
+	}
+	return answer, err
+}
+
+// turnsMax is how many turns one question takes: the most messages that a user has (Config.MessagesMax), a page in each.
+const turnsMax = 1_000
+
+// errGoOn is the answer to a question that has done a part of its work, and does the rest in its next turn: whoever waits comes in between.
+var errGoOn = errors.New("the rest is done in the next turn")
+
+// serveTurn answers a question in one turn. errGoOn: in several.
+func (x *Indexes) serveTurn(ctx context.Context, from cluster.NodeID, q *talk.Question, octets int) ([]byte, error) {
+	b, err := x.enter(ctx, q.User, octets)
 	if err != nil {
+		if q.Op == talk.OpSync && cluster.IsKind(err, cluster.KindUnavailable) {
+			// The session has missed nothing: it need not end, as it must when its folder cannot be followed any more (C1).
+			return nil, cluster.Errorf(cluster.KindLimit, "follow the mail of "+string(q.User), "others have the turn, ask again: %w", err)
+		}
 		return nil, err
 	}
 	defer b.leave()
 	if q.Op == talk.OpWatch {
 		return x.serveWatch(ctx, b, from, q.On)
 	}
-	b.placing = placing(&q)
+	b.placing = placing(q)
 	s, err := x.current(ctx, b)
 	if err != nil {
 		b.placing = nil
@@ -42,7 +66,7 @@ func (x *Indexes) serve(ctx context.Context, from cluster.NodeID, payload []byte
 			return answer, nil
 		}
 	}
-	a, err := s.answer(ctx, &q)
+	a, err := s.answer(ctx, q)
 	if s.broken {
 		b.state = nil
 	}
