@@ -265,7 +265,7 @@ func (d *disk) opened() {
 // isSole reports whether this disk may have the only copy of a profile.
 func (d *disk) isSole() bool { return d.sole > 0 || len(d.alone) > 0 }
 
-// collect drops the retired records that need not be remembered, and tombstones after grace. It
+// collect drops the retired records and the tombstones that need not be remembered. It
 // gives the owners whose tombstones are gone.
 func (d *disk) collect(now, together int64, grace time.Duration) (owners []string) {
 	var gone []cluster.ObjectID
@@ -278,7 +278,7 @@ func (d *disk) collect(now, together int64, grace time.Duration) (owners []strin
 		return nil
 	}
 	for id, o := range d.objects {
-		if o.object.Deleted && d.records[id] == nil && now-o.object.Timestamp.Time > int64(grace) {
+		if o.object.Deleted && d.records[id] == nil && replication.ForgetTombstone(o.object.Timestamp, together, now, grace) {
 			gone = append(gone, id)
 		}
 	}

@@ -1,6 +1,8 @@
 package replication
 
 import (
+	"time"
+
 	"porcupine/internal/cluster"
 )
 
@@ -191,6 +193,17 @@ func Forget(rec *cluster.Record, together, now int64) bool {
 		return false
 	}
 	return now-max(rec.Retired, together) > int64(cluster.LateWindow)
+}
+
+// ForgetTombstone reports whether the tombstone of a deletion may be dropped, of which no update propagates (R5). It guards
+// against the same two kinds of older update as a retired record (Forget), so the wait begins anew likewise when the last
+// known node that was away is back, however old the tombstone is by then: what that node offers comes AFTER it has been seen. Beyond that
+// it stays for the grace period. Times are in nanoseconds; together is 0 while a node is away.
+func ForgetTombstone(deleted cluster.Timestamp, together, now int64, grace time.Duration) bool {
+	if together == 0 {
+		return false
+	}
+	return now-deleted.Time > int64(max(grace, cluster.LateWindow)) && now-together > int64(cluster.LateWindow)
 }
 
 // Notice makes the update that a record stands for, as it is offered by a node that has no copy. It

@@ -2,6 +2,7 @@ package replication_test
 
 import (
 	"testing"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/replication"
@@ -162,6 +163,31 @@ func TestR5_Forget(t *testing.T) {
 	} {
 		if got := replication.Forget(recordOf(5, nil, set(1), test.retired), test.together, test.now); got != test.want {
 			t.Errorf("%s: Forget = %t, want %t", test.name, got, test.want)
+		}
+	}
+}
+
+// TestR5_ForgetTombstone: not before the grace period, not before LateWindow however short that is, nor before LateWindow after
+// the last absent node's return however old the tombstone is.
+func TestR5_ForgetTombstone(t *testing.T) {
+	const window = int64(cluster.LateWindow)
+	for _, test := range []struct {
+		name                   string
+		deleted, together, now int64
+		grace                  time.Duration
+		want                   bool
+	}{
+		{"in the grace period", 100, 1, 100 + 20*window, 20 * cluster.LateWindow, false},
+		{"after it", 100, 1, 101 + 20*window, 20 * cluster.LateWindow, true},
+		{"a late call may come", 100, 1, 100 + window, time.Second, false},
+		{"none may", 100, 1, 101 + window, time.Second, true},
+		{"a node is away", 100, 0, 100 * window, cluster.LateWindow, false},
+		{"a node is back since a moment", 100, 100 * window, 100 * window, cluster.LateWindow, false},
+		{"a node is back for a while", 100, 100 * window, 101 * window, cluster.LateWindow, false},
+		{"a node is back for long", 100, 100 * window, 101*window + 1, cluster.LateWindow, true},
+	} {
+		if got := replication.ForgetTombstone(cluster.Timestamp{Time: test.deleted}, test.together, test.now, test.grace); got != test.want {
+			t.Errorf("%s: ForgetTombstone = %t, want %t", test.name, got, test.want)
 		}
 	}
 }

@@ -45,12 +45,12 @@ type drop struct {
 }
 
 // Collect removes what is kept for a time only, if it is over at now: retired records as
-// replication.Forget says, tombstones after Config.Grace (and cluster.LateWindow), what is in the vault
+// replication.Forget says, tombstones after Config.Grace as replication.ForgetTombstone says, what is in the vault
 // after Config.VaultFor, or earlier, the oldest first, while less than twice Config.MinFree is free.
 //
 // together is when the last known node that was away came back, at the latest the start of this
-// process; zero while one is away: retired records and tombstones are all kept then. It may be away for
-// longer than Grace by the wall clock: time in which the whole cluster was off does not count for it.
+// process; zero while one is away: retired records and tombstones are all kept then, and for cluster.LateWindow after it. It may be
+// away for longer than Grace by the wall clock: time in which the whole cluster was off does not count for it.
 //
 // One call does a bounded part of the work; call it every minute or so. Not synced: after a crash
 // what was removed may be there again.
@@ -70,7 +70,7 @@ func (s *Store) Collect(ctx context.Context, now, together time.Time) (Collected
 	c := collection{s: s, ctx: ctx, now: now.UnixNano(), done: &done}
 	err := c.retired(together)
 	if !together.IsZero() {
-		err = errors.Join(err, c.tombstones())
+		err = errors.Join(err, c.tombstones(together))
 	}
 	err = errors.Join(err, c.vault())
 	slices.Sort(done.Owners)
@@ -165,7 +165,7 @@ func (c *collection) retired(together time.Time) error {
 }
 
 // tombstones goes through a part of all objects; the next call begins behind it.
-func (c *collection) tombstones() error {
+func (c *collection) tombstones(together time.Time) error {
 	from := c.s.tombstoneNext
 	c.s.tombstoneNext = nil
 	reads := 0
@@ -182,7 +182,7 @@ func (c *collection) tombstones() error {
 				c.s.tombstoneNext = bytes.Clone(key)
 				return drop{}, false, errEnough
 			}
-			return c.tombstone(key, value)
+			return c.tombstone(key, value, together)
 		})
 		if err != nil {
 			return err
@@ -191,9 +191,9 @@ func (c *collection) tombstones() error {
 	return nil
 }
 
-func (c *collection) tombstone(key, value []byte) (drop, bool, error) {
+func (c *collection) tombstone(key, value []byte, together time.Time) (drop, bool, error) {
 	r, _, err := layout.ParseRecord(key, value)
-	if err != nil || !r.Object.Deleted || c.now-r.Object.Timestamp.Time <= int64(max(c.s.cfg.Grace, cluster.LateWindow)) {
+	if err != nil || !r.Object.Deleted || !replication.ForgetTombstone(r.Object.Timestamp, together.UnixNano(), c.now, c.s.cfg.Grace) {
 		return drop{}, false, nil //nolint:nilerr // damage is the business of Verify; the others go on
 	}
 	_, _, id, err := layout.ParseObjectKey(key)

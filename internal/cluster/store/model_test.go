@@ -403,7 +403,7 @@ func (m *model) retireSome(t *testing.T, s *Store, rng *rand.Rand) {
 	}
 }
 
-// collect drops what is over: with times of a few nanoseconds, every tombstone and all of the vault.
+// collect drops what is over: with times of a few nanoseconds, all of the vault, and every tombstone once all nodes have been there for long.
 func (m *model) collect(t *testing.T, s *Store, rng *rand.Rand) {
 	now := modelClock.now.Add(time.Duration(rng.IntN(2)) * time.Hour)
 	together := modelClock.now
@@ -415,7 +415,7 @@ func (m *model) collect(t *testing.T, s *Store, rng *rand.Rand) {
 		}
 	}
 	for id, o := range m.objects {
-		if r, ok := m.records[id]; o.object.Deleted && (!ok || r.Retired != 0) {
+		if r, ok := m.records[id]; o.object.Deleted && (!ok || r.Retired != 0) && now.Sub(together) > cluster.LateWindow {
 			delete(m.objects, id)
 			want.Tombstones++
 		}

@@ -240,6 +240,27 @@ func TestA1_TombstonesOutliveWhatTheyGuardAgainst(t *testing.T) {
 	}
 }
 
+// R5: a node comes back that was away for longer than the grace period by the wall clock, since all were off, or since its side has no
+// majority and strikes nobody. In its log is an update that is older than a deletion here, of whose holder the deletion did not know. The
+// tombstone is there for what it offers, in the minute of its coming back and for as long as calls may be late.
+func TestR5_TombstoneOutlivesTheComingBack(t *testing.T) {
+	s, clock := openClock(t, func(c *Config) { c.Grace = 7 * 24 * time.Hour })
+	ctx := context.Background()
+	at := clock.now.UnixNano()
+	mustApply(t, s, remove("user", "a@b", "", at, self), nil)
+	back := clock.now.Add(8 * 24 * time.Hour)
+	for _, after := range []time.Duration{0, cluster.LateWindow} {
+		clock.now = back.Add(after)
+		if c, err := s.Collect(ctx, clock.now, back); err != nil || c.Tombstones != 0 {
+			t.Errorf("Collect() %v after the last node came back = %+v, %v; want no tombstone collected", after, c, err)
+		}
+	}
+	old, body := put("user", "a@b", "", at-int64(time.Minute), []byte("old password"), self, other)
+	if r, err := s.Apply(ctx, old, body); err != nil || r.Verdict != replication.Older {
+		t.Errorf("the update that is older than the deletion = %v, applied %t, %v; want it to meet the tombstone", r.Verdict, r.Applied, err)
+	}
+}
+
 // TestTombstonesAmongMany: one call looks at a part of the objects, and several at all.
 func TestTombstonesAmongMany(t *testing.T) {
 	s, clock := openClock(t, func(c *Config) { c.Grace = time.Hour })
