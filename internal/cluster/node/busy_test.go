@@ -1,9 +1,13 @@
 package node
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/wire/call"
@@ -68,6 +72,48 @@ func TestR4_RetirementOutlivesABusyDisk(t *testing.T) {
 				return fmt.Errorf("%d records", k)
 			}
 			return nil
+		})
+	})
+}
+
+// M5, decision 0013: more updates wait for a disk that is slow, and answers, than may, and another node dies meanwhile. What this node
+// promises is stored nevertheless: overload passes, and ends no process.
+func TestM5_OverloadedNodeLivesOverAChangeOfView(t *testing.T) {
+	notUnderRace(t)
+	inBubble(t, func(t *testing.T) {
+		w := boot(t, 3)
+		a, c := w.machines[0], w.machines[2]
+		a.disk.valve.slowDown(300 * time.Millisecond) // up to 0.4 s are borne
+		ctx, cancel := context.WithCancel(context.Background())
+		var senders sync.WaitGroup
+		var refused atomic.Int64
+		for i := range 4300 {
+			senders.Go(func() { // who tries again when he is told to
+				for k := 0; ctx.Err() == nil; k++ {
+					if err := a.tryPut(typeNote, "o", fmt.Sprint(i, " ", k), "contents", a.id); err != nil {
+						refused.Add(1)
+						pass(time.Second)
+					}
+				}
+			})
+		}
+		defer func() {
+			cancel()
+			senders.Wait()
+			a.disk.valve.slowDown(0)
+		}()
+		w.await("an overload", 10*time.Second, func() error {
+			if refused.Load() == 0 {
+				return errors.New("nothing was refused")
+			}
+			return nil
+		})
+		c.kill()
+		w.await("a view without the dead node", time.Minute, func() error {
+			if n := w.onFatal.Load(); n > 0 {
+				t.Fatalf("%d nodes ended for good", n)
+			}
+			return isSettled(w.machines[:2])
 		})
 	})
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/replication"
@@ -137,7 +138,8 @@ func (s *Store) Accept(ctx context.Context, updates []cluster.Update) ([]Result,
 }
 
 // PutMeta makes a small named value durable before it returns: at most MetaNameMax bytes of
-// name and MetaSizeMax bytes of value. It works on a full disk too. The value is not kept.
+// name and MetaSizeMax bytes of value. It works on a full disk too, and however many updates wait: it comes behind those alone that
+// have a writer's place. The value is not kept.
 func (s *Store) PutMeta(ctx context.Context, name string, value []byte) error {
 	opName := "store meta value " + name
 	if err := s.enter(opName); err != nil {
@@ -148,7 +150,7 @@ func (s *Store) PutMeta(ctx context.Context, name string, value []byte) error {
 		return cluster.Errorf(cluster.KindInvalid, opName, "name of %d bytes and value of %d: want 1 to %d, and at most %d",
 			len(name), len(value), MetaNameMax, MetaSizeMax)
 	}
-	if err := s.takePlace(ctx, opName); err != nil {
+	if err := s.takeOf(ctx, opName, s.values, &s.count.values); err != nil {
 		return err
 	}
 	p := s.newOp(opName, 0)
@@ -190,18 +192,23 @@ func (s *Store) takePlaceFor(ctx context.Context, name string, u *cluster.Update
 
 // takePlace waits for a writer's place. Places bound the queue and the memory for staged contents.
 func (s *Store) takePlace(ctx context.Context, name string) error {
-	if s.count.pending.Add(1) > waitersMax {
-		s.count.pending.Add(-1)
-		return cluster.Errorf(cluster.KindLimit, name, "%d updates are waiting already", waitersMax)
+	return s.takeOf(ctx, name, s.places, &s.count.pending)
+}
+
+// takeOf waits for one of these places; waiting counts who has one, or waits for it.
+func (s *Store) takeOf(ctx context.Context, name string, places chan struct{}, waiting *atomic.Int64) error {
+	if waiting.Add(1) > waitersMax {
+		waiting.Add(-1)
+		return cluster.Errorf(cluster.KindLimit, name, "%d are waiting already", waitersMax)
 	}
 	select {
-	case s.places <- struct{}{}:
+	case places <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		s.count.pending.Add(-1)
+		waiting.Add(-1)
 		return cluster.Errorf(cluster.KindUnavailable, name, "the disk is busy: %w", context.Cause(ctx))
 	case <-s.dead:
-		s.count.pending.Add(-1)
+		waiting.Add(-1)
 		return s.failure(name)
 	}
 }

@@ -34,6 +34,9 @@ const (
 	writersMax = 256
 	// waitersMax bounds the callers that wait for a writer's place. Beyond it, KindLimit at once.
 	waitersMax = 4096
+	// valuesMax bounds the meta values that are queued or being committed. They have places of their own, and their own bound
+	// of those who wait for one (waitersMax): what a node promises the others may not fail because much mail comes.
+	valuesMax = 16
 	// chunkWritersMax bounds the large contents written at the same time.
 	chunkWritersMax = 8
 	// groupBytesMax ends a group: more would only delay those who wait.

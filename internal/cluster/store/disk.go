@@ -33,8 +33,13 @@ func (w *Work) count(st *staged, r *Result) {
 // finish answers the caller of an op, which is the caller's from then on. With a simulated disk it is
 // called when that has done the work.
 func (s *Store) finish(p *op) {
-	s.count.pending.Add(-1)
-	<-s.places
+	if p.metaKey != nil {
+		s.count.values.Add(-1)
+		<-s.values
+	} else {
+		s.count.pending.Add(-1)
+		<-s.places
+	}
 	p.done <- struct{}{} // never blocks
 }
 

@@ -10,6 +10,7 @@ import (
 // counters are what the store counts while it runs.
 type counters struct {
 	pending    atomic.Int64 // updates asked for and not yet answered
+	values     atomic.Int64 // meta values, likewise
 	commits    atomic.Int64
 	updates    atomic.Int64
 	applied    atomic.Int64

@@ -49,7 +49,8 @@ func newStore(cfg Config) *Store {
 		dead:    make(chan struct{}),
 		places:  make(chan struct{}, writersMax),
 		chunked: make(chan struct{}, chunkWritersMax),
-		queue:   make(chan *op, writersMax),
+		values:  make(chan struct{}, valuesMax),
+		queue:   make(chan *op, writersMax+valuesMax),
 		stopped: make(chan struct{}),
 		pool:    newRecycled(),
 

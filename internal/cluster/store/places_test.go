@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/store/internal/layout"
 )
 
@@ -47,4 +48,40 @@ func TestLargeContentsLeavePlaces(t *testing.T) {
 	}
 	close(gone)
 	wg.Wait()
+}
+
+// M5: as many updates wait as may, and all writers' places are taken: the next is refused, and a value is stored nevertheless. A node
+// that is overloaded keeps what it promises, and its probes of the disk are answered.
+func TestM5_ValuesAreStoredUnderOverload(t *testing.T) {
+	s := openMem(t)
+	gone := make(chan struct{})
+	var wg sync.WaitGroup
+	wait := func(id string) error {
+		u, _ := put("message", "a@b", id, 1, make([]byte, 10), self)
+		_, err := s.Apply(context.Background(), u, &silentBody{10, gone})
+		return err
+	}
+	for i := range waitersMax {
+		wg.Go(func() {
+			if wait(fmt.Sprint(i)) == nil {
+				t.Error("contents that never came are stored")
+			}
+		})
+	}
+	for s.count.pending.Load() < waitersMax || len(s.places) < writersMax {
+		runtime.Gosched()
+	}
+	wantKind(t, "one update more", wait("more"), cluster.KindLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	for i := range 2 * valuesMax {
+		if err := s.PutMeta(ctx, "membership", fmt.Append(nil, "promise ", i)); err != nil {
+			t.Errorf("PutMeta() %d = %v", i, err)
+		}
+	}
+	close(gone)
+	wg.Wait()
+	if v, p := s.count.values.Load(), s.count.pending.Load(); v != 0 || p != 0 || len(s.values) != 0 || len(s.places) != 0 {
+		t.Errorf("in the end %d values and %d updates wait, and %d and %d places are taken; want none", v, p, len(s.values), len(s.places))
+	}
 }

@@ -39,6 +39,7 @@ type Store struct {
 
 	places  chan struct{} // a writer's place: writersMax of them
 	chunked chan struct{} // a large writer's place: chunkWritersMax of them
+	values  chan struct{} // a meta value's place: valuesMax of them
 	queue   chan *op      // to the committer; never full, since places bound it
 
 	collecting    chan struct{} // the place of the one Collect under way
