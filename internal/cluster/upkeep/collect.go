@@ -88,7 +88,7 @@ func (u *Upkeep) removeOrphansOf(ctx context.Context, objects []placement.Object
 	return err
 }
 
-func textsOf(m map[cluster.ObjectID]lost) (list []string) {
+func textsOf(m map[cluster.ObjectID]ill) (list []string) {
 	for _, l := range m {
 		list = append(list, l.text)
 	}

@@ -2,12 +2,9 @@ package upkeep
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -16,23 +13,25 @@ import (
 // Bounds of healing.
 const (
 	healTimeout   = 5 * time.Minute
-	healRetryTime = 10 * time.Second // between tries at an object that somebody may have who does not answer
+	healRetryTime = 10 * time.Second // between tries at an object that somebody may have who is there and does not answer
 	healTriesMax  = 3                // in a row; then it is tried again every healAgain
 	healAgain     = time.Minute
+	healRest      = time.Second // after a try at an object for which there is no room among those that are remembered
 )
 
 // healAlways heals what Damaged reports, and looks again at what waits for nodes that did not answer.
 func (u *Upkeep) healAlways(ctx context.Context) {
-	again := time.NewTicker(healAgain)
+	again := time.NewTicker(healRetryTime)
 	defer again.Stop()
 	for {
 		select {
 		case id := <-u.damage:
-			u.heal(ctx, id)
+			u.healIfNews(ctx, id)
 		case <-again.C:
-			for _, id := range u.putOff() {
+			u.forgetCured()
+			for _, id := range u.due() {
 				u.healReported(ctx) // BEFORE each: what waits may be much, and take long
-				u.healOnce(ctx, id, healTriesMax)
+				u.heal(ctx, id)
 			}
 		case <-ctx.Done():
 			return
@@ -45,69 +44,62 @@ func (u *Upkeep) healReported(ctx context.Context) {
 	for range damagedMax {
 		select {
 		case id := <-u.damage:
-			u.heal(ctx, id)
+			u.healIfNews(ctx, id)
 		default:
 			return
 		}
 	}
 }
 
-// heal replaces the damaged contents of an object by those of another copy. If no copy has them, the
-// object is left alone: what is left of it may be of use to a person. That is not said before all who
-// may have them have answered: until then it is tried again, a few times if somebody who is there may have them.
-func (u *Upkeep) heal(ctx context.Context, id cluster.ObjectID) {
-	try := 1
-	if u.isWaiting(id) {
-		try = healTriesMax // it is known, and was tried often enough
+// healIfNews is heal for what was reported. Who asks another for contents has him find, and report, that his are damaged too, and
+// he asks in turn: so a report of what has just been tried is no news.
+func (u *Upkeep) healIfNews(ctx context.Context, id cluster.ObjectID) {
+	if u.triedJustNow(id) {
+		return
 	}
-	u.healOnce(ctx, id, try)
+	if remembered := u.heal(ctx, id); !remembered {
+		sleep(ctx, healRest)
+	}
 }
 
-// healOnce is heal, beginning with that try.
-func (u *Upkeep) healOnce(ctx context.Context, id cluster.ObjectID, try int) {
-	for ; ; try++ {
+// heal replaces the damaged contents of an object by those of another copy. If no copy has them, the
+// object is left alone: what is left of it may be of use to a person. That is not said before all who
+// may have them have answered: until then it is tried again, soon at first if somebody who is there may have them. remembered is false
+// if it could not be healed, and another had to be forgotten for it, or it itself.
+func (u *Upkeep) heal(ctx context.Context, id cluster.ObjectID) (remembered bool) {
+	for try := 1; ; try++ {
 		o, found, err := u.object(id)
-		if err == nil && (!found || u.read(&o) == nil) {
+		if err == nil && (!found || o.Deleted || u.read(&o) == nil) {
 			u.setHealed(id)
-			return // gone, or healed already
+			return true // gone, or healed already
 		}
-		if try == 1 {
+		o.ID = id // the header may be damaged too
+		if try == 1 && !u.isKnown(&o) {
 			u.count.damaged.Add(1)
 		}
 		soon := false
 		if err == nil {
 			soon, err = u.healFrom(ctx, &o)
 		}
-		last := try >= healTriesMax
+		changed := err != nil && found && !u.isStill(&o) // then what others said is of no account
 		switch {
 		case err == nil:
 			u.count.healed.Add(1)
 			u.setHealed(id)
 			u.log.Info("upkeep: damaged contents were replaced from another copy", "object", nameOf(id))
-			return
+			return true
 		case ctx.Err() != nil:
-			return
-		case found && !u.isStill(&o) && !last: // begin anew: what was asked for is not what is here
-		case soon && !last:
-			if !sleep(ctx, healRetryTime) {
-				return
-			}
-		case cluster.IsKind(err, cluster.KindUnavailable), found && !u.isStill(&o):
-			if u.setWaiting(id) {
-				u.log.Warn("upkeep: contents are damaged and cannot be replaced yet: those who may have them are asked again", "object", nameOf(id), "err", err)
-			}
-			return
+			return true
+		case changed && try < healTriesMax: // begin anew
+		case changed, cluster.IsKind(err, cluster.KindUnavailable):
+			return u.setWaiting(&o, soon, err)
 		default:
-			o.ID = id // the header may be damaged too
-			u.setLost(&o)
-			u.log.Error("upkeep: contents are damaged and no other node could give them: the disk should be replaced; 'porcupine store verify' shows what is damaged",
-				"object", nameOf(id), "size", o.Size, "err", err)
-			return
+			return u.setLost(&o, err)
 		}
 	}
 }
 
-// isStill reports whether an object is here as it was: else what others said of its contents is of no account.
+// isStill reports whether an object is here as it was.
 func (u *Upkeep) isStill(o *cluster.Object) bool {
 	now, found, err := u.object(o.ID)
 	return err != nil || found && now.Timestamp == o.Timestamp && now.Size == o.Size && now.Sum == o.Sum && now.Replicas.Equal(o.Replicas)
@@ -197,65 +189,4 @@ func (u *Upkeep) holders(ctx context.Context, o *cluster.Object) (holders cluste
 		err = cluster.Errorf(cluster.KindUnavailable, "heal", "it is not known yet who has it")
 	}
 	return holders.Without(o.Replicas).Without(cluster.ReplicaSet{u.node.ID()}), err
-}
-
-// IsLost reports whether an object's contents are damaged on this node, and all who may have had them have answered
-// that they do not.
-func (u *Upkeep) IsLost(id cluster.ObjectID) bool {
-	o, found, err := u.object(id)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	l, lost := u.lost[id]
-	return lost && err == nil && found && l.sum == o.Sum // not what took the place of what was lost
-}
-
-// isWaiting reports whether an object waits for somebody who did not answer.
-func (u *Upkeep) isWaiting(id cluster.ObjectID) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.waiting[id]
-}
-
-// setHealed notes that nothing is wrong with an object any more.
-func (u *Upkeep) setHealed(id cluster.ObjectID) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.lost, id)
-	delete(u.waiting, id)
-}
-
-// lost is an object that could not be healed.
-type lost struct {
-	text string            // for people
-	sum  [sha256.Size]byte // of the contents
-}
-
-// setLost notes an object that could not be healed.
-func (u *Upkeep) setLost(o *cluster.Object) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	delete(u.waiting, o.ID)
-	if len(u.lost) < damagedMax {
-		u.lost[o.ID] = lost{fmt.Sprintf("%s (%d bytes)", nameOf(o.ID), o.Size), o.Sum}
-	}
-}
-
-// setWaiting notes an object that somebody may have who did not answer, and reports whether that is news.
-// Where there are too many the scrub finds them again.
-func (u *Upkeep) setWaiting(id cluster.ObjectID) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if u.waiting[id] || len(u.waiting) >= damagedMax {
-		return false
-	}
-	u.waiting[id] = true
-	delete(u.lost, id)
-	return true
-}
-
-// putOff lists the objects that wait.
-func (u *Upkeep) putOff() []cluster.ObjectID {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.SortedFunc(maps.Keys(u.waiting), cluster.ObjectID.Compare)
 }

@@ -34,7 +34,7 @@ const (
 	changeRest     = time.Second      // between a change of view and the pass after it
 	failedRest     = 5 * time.Second  // between a pass in which something failed and the next
 	collectEvery   = time.Minute
-	damagedMax     = 1000 // damaged objects that are remembered; the scrub finds the others again
+	damagedMax     = 1000 // damaged objects that are remembered, of each kind; the scrub finds the others again
 	tellTimeout    = 30 * time.Second
 )
 
@@ -155,8 +155,8 @@ type Upkeep struct {
 	count      counts
 
 	mu      sync.Mutex
-	lost    map[cluster.ObjectID]lost // damaged here, and nobody has it
-	waiting map[cluster.ObjectID]bool // damaged here, and who may have it does not answer
+	lost    map[cluster.ObjectID]ill // damaged here, and nobody has it
+	waiting map[cluster.ObjectID]ill // damaged here, and who may have it does not answer
 	drained drainState
 	// surveyed is the view that was there when the headers were last looked at.
 	surveyed cluster.Epoch
@@ -174,7 +174,7 @@ func New(n node, d disk, cfg Config) (*Upkeep, error) {
 		repairs:    newThrottle(cfg.RepairRate, cfg.RepairBytes),
 		rebalances: newThrottle(cfg.RebalanceRate, cfg.RepairBytes/rebalanceBytesDivisor),
 		wake:       make(chan struct{}, 1), damage: make(chan cluster.ObjectID, damagedMax),
-		lost: map[cluster.ObjectID]lost{}, waiting: map[cluster.ObjectID]bool{}, short: map[cluster.Bucket]bool{},
+		lost: map[cluster.ObjectID]ill{}, waiting: map[cluster.ObjectID]ill{}, short: map[cluster.Bucket]bool{},
 	}
 	for _, t := range cfg.Types {
 		u.cached[t.Name], u.inline[t.Name] = t.Cached, t.HasInline()
