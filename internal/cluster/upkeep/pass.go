@@ -46,6 +46,9 @@ type pass struct {
 	waiting   int64
 	failed    atomic.Int64
 	unread    int64 // of what failed: buckets that cannot be read
+
+	mu     sync.Mutex
+	undone map[cluster.Bucket]bool // in which a move failed, or waits
 }
 
 // keep makes passes until ctx ends.
@@ -76,7 +79,7 @@ func (p *pass) run(ctx context.Context) time.Duration {
 	p.planner = placement.NewPlanner(w)
 	p.waiting, p.leftover = 0, false
 	p.failed.Store(0)
-	p.unread = 0
+	p.unread, p.undone = 0, map[cluster.Bucket]bool{}
 	short := u.takeShort()
 	found := p.survey(ctx, thorough, short)
 	if !thorough && found.small > p.small {
@@ -94,10 +97,8 @@ func (p *pass) run(ctx context.Context) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
-	if p.leftover {
-		u.giveBackShort(short)
-	}
 	u.count.unread.Store(p.unread)
+	u.giveBackShort(p.undoneOf(short))
 	u.hold(p.planner.Held())
 	if p.failed.Load() == 0 {
 		switch {
@@ -270,12 +271,14 @@ func (p *pass) bucket(ctx context.Context, h hit) error {
 			page = p.u.removeOrphans(ctx, page)
 		}
 		moves, waiting := p.planner.Bucket(page, maps)
-		p.waiting += int64(waiting)
+		if p.waiting += int64(waiting); waiting > 0 {
+			p.leave(h.bucket)
+		}
 		for i := range moves {
 			if p.leaves(&moves[i]) {
 				continue
 			}
-			if !p.begin(ctx, &moves[i]) {
+			if !p.begin(ctx, h.bucket, &moves[i]) {
 				return nil
 			}
 		}
@@ -356,8 +359,8 @@ func (u *Upkeep) movable(fragments []cluster.Fragment) []cluster.Fragment {
 	return slices.DeleteFunc(slices.Clone(fragments), func(f cluster.Fragment) bool { return u.inline[f.Type] })
 }
 
-// begin carries out a move in a goroutine of its own, when its rate permits. False: ctx ended.
-func (p *pass) begin(ctx context.Context, m *placement.Move) bool {
+// begin carries out a move, of an object in that bucket, in a goroutine of its own, when its rate permits. False: ctx ended.
+func (p *pass) begin(ctx context.Context, b cluster.Bucket, m *placement.Move) bool {
 	rate, progress := p.u.repairs, &p.u.count.repair
 	if isSlow(m) {
 		rate, progress = p.u.rebalances, &p.u.count.rebalance
@@ -387,6 +390,7 @@ func (p *pass) begin(ctx context.Context, m *placement.Move) bool {
 		case ctx.Err() == nil:
 			progress.failed.Add(1)
 			p.failed.Add(1)
+			p.leave(b)
 			p.u.log.Debug("upkeep: an object could not be moved yet", "object", nameOf(move.Object.ID), "reason", move.Reason, "to", move.Replicas, "err", err)
 		}
 	})

@@ -200,32 +200,6 @@ func (u *Upkeep) Damaged(id cluster.ObjectID) {
 	}
 }
 
-// isShort notes that objects in a bucket have too few copies.
-func (u *Upkeep) isShort(b cluster.Bucket) {
-	u.mu.Lock()
-	u.short[b] = true
-	u.mu.Unlock()
-	u.poke()
-}
-
-// takeShort gives the buckets noted, and forgets them.
-func (u *Upkeep) takeShort() map[cluster.Bucket]bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	short := u.short
-	u.short = map[cluster.Bucket]bool{}
-	return short
-}
-
-// giveBackShort notes buckets again that a pass has not got to.
-func (u *Upkeep) giveBackShort(short map[cluster.Bucket]bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for b := range short { // a set: the order does not matter
-		u.short[b] = true
-	}
-}
-
 // poke asks for a pass now.
 func (u *Upkeep) poke() {
 	select {
