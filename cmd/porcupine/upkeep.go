@@ -124,6 +124,10 @@ func drainLine(m *admin.Member, now time.Time) string {
 		text = fmt.Sprintf("%d objects left; %d of them would have too few copies without the absent nodes %s: start those, or strike them with 'porcupine node remove'",
 			u.DrainLeft, u.DrainHeld, nodeList(u.DrainWaits))
 	}
+	if u.Lost > 0 && u.DrainLeft > 0 {
+		text += fmt.Sprintf("; %d are damaged, cannot be moved, and no other node could give them (for example %s): the drain does not end before they are deleted; "+
+			"to give them up, stop the node when nothing else is left on it, and strike it with 'porcupine node remove'", u.Lost, first(u.LostExamples))
+	}
 	return fmt.Sprintf("%s %s drains: %s", m.ID, m.Name, text)
 }
 

@@ -33,15 +33,17 @@ func TestUpkeepLines(t *testing.T) {
 	}
 	absent, now := []cluster.NodeID{0xab}, day
 	for want, u := range map[string]admin.Upkeep{
-		"5 update records, which other nodes are being told of":                                                      {Records: 5},
-		"5 update records that wait for absent nodes: 00000000000000ab; start them":                                  {Records: 5, DrainWaits: absent},
-		"5 objects left; 4 of them no other node can take":                                                           {DrainLeft: 5, DrainHeld: 4},
-		"empty; it looks once more for what was under way to it, and leaves":                                         {DrainFrom: now},
-		"empty; it was started less than a minute ago, and waits until 12:00:07 for":                                 {DrainFrom: now.Add(7 * time.Second)},
-		"empty, and leaves: it ends its clients' sessions":                                                           {Drained: true, MissingOld: true},
-		"it counts what is left on it":                                                                               {MissingOld: true, Records: 5},
-		"some buckets of its store cannot be read":                                                                   {DrainUnread: 2, Records: 5},
-		"5 objects left; 4 of them would have too few copies without the absent nodes 00000000000000ab: start those": {DrainLeft: 5, DrainHeld: 4, DrainWaits: absent},
+		"5 update records, which other nodes are being told of":                                                             {Records: 5},
+		"5 update records that wait for absent nodes: 00000000000000ab; start them":                                         {Records: 5, DrainWaits: absent},
+		"5 objects left; 4 of them no other node can take":                                                                  {DrainLeft: 5, DrainHeld: 4},
+		"empty; it looks once more for what was under way to it, and leaves":                                                {DrainFrom: now},
+		"empty; it was started less than a minute ago, and waits until 12:00:07 for":                                        {DrainFrom: now.Add(7 * time.Second)},
+		"empty, and leaves: it ends its clients' sessions":                                                                  {Drained: true, MissingOld: true},
+		"it counts what is left on it":                                                                                      {MissingOld: true, Records: 5},
+		"some buckets of its store cannot be read":                                                                          {DrainUnread: 2, Records: 5},
+		"5 objects left; 4 of them would have too few copies without the absent nodes 00000000000000ab: start those":        {DrainLeft: 5, DrainHeld: 4, DrainWaits: absent},
+		"5 objects left; 2 are damaged, cannot be moved, and no other node could give them (for example message \"x\")":     {DrainLeft: 5, Lost: 2, LostExamples: []string{"message \"x\""}},
+		"5 objects left; 3 of them no other node can take: there are too few, or they are full or drain too; 2 are damaged": {DrainLeft: 5, DrainHeld: 3, Lost: 2},
 	} {
 		if line := drainLine(&admin.Member{ID: 2, Name: "two", Upkeep: &u}, now); !strings.Contains(line, want) {
 			t.Errorf("drain line %q, want %q", line, want)

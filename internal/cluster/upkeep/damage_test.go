@@ -214,3 +214,45 @@ func TestD5_WhoIsSilentKeepsNobodyElse(t *testing.T) {
 		})
 	})
 }
+
+// D5: a node drains, and some of what it has is damaged on all nodes. All else is moved, and it is said why the drain does not end; when
+// what is lost has been deleted it does.
+func TestD5_DrainStopsAtWhatIsLost(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		day := 24 * time.Hour
+		w := boot(t, 3, upkeep.Config{ScrubEvery: 30 * day, CompareEvery: 30 * day, Copies: map[cluster.ObjectType]int{typeNote: 2}})
+		a, b := w.machines[0], w.machines[1]
+		for i := range 5 {
+			w.put(typeNote, fmt.Sprint("owner ", i), "note", 2, a.id, b.id)
+		}
+		lost := w.put(typeNote, "owner", "lost", 2, a.id, b.id)
+		a.bad.damage(lost)
+		b.bad.damage(lost)
+		if err := a.up.Drain(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		w.await("one left", 5*time.Minute, func() error {
+			if s := a.up.Status(); s.Drain.Objects != 1 || s.Scrub.Lost != 1 {
+				return fmt.Errorf("%+v %+v", s.Drain, s.Scrub)
+			}
+			return nil
+		})
+		pass(t, 10*time.Minute)
+		if _, held := a.held()[lost]; !held || a.up.Status().Drain.Done {
+			t.Error("what is lost was thrown away")
+		}
+		if k := strings.Count(w.logged.String(), "no other node could give them"); k > 2 {
+			t.Errorf("the log says %d times that it is lost, want once for each node", k)
+		}
+		u := cluster.Update{Object: cluster.Object{ID: lost, Deleted: true}, Previous: cluster.NewReplicaSet(a.id, b.id)}
+		if err := b.node.Update(context.Background(), u, nil); err != nil {
+			t.Fatal(err)
+		}
+		w.await("drained", 5*time.Minute, func() error {
+			if s := a.up.Status(); !s.Drain.Done || s.Scrub.Lost != 0 {
+				return fmt.Errorf("%+v %+v", s.Drain, s.Scrub)
+			}
+			return nil
+		})
+	})
+}
