@@ -65,8 +65,8 @@ func (m *Manager) has(a *Arrival) bool {
 }
 
 func (m *Manager) writeAll(uid uint32, flags []Register) {
-	for _, f := range flags {
-		if m.checkFlag(f.Flag, 0) == nil { // a limit of keywords does not keep a message out
+	for _, f := range m.withRoom(uid, flags) { // a limit of keywords does not keep a message out
+		if m.checkFlag(f.Flag, 0) == nil { // nor does the other one
 			m.write(uid, register{stamp: f.Stamp, flag: m.names.number(f.Flag), on: f.On})
 		}
 	}

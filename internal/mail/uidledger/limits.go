@@ -33,6 +33,11 @@ const (
 	KeywordsMax   = mail.KeywordsMax
 	KeywordLenMax = 128 // octets of one
 
+	// RegistersMax bounds the flags of the messages of one chunk, those that were taken away included, as one manager gives
+	// them; system flags are beside it. It keeps the chunk below cluster.CachedSizeMax, also with the keywords that two sides
+	// have brought: a larger one could be written nowhere.
+	RegistersMax = 120 * ChunkSlots
+
 	ChunkSizeMax = 4 << 20 // octets of a chunk: larger ones are refused as damaged
 	HeadSizeMax  = 4 << 20 // octets of a head, a grant, a request or a reply
 	NamesMax     = 1 << 14 // different flags in one chunk

@@ -130,9 +130,12 @@ func (m *Manager) Condemn(at cluster.Timestamp, uids mail.UIDSet) {
 }
 
 // SetFlags writes flags of messages of the view. A UID that is gone when it is done is left out. Errors are of
-// KindInvalid (no flag can be called that), or KindLimit: the folder would have more than KeywordsMax different keywords.
-// Then nothing is done.
+// KindInvalid (no flag can be called that), or KindLimit: the folder would have more than KeywordsMax different keywords,
+// or messages that lie together more than RegistersMax. Then nothing is done.
 func (m *Manager) SetFlags(flaggings ...Flagging) error {
+	if err := m.checkRoom(flaggings); err != nil {
+		return err
+	}
 	fresh := map[mail.Flag]struct{}{}
 	for i := range flaggings {
 		f := flaggings[i].Flag
