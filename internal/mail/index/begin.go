@@ -214,10 +214,6 @@ func (s *state) newFolder(id mail.FolderID, chunks uint32) *folder {
 	return s.newLedger(id, uidledger.FirstSet(s.profile.Replicas, validity))
 }
 
-func (s *state) newLedger(id mail.FolderID, first uidledger.Set) *folder {
-	return &folder{id: id, ledger: uidledger.New(uidledger.Config{Self: s.x.cluster.ID(), Folder: id, First: first})}
-}
-
 // validity is a folder's UIDVALIDITY: that of the tree, but for a name that was somebody else's before, as large as
 // the time when that one went. What clients have of a former user's INBOX means nothing in this one's (U1).
 func (s *state) validity(f *folders.Folder) uint32 {

@@ -21,6 +21,7 @@ type Indexes struct {
 	survey  *survey.Survey
 	grants  *grants
 	courier *courier
+	unused  *leftovers
 	figures counters
 
 	mu     sync.Mutex
@@ -56,7 +57,7 @@ func New(node substrate, cfg Config) (*Indexes, error) {
 	}
 	cfg = cfg.withDefaults()
 	x := &Indexes{cluster: node, cfg: cfg, survey: survey.New(node, 0), grants: newGrants(node, cfg.LedgerWait),
-		boxes: make(map[mail.User]*box), recent: list.New()}
+		unused: newLeftovers(unusedMax), boxes: make(map[mail.User]*box), recent: list.New()}
 	x.courier = newCourier(node, cfg, x.notTold)
 	return x, nil
 }

@@ -263,6 +263,7 @@ func (s *state) reveal(ctx context.Context, f *folder) error {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx)
+	defer func() { s.x.unused.keep(s.leftover(f.id), f.ledger.Unused()) }() // AFTER the last number was given
 	for range ledgerStepsMax {
 		step, ok := f.ledger.Next()
 		if !ok {

@@ -2,7 +2,6 @@ package index
 
 import (
 	"context"
-	"encoding/binary"
 	"math"
 	"slices"
 	"time"
@@ -73,29 +72,6 @@ func (s *state) reopen(ctx context.Context, q *talk.Question) (*folder, error) {
 		return nil, cluster.Errorf(cluster.KindUnavailable, op, "what the client has seen cannot be reached now")
 	}
 	return f, nil
-}
-
-// markOf is what a session that is told of this view has shown. Seen has the ledger's sums.
-func markOf(v *uidledger.View) talk.Mark {
-	return talkMark(v.Mark())
-}
-
-func talkMark(k uidledger.Mark) talk.Mark {
-	var sums []byte
-	for _, sum := range k.Sum {
-		sums = binary.BigEndian.AppendUint64(sums, sum)
-	}
-	return talk.Mark{Validity: k.UIDValidity, Next: k.UIDNext, ModSeq: k.ModSeq, Seen: string(sums)}
-}
-
-func ledgerMark(m *talk.Mark) uidledger.Mark {
-	k := uidledger.Mark{UIDValidity: m.Validity, UIDNext: m.Next, ModSeq: m.ModSeq}
-	if len(m.Seen) == 8*len(k.Sum) {
-		for i := range k.Sum {
-			k.Sum[i] = binary.BigEndian.Uint64([]byte(m.Seen[8*i:]))
-		}
-	}
-	return k
 }
 
 // statusOf counts a folder.

@@ -150,7 +150,7 @@ func (m *Manager) write(uid uint32, r register) {
 	work.registers = slices.Insert(work.registers, at, r)
 }
 
-// assign gives UIDs to the pending messages, as far as there are numbers and modification sequences.
+// assign gives UIDs to the pending messages, as far as there are numbers. There are modification sequences for all of them (pull).
 func (m *Manager) assign() {
 	n := 0
 	for ; n < len(m.pending.list); n++ {
@@ -158,7 +158,7 @@ func (m *Manager) assign() {
 		if at, ok := m.pending.at[a.ID]; !ok || at != n {
 			continue
 		}
-		if m.left(UIDs) == 0 || m.left(ModSeqs) == 0 {
+		if m.left(UIDs) == 0 {
 			break
 		}
 		if !m.has(a) { // another manager's UID may have been read meanwhile
@@ -225,9 +225,4 @@ func (m *Manager) draw(c Counter) uint64 {
 	m.top[c] = max(m.top[c], x)
 	m.given[c].add(x, x)
 	return x
-}
-
-// pull is how many modification sequences one batch can use at most: one a chunk that there is, or that is new.
-func (m *Manager) pull() uint64 {
-	return uint64(len(m.order) + len(m.pending.list) + len(m.wishes) + len(m.fixes))
 }

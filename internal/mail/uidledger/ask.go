@@ -41,13 +41,13 @@ func (m *Manager) askNumbers(c Counter, need uint64) (Step, bool) {
 	}
 	members := m.members()
 	r := Request{Counter: c, Set: m.set, Agreed: m.agreed()}
-	units := (need - m.left(c) + m.set.lease(c) - 1) / m.set.lease(c)
+	missing := need - m.left(c)
 	switch {
 	case m.asking.kind == AskRaise && m.asking.counter == c && len(members) >= m.set.majority():
 		r.Kind, r.Upto = AskRaise, m.highest(c)
 	case len(members) == len(m.set.Members) && m.asking.tries[c] < asksMax/2:
 		r.Kind, r.After = AskDense, m.highest(c)
-		r.Upto = r.After + min(units, DenseMax)*m.set.lease(c)
+		r.Upto = r.After + m.dense(c, missing)
 		if r.Upto > c.largest() {
 			m.wait(cluster.KindLimit, "no %v are left: the folder needs a new UIDVALIDITY", c)
 			return Step{}, false
@@ -58,6 +58,7 @@ func (m *Manager) askNumbers(c Counter, need uint64) (Step, bool) {
 			m.wait(cluster.KindUnavailable, "the ledger replicas that are reached give no more %v until a majority is there", c)
 			return Step{}, false
 		}
+		units := (missing + m.set.lease(c) - 1) / m.set.lease(c)
 		r.Kind, r.After, r.Count = AskLane, m.lowest(c)-1, uint8(min(units, LaneLeasesMax))
 		members = members[i : i+1]
 	}
@@ -69,6 +70,13 @@ func (m *Manager) askNumbers(c Counter, need uint64) (Step, bool) {
 	}
 	m.flight = askingNumbers
 	return step, true
+}
+
+// dense is how many numbers a dense lease is to have. What is left of leases when a manager ends is skipped, and each range of
+// that stays in the head for ever. So the first one is what is needed, for managers that end after one change; whoever goes on asks
+// for more each time, up to L, and so rarely.
+func (m *Manager) dense(c Counter, missing uint64) uint64 {
+	return min(max(missing, min(2*m.took[c], m.set.lease(c))), DenseMax*m.set.lease(c))
 }
 
 // highest is the largest ceiling that is known, or number that was given.
@@ -161,6 +169,7 @@ func (m *Manager) takeNumbers(answers []Answer) {
 	switch {
 	case kind == AskDense && yes == len(m.set.Members):
 		m.spans[c].add(m.asking.after+1, m.asking.upto)
+		m.took[c] = m.asking.upto - m.asking.after
 		m.asking.tries[c] = 0
 	case kind == AskLane && yes == 1:
 		r := answers[0].Reply

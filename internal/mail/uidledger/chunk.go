@@ -130,6 +130,15 @@ func (c *chunk) modseq(s *slot) uint64 {
 	return x
 }
 
+// known is a bit for each slot that is or was a message's.
+func (c *chunk) known() uint64 {
+	known := c.void
+	for i := range c.slots {
+		known |= 1 << c.slots[i].index
+	}
+	return known
+}
+
 // clone makes a copy that may be changed.
 func (c *chunk) clone() *chunk {
 	d := *c

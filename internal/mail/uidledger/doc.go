@@ -18,6 +18,7 @@
 //   - L1: delivery knows nothing of UIDs. A message gets one when the folder is first shown to somebody.
 //   - L2, L3: numbers come from leases. A dense lease is granted by all replicas of the set, a lane lease by one. A
 //     replica's durable ceiling serialises what it grants, so all leases are disjoint, without clocks.
+//     A dense one has what is needed, and more the longer a manager goes on; what is left is handed on (Config.Unused).
 //   - L4: what is shown is durable before, on every replica that can be reached: first the chunks, then the head that
 //     says what was shown.
 //   - L5: the head knows, of each number below UIDNEXT, whether somebody was shown a view without it (Shown.Skipped).

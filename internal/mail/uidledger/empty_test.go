@@ -27,7 +27,7 @@ func TestC1_EmptyFolderGoesOn(t *testing.T) {
 		if !again.View().Continues(mark) || len(again.View().VanishedSince(mark.ModSeq, nil)) != 0 {
 			t.Errorf("without %v: the session does not go on at another manager", away)
 		}
-		again.rebased = 1 << 20 // as for a list of skipped numbers that is too long
+		again.rebased = again.top[ModSeqs] + 1 // as for a list of skipped numbers that is too long
 		again.Arrive(arrivals(1, 1)...)
 		b.run(again)
 		if !again.View().Continues(mark) || again.View().UIDNext() <= mail.UID(2) {

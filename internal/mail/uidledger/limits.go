@@ -10,7 +10,7 @@ import (
 const (
 	ChunkSlots  = 64      // UIDs of one chunk
 	LanesMax    = 8       // replicas of a set: cluster.ReplicaSetMax
-	UIDLease    = 256     // L: UIDs of a lane lease, and the unit of dense ones; a set has it: see Set.Lease
+	UIDLease    = 256     // L: UIDs of a lane lease, and of dense ones of which no more is needed; a set has it: see Set.Lease
 	ModSeqLease = 1 << 20 // the same for modification sequences
 	LeaseMax    = 1 << 20 // the largest that a set may have
 
@@ -23,7 +23,7 @@ const (
 	// ModSeqMax is the largest modification sequence that is given: they have 63 bits (RFC 7162 §3.1).
 	ModSeqMax = math.MaxInt64 - 1<<40
 
-	// DenseMax is how many units of L one dense lease can have, LaneLeasesMax how many lane leases are granted at once.
+	// DenseMax is how many units of L one dense lease can have at most, LaneLeasesMax how many lane leases are granted at once.
 	DenseMax      = 128
 	LaneLeasesMax = 16
 
@@ -43,6 +43,12 @@ const (
 	NamesMax     = 1 << 14 // different flags in one chunk
 	RangesMax    = 1 << 17 // ranges in one list of a head
 	RangesGood   = 512     // above it, the lists are compacted
+
+	// RangesFull is how many ranges of skipped UIDs a head may have before the folder needs another UIDVALIDITY. The
+	// heads of two sides, which are joined, are then below cluster.CachedSizeMax: UIDs of so many ranges are close together.
+	RangesFull = 1 << 14
+	// ChunksOnce is how many chunks one step writes: their writing is bounded in time.
+	ChunksOnce = 256
 )
 
 // Counter says which numbers are meant.

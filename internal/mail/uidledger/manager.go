@@ -16,6 +16,17 @@ type Config struct {
 	Self   cluster.NodeID // the node of this manager: its ballots have it
 	Folder mail.FolderID
 	First  Set // see FirstSet
+	// Life tells this manager from all others that there ever are, by chance; 0: its marks do not say whose they are.
+	Life uint64
+	// Unused is what is left of the leases of an earlier manager, which gives nothing of it any more (Manager.Unused).
+	Unused Unused
+}
+
+// Unused are numbers of leases that nobody was given. They belong to whoever asked for the leases, and once another
+// manager has given larger ones they are skipped: so one that ends hands them on to the next, where there is one.
+type Unused struct {
+	UIDValidity uint32 // under another one they are nothing
+	Spans       [counters]Ranges
 }
 
 // Manager works on one folder's ledger. It has what it read from the replicas and what it changed since, joined (the
@@ -41,7 +52,10 @@ type Manager struct {
 	given [counters]Ranges
 	top   [counters]uint64
 	claim [counters]uint64
-	mixed bool // something was read since the head was computed: not all above claim were given here
+	took  [counters]uint64 // how many numbers the last dense lease had
+	mixed bool             // something was read since the head was computed: not all above claim were given here
+	// former is what was skipped before this manager first said more than that: see View.Continues.
+	former [counters]Shown
 
 	wishes    []wish
 	pending   pending
@@ -62,7 +76,7 @@ type Manager struct {
 	waiting error
 	running bool
 
-	rangesGood int // RangesGood; tests make it smaller
+	rangesGood, rangesFull, chunksOnce int // RangesGood, RangesFull and ChunksOnce; tests make them smaller
 
 	view View
 }
@@ -78,6 +92,7 @@ type cell struct {
 	newest uint64 // the largest modification sequence in shown
 	live   int    // live slots in shown
 	flags  int    // registers in shown
+	known  uint64 // a bit for each slot that is or was a message's in shown
 	dirty  bool   // it is in Manager.dirty
 }
 
@@ -94,20 +109,37 @@ const (
 
 // New makes a manager that knows nothing yet.
 func New(c Config) *Manager {
-	m := &Manager{config: c, set: c.First, names: newNames(), stale: map[uint32]bool{}, rangesGood: RangesGood}
+	m := &Manager{config: c, set: c.First, names: newNames(), stale: map[uint32]bool{}, rangesGood: RangesGood, rangesFull: RangesFull, chunksOnce: ChunksOnce}
 	m.head = &Head{Set: m.set, UIDValidity: m.set.UIDValidity}
 	m.begin()
+	if u := &c.Unused; u.UIDValidity == m.set.UIDValidity {
+		for counter, spans := range u.Spans {
+			m.spans[counter] = slices.Clone(spans)
+		}
+	}
 	return m
+}
+
+// Unused is what is left of this manager's leases. It may be handed on when this manager gives no more numbers.
+func (m *Manager) Unused() Unused {
+	u := Unused{UIDValidity: m.set.UIDValidity}
+	for c, spans := range m.spans {
+		u.Spans[c] = slices.Clone(spans)
+	}
+	return u
 }
 
 // begin makes an empty ledger.
 func (m *Manager) begin() {
 	m.cells, m.order, m.ids = map[uint32]*cell{}, nil, index{latest: map[mail.MessageID]uint32{}, all: map[mail.MessageID][]uint32{}}
 	m.spans, m.given, m.top, m.claim = [counters]Ranges{}, [counters]Ranges{}, [counters]uint64{}, [counters]uint64{}
-	m.announced = 0
+	m.announced, m.former, m.took = 0, [counters]Shown{}, [counters]uint64{}
 	m.fixes, m.dirty, m.torn, m.forget, m.low, m.rebased = nil, nil, false, 0, 0, 0
 	m.view.reset(m)
 }
+
+// IsEmpty reports that nothing is left.
+func (u *Unused) IsEmpty() bool { return len(u.Spans[UIDs])+len(u.Spans[ModSeqs]) == 0 }
 
 // Set is the newest set of replicas that is known: where the ledger's objects shall lie.
 func (m *Manager) Set() Set { return m.set }

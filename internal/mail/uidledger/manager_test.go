@@ -55,34 +55,40 @@ func (b *bench) run(m *Manager) {
 		if b.steps++; b.steps > 1000 {
 			b.t.Fatal("no end of steps")
 		}
-		var answers []Answer
-		for _, a := range step.Ask {
-			if b.away.Contains(a.Node) {
-				answers = append(answers, Answer{Node: a.Node, Err: errors.New("away")})
-				continue
-			}
-			request, err := ParseRequest(a.Request.Marshal())
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			next, reply, err := Decide(a.Node, b.grants[a.Node], &request)
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			if next != nil {
-				b.grants[a.Node] = next
-			}
-			if reply, err = ParseReply(reply.Marshal()); err != nil {
-				b.t.Fatal(err)
-			}
-			answers = append(answers, Answer{Node: a.Node, Reply: reply})
-		}
-		if len(step.Ask) > 0 {
-			m.Answered(answers)
+		b.take(m, step)
+	}
+}
+
+// take carries a step out.
+func (b *bench) take(m *Manager, step Step) {
+	b.t.Helper()
+	var answers []Answer
+	for _, a := range step.Ask {
+		if b.away.Contains(a.Node) {
+			answers = append(answers, Answer{Node: a.Node, Err: errors.New("away")})
 			continue
 		}
-		m.Written(b.write(step))
+		request, err := ParseRequest(a.Request.Marshal())
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		next, reply, err := Decide(a.Node, b.grants[a.Node], &request)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if next != nil {
+			b.grants[a.Node] = next
+		}
+		if reply, err = ParseReply(reply.Marshal()); err != nil {
+			b.t.Fatal(err)
+		}
+		answers = append(answers, Answer{Node: a.Node, Reply: reply})
 	}
+	if len(step.Ask) > 0 {
+		m.Answered(answers)
+		return
+	}
+	m.Written(b.write(step))
 }
 
 func (b *bench) write(step Step) cluster.ReplicaSet {

@@ -14,6 +14,7 @@ func (m *Manager) publish() {
 	m.mixed = false
 	if first := ModSeqs.first(); m.rebased > first {
 		s := &m.head.Shown[ModSeqs]
+		m.keepFormer(ModSeqs)
 		s.Skipped = s.Skipped.union(Ranges{{first, m.rebased - 1}})
 		m.rebased, changed = 0, true
 	}
@@ -109,8 +110,17 @@ func (m *Manager) compact() bool {
 	if len(out) == len(shown.Skipped) {
 		return false
 	}
+	m.keepFormer(UIDs)
 	shown.Skipped = out
 	return true
+}
+
+// keepFormer keeps what is skipped, before more is said to be. Only the first time: what this manager shows after that is known by its
+// Life.
+func (m *Manager) keepFormer(c Counter) {
+	if m.former[c].Next == 0 {
+		m.former[c] = m.head.Shown[c]
+	}
 }
 
 func (m *Manager) nothingLives(first, last uint64) bool {

@@ -151,6 +151,17 @@ func (c *simCheck) grants(s *simManager) {
 	}
 }
 
+// handOn says that the leases of a manager's earlier life are its present one's.
+func (c *simCheck) handOn(s *simManager, before int) {
+	for counter := range c.granted {
+		for i := range c.granted[counter] {
+			if g := &c.granted[counter][i]; g.manager == s.i && g.life == before {
+				g.life = s.life
+			}
+		}
+	}
+}
+
 // departures checks that no departure has ended a later stay (D4). When all is told again the message gets another UID,
 // so that nothing is seen of it when all is whole: it is looked at before.
 func (c *simCheck) departures(s *simManager) {

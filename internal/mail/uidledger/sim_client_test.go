@@ -130,6 +130,8 @@ func (c *simClient) idle(s *simManager, v *View) {
 		}
 		c.w.note("idle client goes to manager %d, %d seen", s.i, len(c.seen))
 		c.on, c.life = s, s.life
+	} else if c.validity == v.UIDValidity() && !v.Continues(c.mark) {
+		c.w.fail("C1", "manager %d may not go on with a session of its own", s.i)
 	}
 	if c.validity != v.UIDValidity() {
 		c.reset(v)

@@ -43,11 +43,17 @@ func (s *simManager) ready() bool {
 	return s.m != nil && !s.busy && s.w.now >= s.paused && !s.node.lost
 }
 
-// open starts a manager with nothing in memory.
+// open starts a manager with nothing in memory but, now and then, what is left of the leases of the one before.
 func (s *simManager) open() {
+	before := s.life
 	s.life++
-	s.m = New(Config{Self: cluster.NodeID(100 + s.i), First: s.w.first})
-	s.m.rangesGood = s.w.rangesGood
+	c := Config{Self: cluster.NodeID(100 + s.i), First: s.w.first, Life: s.w.nextLife()}
+	if s.m != nil && s.w.chance(60) {
+		c.Unused = s.m.Unused()
+		s.w.check.handOn(s, before)
+	}
+	s.m = New(c)
+	s.m.rangesGood, s.m.chunksOnce = s.w.rangesGood, s.w.chunksOnce
 	s.busy, s.wants, s.again = false, nil, false
 	s.told, s.later = map[mail.MessageID]simMail{}, nil
 	s.shownN, s.shownH, s.valid = 0, 0, 0

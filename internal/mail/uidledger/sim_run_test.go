@@ -284,7 +284,7 @@ func (w *world) heal() {
 		if w.stuck(t) {
 			return
 		}
-		if w.rangesGood == RangesGood && !t.m.View().Continues(s.m.View().Mark()) {
+		if !t.m.View().Continues(s.m.View().Mark()) {
 			w.fail("C1", "manager %d has read all, and a session of manager %d may not go on with it", t.i, s.i)
 		}
 		w.check.quiet(t)
@@ -308,6 +308,9 @@ func (w *world) settle(s *simManager) {
 		s.list()
 		s.drive()
 		w.step(300)
+		for n := 0; s.busy && n < 20; n++ { // many chunks, a few in each step
+			w.step(300)
+		}
 	}
 }
 

@@ -32,8 +32,10 @@ type world struct {
 	first    Set
 	faulty   bool // the break phase
 	fresh    int64
+	lives    uint64
 
 	rangesGood int
+	chunksOnce int
 	ended      bool // no set can be decided any more
 	forgetful  bool // all began anew
 	burst      int  // messages that come at once, at most
@@ -86,6 +88,12 @@ func (w *world) chance(percent int) bool { return w.rng.IntN(100) < percent }
 func (w *world) stamp(node int) cluster.Timestamp {
 	w.stamps++
 	return cluster.Timestamp{Time: w.stamps, Node: cluster.NodeID(node + 1)}
+}
+
+// nextLife tells one manager's life from all others.
+func (w *world) nextLife() uint64 {
+	w.lives++
+	return w.lives
 }
 
 // simNode is one node: a disk with ledger objects and messages.
@@ -143,6 +151,9 @@ func newWorld(seed uint64) *world {
 	w.burst = 1 + w.rng.IntN(12)
 	if w.rangesGood = RangesGood; w.chance(50) {
 		w.rangesGood = 4 + w.rng.IntN(8)
+	}
+	if w.chunksOnce = ChunksOnce; w.chance(50) {
+		w.chunksOnce = 2 + w.rng.IntN(10)
 	}
 	replicas := 3
 	if w.chance(30) {

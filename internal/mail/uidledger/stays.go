@@ -61,11 +61,3 @@ func (m *Manager) RegistersOf(id mail.MessageID) []Register {
 	slices.SortFunc(out, func(a, b Register) int { return cmp.Compare(a.Flag, b.Flag) })
 	return out
 }
-
-// MarkAt is the mark of a session that was told this UIDNEXT, and changes up to this modification sequence only, of
-// this view.
-func (v *View) MarkAt(next mail.UID, modseq mail.ModSeq) Mark {
-	k := Mark{UIDValidity: v.uidValidity, UIDNext: next, ModSeq: modseq}
-	k.Sum = v.sums(&k)
-	return k
-}

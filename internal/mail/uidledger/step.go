@@ -59,8 +59,11 @@ func (m *Manager) next() (Step, bool) {
 		if step, ok := m.voteStep(); ok {
 			return step, true
 		}
-		if step, ok := m.stage(); ok {
-			return step, true
+		full := m.full()
+		if !full {
+			if step, ok := m.stage(); ok {
+				return step, true
+			}
 		}
 		if m.set.UIDValidity != m.config.First.UIDValidity && m.announced&m.reach != m.reach {
 			// Nobody could read chunks of a UIDVALIDITY that no head has: the head comes BEFORE them.
@@ -68,6 +71,13 @@ func (m *Manager) next() (Step, bool) {
 		}
 		if step, ok := m.writeChunks(); ok {
 			return step, true
+		}
+		if full {
+			if m.headLevel&m.reach != m.reach {
+				return m.giveHead(), true // as it is: before there is a vote, all have all
+			}
+			m.wait(cluster.KindLimit, "%d ranges of UIDs are skipped, and no more can be kept: the folder needs a new UIDVALIDITY", len(m.head.Shown[UIDs].Skipped))
+			return Step{}, false
 		}
 		if m.unsettled || len(m.fixes) > 0 {
 			return Step{}, false // what was read must not be shown as it is
@@ -109,9 +119,13 @@ func (m *Manager) wait(kind cluster.Kind, format string, args ...any) {
 }
 
 // Waiting says why something that is wanted is not done: KindUnavailable (no replica can be reached, or none gives
-// numbers until a majority is there), or KindLimit (no UIDs are left: Renew). nil: all is shown. The next call of Next
+// numbers until a majority is there), or KindLimit (no UIDs are left, or too many ranges of them are skipped: Renew). nil: all is shown. The next call of Next
 // tries again.
 func (m *Manager) Waiting() error { return m.waiting }
+
+// full reports whether the head has as many ranges of skipped UIDs as it may. Nothing new is brought into the work then: it would make
+// more of them, and a head that is too large can be written nowhere.
+func (m *Manager) full() bool { return len(m.head.Shown[UIDs].Skipped) > m.rangesFull }
 
 // stage brings fixes, wishes and pending messages into the work, when there are numbers for them.
 func (m *Manager) stage() (Step, bool) {
@@ -142,7 +156,7 @@ func (m *Manager) stage() (Step, bool) {
 }
 
 // writeChunks gives the chunks that a node lacks, old ones too: BEFORE anything new is shown, every node that is
-// reached has all that was shown before (L6).
+// reached has all that was shown before (L6). Many are given in several steps.
 func (m *Manager) writeChunks() (Step, bool) {
 	m.replaceStale()
 	m.writing = m.writing[:0]
@@ -150,6 +164,9 @@ func (m *Manager) writeChunks() (Step, bool) {
 	for _, c := range m.order {
 		if c.work == nil || c.level&m.reach == m.reach {
 			continue
+		}
+		if len(step.Write) == m.chunksOnce {
+			break
 		}
 		m.writing = append(m.writing, c)
 		step.Write = append(step.Write, Object{ID: ChunkID(m.config.Folder, c.number), Contents: c.work.marshal(m.names)})

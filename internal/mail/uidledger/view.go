@@ -17,9 +17,11 @@ type View struct {
 	uidValidity uint32
 	next        [counters]uint64
 	skipped     [counters]Ranges // as they were when this was shown
+	former      [counters]Shown  // Manager.former, as it was then
 	forgotten   uint64
 	count       int
 	flags       int
+	mark        Mark // of this view; zero: to be computed
 }
 
 // Entry is one message of the view.
@@ -38,7 +40,7 @@ func (m *Manager) show() {
 	v := &m.view
 	for _, c := range m.dirty {
 		v.count, v.flags = v.count-c.live, v.flags-c.flags
-		c.shown, c.live, c.flags, c.newest, c.dirty = c.work, 0, len(c.work.registers), 0, false
+		c.shown, c.live, c.flags, c.newest, c.known, c.dirty = c.work, 0, len(c.work.registers), 0, c.work.known(), false
 		v.forgotten = max(v.forgotten, c.shown.forgotten)
 		for i := range c.shown.slots {
 			s := &c.shown.slots[i]
@@ -50,7 +52,7 @@ func (m *Manager) show() {
 		v.count, v.flags = v.count+c.live, v.flags+c.flags
 	}
 	m.dirty = m.dirty[:0]
-	v.opened, v.uidValidity = true, m.head.UIDValidity
+	v.opened, v.uidValidity, v.former, v.mark = true, m.head.UIDValidity, m.former, Mark{}
 	for c := range v.next {
 		v.next[c], v.skipped[c] = m.head.Shown[c].Next, m.head.Shown[c].Skipped
 	}
@@ -249,48 +251,4 @@ func (v *View) Behind(uidValidity uint32, modseq mail.ModSeq, uidNext mail.UID, 
 	}
 	n := len(known)
 	return modseq > v.HighestModSeq() || uidNext > v.UIDNext() || n > 0 && known[n-1].Last >= v.UIDNext()
-}
-
-// Mark is what a session was shown, to be asked of another manager: see View.Continues.
-type Mark struct {
-	UIDValidity uint32
-	UIDNext     mail.UID
-	ModSeq      mail.ModSeq
-	Sum         [counters]uint64 // of what is skipped below
-}
-
-// Mark is that of this view.
-func (v *View) Mark() Mark {
-	k := Mark{UIDValidity: v.uidValidity, UIDNext: v.UIDNext(), ModSeq: v.HighestModSeq()}
-	k.Sum = v.sums(&k)
-	return k
-}
-
-// sums are hashes of the lists of what is skipped below a mark (FNV-1a of the first and last numbers).
-func (v *View) sums(k *Mark) (sums [counters]uint64) {
-	below := [counters]uint64{uint64(k.UIDNext), uint64(k.ModSeq) + 1}
-	for c := range sums {
-		sum := uint64(14695981039346656037)
-		for _, r := range v.skipped[c] {
-			if r.First >= below[c] {
-				break
-			}
-			for _, x := range [2]uint64{r.First, min(r.Last, below[c]-1)} {
-				for shift := 0; shift < 64; shift += 8 {
-					sum = (sum ^ x>>shift&0xff) * 1099511628211
-				}
-			}
-		}
-		sums[c] = sum
-	}
-	return sums
-}
-
-// Continues reports whether a session whose client was shown that much, by this or another manager, may go on with
-// this view (C1): all that it was shown is in it. Where that cannot be proven the session ends.
-//
-// Of a view, all numbers below its next ones are either in it or skipped. So a later view in which exactly the same
-// numbers below are skipped has all of the earlier one.
-func (v *View) Continues(k Mark) bool {
-	return k.UIDValidity == v.uidValidity && k.UIDNext <= v.UIDNext() && k.ModSeq <= v.HighestModSeq() && v.sums(&k) == k.Sum
 }
