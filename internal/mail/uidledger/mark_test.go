@@ -150,3 +150,26 @@ func TestMarkOfAnOlderVersion(t *testing.T) {
 		t.Error("a session goes on that was shown something else")
 	}
 }
+
+// D4: of a message that has or had two UIDs both are marked when it is condemned: either chunk may be all that is written.
+func TestD4_BothUIDsAreCondemned(t *testing.T) {
+	b := newBench(t, 1)
+	m := b.open()
+	m.Arrive(arrivals(0, 1)...)
+	b.run(m)
+	m.Depart(Departure{ID: messageID(0), Stay: cluster.Timestamp{Time: 5}})
+	b.run(m)
+	m.Arrive(Arrival{ID: messageID(0), Stay: cluster.Timestamp{Time: 9}})
+	b.run(m)
+	m.Condemn(cluster.Timestamp{Time: 1000}, mail.NewUIDSet(2))
+	b.run(m)
+	uids := 0
+	m.Stays(func(s Stay) {
+		if uids++; s.Condemned.Time != 1000 {
+			t.Errorf("%+v is not marked", s)
+		}
+	})
+	if uids != 2 {
+		t.Errorf("%d UIDs, want 2", uids)
+	}
+}

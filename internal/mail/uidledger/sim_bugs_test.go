@@ -52,7 +52,6 @@ func bugs() []bug {
 		{"a mark is of what was read, not of what was shown", "mark.go", "k.Sum[c] = v.skipped[c].sum(below)", "k.Sum[c] = v.m.head.Shown[c].Skipped.sum(below)", 400, "C1 U6 U4 U3"},
 		{"a session goes on with whatever manager it comes to", "mark.go", "k.Life != 0 && k.Life == v.m.config.Life", "k.Life != 0", 40, "C1 U3 U4 U6"},
 		{"what nobody could delete is not marked", "chunk.go", "Node: nobody}", "Node: 1}", 100, "D4"},
-		{"one UID of several is marked", "apply.go", "s.state != expunged || s.condemned() {", "s.state != expunged || s.condemned() || uid != m.ids.latest[id] {", 1000, "D4"},
 		{"a retired UID is forgotten with its flags", "forget.go", "	return s.state == expunged && !s.condemned() && s.tag", "	return s.state >= retired && !s.condemned() && s.tag", 100, "D4 U5 C1"},
 	}
 }
