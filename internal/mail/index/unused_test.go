@@ -22,7 +22,7 @@ func TestUnusedLeasesOutliveTheIndex(t *testing.T) {
 				Request: [16]byte{byte(i + 1), byte(k)}})
 		}
 		for _, x := range w.indexes {
-			x.tidy(time.Now().Add(time.Hour))
+			x.tidy(t.Context(), time.Now().Add(time.Hour))
 		}
 	}
 	if f := w.figures(); f.Loads < 12 {
