@@ -50,10 +50,17 @@ func (c *Clock) Now(wall time.Time) Timestamp {
 	return Timestamp{Time: c.last, Node: c.node}
 }
 
+// Read gives what the clock shows: what travels with a call. It moves nothing, so that a wall clock that is wrong for a
+// while leaves no trace in the timestamps; who sees it is past all that this clock has given.
+func (c *Clock) Read(wall time.Time) Timestamp {
+	return Timestamp{Time: max(wall.UnixNano(), c.last), Node: c.node}
+}
+
 // Observe moves the clock past a timestamp seen elsewhere. It refuses one that is more than
-// ClockSkewMax ahead of the wall clock with a *SkewError and stays as it was.
+// ClockSkewMax ahead of the wall clock with a *SkewError and stays as it was. One that the clock is past already does no
+// harm: a wall that was set back must not keep a node from what it has stamped itself.
 func (c *Clock) Observe(t Timestamp, wall time.Time) error {
-	if ahead := time.Duration(t.Time - wall.UnixNano()); ahead > ClockSkewMax {
+	if ahead := time.Duration(t.Time - wall.UnixNano()); ahead > ClockSkewMax && t.Time > c.last {
 		return &SkewError{Timestamp: t, Ahead: ahead}
 	}
 	c.last = max(c.last, t.Time)

@@ -14,7 +14,7 @@ func nodeFigures(gauge, counter adder) {
 	counter("lookups_total", "Lookups made by this node.", func(s *snapshot) float64 { return float64(s.node.Lookups) })
 	counter("retries_total", "Calls tried again because the view was changing.", func(s *snapshot) float64 { return float64(s.node.Retries) })
 	counter("fenced_total", "Requests refused because they came from another epoch.", func(s *snapshot) float64 { return float64(s.node.Fenced) })
-	counter("clock_skew_total", "Stamps and updates from too far in the future.", func(s *snapshot) float64 { return float64(s.node.Skewed) })
+	counter("clock_skew_total", "Stamps and updates from too far in the future, and changes refused because this node's own clock is ahead.", func(s *snapshot) float64 { return float64(s.node.Skewed) })
 	counter("pushes_total", "Reports sent to managers.", func(s *snapshot) float64 { return float64(s.node.Pushes) })
 	counter("push_failures_total", "Reports that managers did not take; they are sent again.", func(s *snapshot) float64 { return float64(s.node.PushFailures) })
 	counter("buckets_scanned_total", "Buckets read from disk for a new manager.", func(s *snapshot) float64 { return float64(s.node.BucketsScanned) })

@@ -164,8 +164,13 @@ func markLate(it *item, late []string) {
 
 // admit refuses what this node should not take in now. Deletions are always taken.
 func (n *node) admit(u *cluster.Update, wall time.Time) error {
-	if err := n.clock.Observe(u.Object.Timestamp, wall); err != nil {
+	if err := n.clock.Observe(u.Object.Timestamp, n.clocks.Believe(wall)); err != nil {
 		return cluster.Errorf(cluster.KindInvalid, "update", "%w", err)
+	}
+	if u.Object.ID.Type == typeFlags { // may have to be joined
+		if err := n.mayStamp(); err != nil {
+			return err
+		}
 	}
 	switch {
 	case !u.Targets().Contains(n.id):
@@ -184,7 +189,11 @@ func (n *node) decide(it *item) {
 	u, d := it.update, n.disk
 	id := u.Object.ID
 	have := d.objects[id]
-	if joined := n.join(it, have); joined != nil {
+	joined := n.join(it, have)
+	if it.reply.Err != nil {
+		return
+	}
+	if joined != nil {
 		n.decide(joined)
 		it.reply = joined.reply
 		it.reply.Verdict, it.reply.Have = replication.Older, joined.update.Object.Timestamp

@@ -46,7 +46,10 @@ func (c *clients) setFlag(n *node, u *user) {
 		}
 		c.number++
 		one := []cluster.Update{{}}
-		n.stamp(one, func() {
+		n.stamp(one, func(err error) {
+			if err != nil {
+				return
+			}
 			r := join.Register{Name: fmt.Sprintf("k%d", c.rng.IntN(flagNames)), Time: one[0].Object.Timestamp, Value: fmt.Append(nil, c.number)}
 			contents := string(have.Join(join.Registers{r}).Marshal())
 			set := old.Object.Replicas
@@ -74,7 +77,8 @@ func (c *clients) setFlag(n *node, u *user) {
 	})
 }
 
-// join gives, for an update of a type that merges, the one that takes its place, as the store does.
+// join gives, for an update of a type that merges, the one that takes its place, as the store does. Where that can have no
+// timestamp now, it is refused.
 func (n *node) join(it *item, have *stored) *item {
 	if it.update.Object.ID.Type != typeFlags || have == nil || it.joined {
 		return nil
@@ -85,6 +89,9 @@ func (n *node) join(it *item, have *stored) *item {
 	}
 	j := replication.Join(n.id, n.disk.state(it.update.Object.ID), []byte(have.contents), it.update, theirs, join.MergeRegisters)
 	if j == nil {
+		return nil
+	}
+	if it.reply.Err = n.mayStamp(); it.reply.Err != nil {
 		return nil
 	}
 	j.Update.Object.Timestamp = n.clock.Now(n.wall())

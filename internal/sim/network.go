@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/cluster/membership"
 )
 
@@ -11,6 +12,7 @@ import (
 type packet struct {
 	from, to *node
 	member   membership.Message
+	clock    cluster.Timestamp // the sender's; of a membership message
 	request  *request
 	answer   *answer
 }

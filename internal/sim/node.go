@@ -57,6 +57,7 @@ type node struct {
 	log      *replication.Log
 	loads    *balance.Table
 	clock    *cluster.Clock
+	clocks   *cluster.Clocks // the others'
 	calls    map[uint64]call
 	waiters  []waiter
 	struck   cluster.ReplicaSet
@@ -114,6 +115,7 @@ func (n *node) start() {
 	n.loads = balance.NewTable()
 	n.clock = cluster.NewClock(n.id, n.disk.clock)
 	n.reserved = n.disk.clock
+	n.clocks = cluster.NewClocks(cluster.ClockSkewMax + 2*w.opt.timing.config().PingPeriod)
 	n.queue, n.syncing, n.open, n.retiring = nil, false, make(map[string]int), nil
 	n.locks, n.together = make(map[string]bool), 0
 	n.manager = softstate.NewManager(n.id, w.id)
@@ -224,7 +226,7 @@ func (n *node) obey(out membership.Output) {
 			continue
 		}
 		p := w.net.packet()
-		p.from, p.to, p.member = n, to, e.Message
+		p.from, p.to, p.member, p.clock = n, to, e.Message, n.clock.Read(n.wall())
 		w.stats.Membership++
 		w.send(p)
 	}
@@ -262,6 +264,7 @@ func (n *node) install(v *cluster.View) {
 	n.known()
 	out := n.reporter.Install(v, w.time())
 	n.loads.Retain(v.IDs())
+	n.clocks.Retain(v.IDs())
 	w.check.installed(n, v, done, before)
 	n.report(out)
 	if n.up() {
@@ -355,6 +358,7 @@ func (n *node) take(p *packet) {
 		n.answered(p.from, p.answer)
 	case n.out:
 	default:
+		n.seesClock(p.from, p.clock)
 		n.core.SetDurable(n.disk.solid)
 		n.obey(n.core.Step(n.w.time(), p.member))
 	}

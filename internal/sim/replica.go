@@ -31,7 +31,12 @@ func (n *node) update(u cluster.Update, contents string, then func(cluster.Times
 // their copies hear AFTER that.
 func (n *node) updateAll(us []cluster.Update, contents string, has bool, then func([]cluster.Update, []error)) {
 	us = slices.Clone(us)
-	n.stamp(us, func() {
+	n.stamp(us, func(err error) {
+		if err != nil {
+			errs := slices.Repeat([]error{err}, len(us))
+			n.after(0, func() { then(us, errs) })
+			return
+		}
 		f := &flight{n: n, us: us, contents: contents, has: has, then: then}
 		for i := range us {
 			f.ways = append(f.ways, replication.Propagate(&us[i]))
@@ -120,15 +125,19 @@ func (f *flight) end() {
 }
 
 // stamp gives updates their timestamps. A stretch of the clock is durable BEFORE timestamps of it
-// are given (R3).
-func (n *node) stamp(us []cluster.Update, then func()) {
+// are given (R3). None are given by a clock that is ahead of the others'.
+func (n *node) stamp(us []cluster.Update, then func(error)) {
 	for i := range us {
 		if !us[i].Object.Timestamp.IsZero() {
 			continue
 		}
+		if err := n.mayStamp(); err != nil {
+			then(err)
+			return
+		}
 		t := n.clock.Now(n.wall())
 		if t.Time > n.reserved {
-			until := max(t.Time+int64(100*time.Millisecond), n.wall().Add(clockReserve).UnixNano())
+			until := max(t.Time+int64(100*time.Millisecond), n.clocks.Believe(n.wall()).Add(clockReserve).UnixNano())
 			n.commit(op{
 				apply: func() {},
 				done: func(error) {
@@ -142,7 +151,17 @@ func (n *node) stamp(us []cluster.Update, then func()) {
 		us[i].Object.Timestamp = t
 		n.w.check.stamped(n, t)
 	}
-	then()
+	then(nil)
+}
+
+// mayStamp refuses timestamps that the others would refuse.
+func (n *node) mayStamp() error {
+	wall := n.wall()
+	if err := n.clocks.Check(n.clock.Read(wall), wall); err != nil {
+		n.w.stats.Unstamped++
+		return cluster.Errorf(cluster.KindUnavailable, "compare clocks", "%w", err)
+	}
+	return nil
 }
 
 // clockReserve is node.ClockReserve.

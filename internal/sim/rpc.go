@@ -110,7 +110,7 @@ func (n *node) tell(to cluster.NodeID, r *request) {
 func (n *node) post(target *node, r *request) {
 	w := n.w
 	w.calls++
-	r.id, r.epoch, r.clock, r.load = w.calls, n.core.View().Epoch, n.clock.Now(n.wall()), n.load()
+	r.id, r.epoch, r.clock, r.load = w.calls, n.core.View().Epoch, n.clock.Read(n.wall()), n.load()
 	p := w.net.packet()
 	p.from, p.to, p.request = n, target, r
 	w.send(p)
@@ -124,14 +124,19 @@ func (n *node) answered(from *node, a *answer) {
 	}
 	delete(n.calls, a.id)
 	n.loads.Observe(from.id, a.load, n.w.time())
-	n.seesClock(a.clock)
+	n.seesClock(from, a.clock)
 	c.then(a)
 }
 
 // seesClock moves the clock past that of another node, unless it is too far ahead: then only
 // updates stamped with it are refused.
-func (n *node) seesClock(t cluster.Timestamp) {
-	if err := n.clock.Observe(t, n.wall()); err != nil {
+func (n *node) seesClock(from *node, t cluster.Timestamp) {
+	if from == n {
+		return
+	}
+	wall := n.wall()
+	n.clocks.Heard(from.id, t, wall)
+	if err := n.clock.Observe(t, n.clocks.Believe(wall)); err != nil {
 		n.w.stats.Skewed++
 	}
 }
@@ -142,7 +147,7 @@ func (n *node) reply(to *node, id uint64, a *answer) {
 		return
 	}
 	a.id = id
-	a.clock = n.clock.Now(n.wall())
+	a.clock = n.clock.Read(n.wall())
 	a.load = n.load()
 	p := n.w.net.packet()
 	p.from, p.to, p.answer = n, to, a
@@ -187,7 +192,7 @@ func (n *node) serve(from *node, r *request) {
 		}
 		return
 	}
-	n.seesClock(r.clock)
+	n.seesClock(from, r.clock)
 	n.loads.Observe(from.id, r.load, n.w.time())
 	if r.method == methodPush { // has its own fence, in the core
 		err := n.manager.Receive(r.push, n.w.time())

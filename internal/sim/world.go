@@ -117,6 +117,7 @@ type Stats struct {
 	Healed     int64             // damaged copies brought in order
 	Outages    int64             // nodes that went out because their disk hung
 	Skewed     int64             // stamps too far in the future
+	Unstamped  int64             // timestamps refused, since this node's own clock was ahead
 	Late       int64             // requests too old to be executed
 	Boundaries int64             // crashes between two effects
 	Unsynced   int64             // writes lost in crashes
@@ -150,6 +151,7 @@ func (s *Stats) add(o *Stats) {
 	s.Healed += o.Healed
 	s.Outages += o.Outages
 	s.Skewed += o.Skewed
+	s.Unstamped += o.Unstamped
 	s.Late += o.Late
 	s.Boundaries += o.Boundaries
 	s.Unsynced += o.Unsynced

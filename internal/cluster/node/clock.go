@@ -65,10 +65,14 @@ func loadClock(s Hard) (int64, error) {
 // own, so that whatever others have done to the object in the meantime is newer.
 func (n *Node) Timestamp(ctx context.Context) (cluster.Timestamp, error) { return n.timestamp(ctx) }
 
-// timestamp gives the timestamp of a new update. It waits for the disk once in ClockReserve.
+// timestamp gives the timestamp of a new update. It waits for the disk once in ClockReserve. KindUnavailable: this
+// node's clock is ahead of the others' (cluster.Clocks).
 func (n *Node) timestamp(ctx context.Context) (cluster.Timestamp, error) {
 	for {
-		t := n.senses.read(n.cfg.Now())
+		t, err := n.senses.next(n.cfg.Now())
+		if err != nil {
+			return cluster.Timestamp{}, n.ahead(err)
+		}
 		if t.Time <= n.clock.until.Load() {
 			return t, nil
 		}
@@ -76,6 +80,12 @@ func (n *Node) timestamp(ctx context.Context) (cluster.Timestamp, error) {
 			return cluster.Timestamp{}, err
 		}
 	}
+}
+
+// ahead is the refusal of a change because of this node's clock.
+func (n *Node) ahead(err error) error {
+	n.stats.skewed.Add(1)
+	return cluster.Errorf(cluster.KindUnavailable, "compare clocks", "%w", err)
 }
 
 // reserveClock extends the stretch to ClockReserve past t, unless another has.
@@ -97,7 +107,7 @@ func (n *Node) reserveClock(ctx context.Context, t int64) error {
 	}
 	// Measured from the wall: were it measured from t, a chain of quick restarts, each of which
 	// begins at the end of the stretch, would drive the clocks of the whole cluster ahead.
-	until := max(t+int64(clockReserveMin), n.cfg.Now().Add(ClockReserve).UnixNano())
+	until := max(t+int64(clockReserveMin), n.senses.believe(n.cfg.Now()).Add(ClockReserve).UnixNano())
 	value := binary.BigEndian.AppendUint64([]byte{clockVersion}, uint64(until))
 	if err := n.cfg.Store.PutMeta(ctx, clockName, value); err != nil {
 		return fmt.Errorf("reserve timestamps: %w", err)
@@ -110,11 +120,11 @@ func (n *Node) reserveClock(ctx context.Context, t int64) error {
 // store.Config.Stamp. It is later than those of all updates that the node has let through to the store, and
 // lies in the stretch. It is asked from inside a commit, and a commit is what extends the stretch: so it
 // waits for nothing, and the stretch is extended BEFORE an update that may be joined goes to the
-// store (reserveJoin). If it is over all the same, because the disk took so long, the timestamp is zero: the
-// store refuses the update, and whoever has the record of it brings it again.
+// store (reserveJoin). If it is over all the same, because the disk took so long, or if this node's clock is ahead of the
+// others', the timestamp is zero: the store refuses the update, and whoever has the record of it brings it again.
 func (n *Node) JoinStamp() cluster.Timestamp {
-	t := n.senses.read(n.cfg.Now())
-	if t.Time > n.clock.until.Load() {
+	t, err := n.senses.next(n.cfg.Now())
+	if err != nil || t.Time > n.clock.until.Load() {
 		return cluster.Timestamp{}
 	}
 	return t
@@ -127,5 +137,9 @@ func (n *Node) reserveJoin(ctx context.Context, t cluster.ObjectType) error {
 		return nil
 	}
 	now := n.cfg.Now()
-	return n.reserveClock(ctx, max(n.senses.read(now).Time, now.Add(joinReserve).UnixNano()))
+	next, err := n.senses.mayGive(now)
+	if err != nil {
+		return n.ahead(err)
+	}
+	return n.reserveClock(ctx, max(next.Time, now.Add(joinReserve).UnixNano()))
 }

@@ -219,12 +219,12 @@ func TestAttack40_ClockSkew(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, 2)
 		a, b := w.machines[0], w.machines[1]
-		b.skew = cluster.ClockSkewMax + time.Minute
+		b.setClock(cluster.ClockSkewMax + time.Minute)
 		a.start()
 		b.start()
 		w.settle(a, b)
 		if err := b.tryPut(typeNote, "o", "x", "contents", a.id); !cluster.IsKind(err, cluster.KindUnavailable) {
-			t.Errorf("an update from a clock %v ahead = %v, want kind unavailable: either clock may be the wrong one", b.skew, err)
+			t.Errorf("an update from a clock %v ahead = %v, want kind unavailable: either clock may be the wrong one", b.ahead(), err)
 		}
 		if _, err := a.read(a.id, cluster.ObjectID{Type: typeNote, Owner: "o", ID: "x"}); !cluster.IsKind(err, cluster.KindNotFound) {
 			t.Errorf("the refused object: %v, want kind not found", err)
@@ -242,13 +242,13 @@ func TestAttack40_ClockSkew(t *testing.T) {
 		}
 		// Within the bound it is taken for news.
 		c := w.add()
-		c.skew = cluster.ClockSkewMax / 2
+		c.setClock(cluster.ClockSkewMax / 2)
 		b.kill()
 		c.start()
 		w.settle(a, c)
 		c.put(typeNote, "o", "y", "contents", a.id)
-		if ahead := time.Duration(a.node.Stamp().Clock.Time - time.Now().UnixNano()); ahead < c.skew-time.Second {
-			t.Errorf("the clock is %v ahead of the wall, want about %v: what comes later must be newer", ahead, c.skew)
+		if ahead := time.Duration(a.node.Stamp().Clock.Time - time.Now().UnixNano()); ahead < c.ahead()-time.Second {
+			t.Errorf("the clock is %v ahead of the wall, want about %v: what comes later must be newer", ahead, c.ahead())
 		}
 	})
 }
@@ -264,7 +264,7 @@ func TestR3_TimestampsOverRestarts(t *testing.T) {
 		first := a.lookup("o").Cached[0].Object.Timestamp
 		b.kill() // nobody is left to tell the time
 		a.kill()
-		a.skew = -5 * time.Second
+		a.setClock(-5 * time.Second)
 		a.start()
 		second, err := a.node.timestamp(context.Background())
 		if err != nil || second.Compare(first) <= 0 {

@@ -76,7 +76,7 @@ type machine struct {
 	id    cluster.NodeID
 	peers []string
 	disk  *disk
-	skew  time.Duration // of the wall clock
+	skew  atomic.Int64 // of the wall clock: see setClock
 	hooks hooks
 
 	store *store.Store
@@ -200,7 +200,12 @@ func boot(t testing.TB, count int) *world {
 
 func (m *machine) addr() string { return fmt.Sprintf("machine-%x", uint64(m.id)) }
 
-func (m *machine) now() time.Time { return time.Now().Add(m.skew) }
+func (m *machine) now() time.Time { return time.Now().Add(m.ahead()) }
+
+// setClock sets the wall clock so far ahead of the right time.
+func (m *machine) setClock(ahead time.Duration) { m.skew.Store(int64(ahead)) }
+
+func (m *machine) ahead() time.Duration { return time.Duration(m.skew.Load()) }
 
 // start switches the machine on.
 func (m *machine) start() {

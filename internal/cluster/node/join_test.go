@@ -110,13 +110,13 @@ func TestR3_JoinedTimestamps(t *testing.T) {
 		}
 		b.kill()
 		a.losePower()
-		a.skew = -5 * time.Second
+		a.setClock(-5 * time.Second)
 		a.start()
 		later, err := a.node.timestamp(context.Background())
 		if err != nil || later.Compare(o.Timestamp) <= 0 {
 			t.Errorf("timestamp after the restart = %v, %v; want it after %v", later, err, o.Timestamp)
 		}
-		a.skew = 0
+		a.setClock(0)
 		pass(20 * time.Second)
 		a.failWrites(func(string) error { return cluster.Errorf(cluster.KindUnavailable, "test", "disk failed") })
 		if ts := a.node.JoinStamp(); !ts.IsZero() {

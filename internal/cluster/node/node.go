@@ -170,6 +170,7 @@ func New(cfg Config) (*Node, error) {
 	n.clock.init(reserved)
 	n.senses = senses{
 		clock: cluster.NewClock(cfg.Self.ID, max(cfg.Store.LastTime(), reserved)),
+		peers: cluster.NewClocks(cluster.ClockSkewMax + 2*cfg.Membership.PingPeriod), // a member that lives is heard with each ping
 		loads: balance.NewTable(),
 		sole:  map[cluster.NodeID]bool{},
 		skews: map[cluster.NodeID]time.Time{},

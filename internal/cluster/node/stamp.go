@@ -19,19 +19,47 @@ const skewLogPeriod = time.Minute
 type senses struct {
 	mu    sync.Mutex // never held across I/O
 	clock *cluster.Clock
+	peers *cluster.Clocks
 	loads *balance.Table
 	sole  map[cluster.NodeID]bool      // as last heard
 	skews map[cluster.NodeID]time.Time // when a clock too far ahead was last reported
+	ahead time.Time                    // when this node's own was
 	rng   *rand.Rand
 
 	policy balance.Policy
 }
 
-// read gives the clock's reading for a stamp.
+// read gives the clock's reading for a stamp of a call.
 func (s *senses) read(wall time.Time) cluster.Timestamp {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.clock.Now(wall)
+	return s.clock.Read(wall)
+}
+
+// next gives the timestamp of an update; a *cluster.AheadError, and the clock was not moved, if the others'
+// clocks are too far behind.
+func (s *senses) next(wall time.Time) (cluster.Timestamp, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.peers.Check(s.clock.Read(wall), wall); err != nil {
+		return cluster.Timestamp{}, err
+	}
+	return s.clock.Now(wall), nil
+}
+
+// mayGive says what next would, and moves nothing.
+func (s *senses) mayGive(wall time.Time) (cluster.Timestamp, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.clock.Read(wall)
+	return t, s.peers.Check(t, wall)
+}
+
+// believe gives the wall time, or that of the others where the wall is wrong.
+func (s *senses) believe(wall time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.peers.Believe(wall)
 }
 
 // heard is what a stamp told.
@@ -39,6 +67,8 @@ type heard struct {
 	soleChanged bool  // the sender's Sole flag is news
 	skew        error // a *cluster.SkewError: the clock was not moved
 	report      bool  // and it is time to say so
+	ahead       error // a *cluster.AheadError: this node's own clock is wrong
+	reportAhead bool
 }
 
 // take observes a stamp.
@@ -50,21 +80,28 @@ func (s *senses) take(st cluster.Stamp, wall time.Time) (h heard) {
 	if h.soleChanged = !known || before != st.Load.Sole; h.soleChanged {
 		s.sole[st.From] = st.Load.Sole
 	}
-	if h.skew = s.clock.Observe(st.Clock, wall); h.skew == nil {
-		return h
+	s.peers.Heard(st.From, st.Clock, wall)
+	if h.ahead = s.peers.Check(s.clock.Read(wall), wall); h.ahead != nil && isDue(s.ahead, wall) {
+		s.ahead, h.reportAhead = wall, true
 	}
-	if last, ok := s.skews[st.From]; !ok || wall.Sub(last) >= skewLogPeriod {
-		s.skews[st.From] = wall
-		h.report = true
+	if h.skew = s.clock.Observe(st.Clock, s.peers.Believe(wall)); h.skew != nil && isDue(s.skews[st.From], wall) {
+		s.skews[st.From], h.report = wall, true
 	}
 	return h
+}
+
+// isDue reports whether it is time to say again what was last said then. A clock that was set back is no reason
+// to be silent.
+func isDue(last, wall time.Time) bool {
+	since := wall.Sub(last)
+	return since >= skewLogPeriod || since < 0
 }
 
 // observe moves the clock past the timestamp of an update.
 func (s *senses) observe(t cluster.Timestamp, wall time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.clock.Observe(t, wall)
+	return s.clock.Observe(t, s.peers.Believe(wall))
 }
 
 // choose picks nodes; own is this node's load now.
@@ -80,6 +117,7 @@ func (s *senses) retain(v *cluster.View) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loads.Retain(v.IDs())
+	s.peers.Retain(v.IDs())
 	for id := range s.sole {
 		if !v.Contains(id) {
 			delete(s.sole, id)
@@ -171,6 +209,12 @@ func (n *Node) Observe(s cluster.Stamp) {
 	h := n.senses.take(s, n.cfg.Now())
 	if h.skew != nil {
 		n.stats.skewed.Add(1)
+	}
+	if h.ahead != nil {
+		n.stats.skewed.Add(1)
+	}
+	if h.reportAhead {
+		n.log.Error("this node's clock is wrong", "err", h.ahead)
 	}
 	if h.report {
 		n.log.Error("clock skew between nodes", "peer", s.From, "err", h.skew)
