@@ -42,8 +42,11 @@ func (c *backupMakeCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.out, "node %s: %d files, %s; copied %d files, %s; removed %d old generations\n", p.Node,
-		len(done.Manifest.Files), mebibytes(done.Manifest.Size()), done.Copied, mebibytes(done.Bytes), done.Removed)
+	for _, d := range done.Damaged {
+		fmt.Fprintf(e.errOut, "damaged, and copied anew: %s\n", d)
+	}
+	fmt.Fprintf(e.out, "node %s: %d files, %s; copied %d files, %s; read %d of earlier backups again, %d were damaged; removed %d old generations\n", p.Node,
+		len(done.Manifest.Files), mebibytes(done.Manifest.Size()), done.Copied, mebibytes(done.Bytes), done.Reread, len(done.Damaged), done.Removed)
 	return nil
 }
 

@@ -30,12 +30,16 @@ type Options struct {
 // Done says what Backup did.
 type Done struct {
 	Manifest *Manifest
-	Copied   int   // files
-	Bytes    int64 // of those
-	Removed  int   // generations that were older than Keep
+	Copied   int      // files
+	Bytes    int64    // of those
+	Reread   int      // files of earlier backups that were compared with their checksums
+	Damaged  []string // those that did not match, and were copied anew
+	Removed  int      // generations that were older than Keep
 }
 
-// Backup adds a generation. An error leaves no generation behind, and all older ones as they were.
+// Backup adds a generation. A file that an earlier one has is not copied again, but read once in Keep backups: if it
+// has been damaged in the backup directory, it is copied anew, for all generations that name it. Otherwise damage of one
+// file would be in all later generations, and in the end in all there are. An error leaves no generation behind, and all older ones as they were.
 // KindExists: another backup of the node is being made. KindFull: the backup directory's disk is full.
 func Backup(ctx context.Context, o Options) (done Done, err error) {
 	o.Keep = cmp.Or(o.Keep, KeepDefault)
@@ -62,7 +66,7 @@ func Backup(ctx context.Context, o Options) (done Done, err error) {
 	if err := w.copyAll(ctx, o.From); err != nil {
 		return done, explainFull(o.To, errors.Join(err, f.sweep()))
 	}
-	done.Copied, done.Bytes = w.copied, w.bytes
+	done.Copied, done.Bytes, done.Reread, done.Damaged = w.copied, w.bytes, w.reread, w.damaged
 	if err := w.commit(); err != nil {
 		return done, explainFull(o.To, err)
 	}
@@ -82,14 +86,17 @@ type writer struct {
 	folder   folder
 	manifest Manifest
 	before   map[string]File // of the generation before this, by name
+	every    int             // backups in which each of its files is read once
 	buf      []byte
 	copied   int
 	bytes    int64
+	reread   int
+	damaged  []string
 }
 
 func newWriter(f folder, o *Options) (*writer, error) {
-	w := &writer{folder: f, buf: make([]byte, 1<<20), before: map[string]File{}, manifest: Manifest{
-		Format: manifestFormat, Cluster: hex.EncodeToString(o.Cluster[:]), Node: o.Node, Taken: o.Taken.UTC().Truncate(time.Millisecond),
+	w := &writer{folder: f, every: o.Keep, buf: make([]byte, 1<<20), before: map[string]File{}, manifest: Manifest{
+		Format: manifestFormat, Cluster: hex.EncodeToString(o.Cluster[:]), Node: o.Node, Taken: o.Taken.UTC().Truncate(time.Millisecond), Number: 1,
 	}}
 	names, err := f.manifests()
 	if err != nil || len(names) == 0 {
@@ -103,8 +110,10 @@ func newWriter(f folder, o *Options) (*writer, error) {
 		return nil, cluster.Errorf(cluster.KindDenied, "backup", "%s holds backups of another cluster: give each cluster a directory of its own", f.path)
 	}
 	if !w.manifest.Taken.After(last.Taken) {
-		return nil, cluster.Errorf(cluster.KindInvalid, "backup", "there is a backup of %v already, this one is of %v: see to the clock", last.Taken, w.manifest.Taken)
+		return nil, cluster.Errorf(cluster.KindInvalid, "backup", "there is a backup of %v already, this one is of %v: set this machine's clock; if it is right, and was ahead when that one was made, remove %s",
+			last.Taken, w.manifest.Taken, filepath.Join(f.path, last.name()))
 	}
+	w.manifest.Number = last.Number + 1
 	for _, file := range last.Files {
 		w.before[file.Name] = file
 	}
@@ -143,8 +152,7 @@ func (w *writer) copyAll(ctx context.Context, from string) error {
 func (w *writer) file(from string, info fs.FileInfo) (File, error) {
 	modified := info.ModTime().UnixNano()
 	if old, ok := w.before[info.Name()]; ok && immutable(old.Name) && old.Size == info.Size() && old.Modified == modified {
-		stored, err := os.Stat(filepath.Join(w.folder.path, filesDir, old.stored()))
-		if err == nil && stored.Size() == old.Size {
+		if w.isThere(&old) {
 			return old, nil
 		}
 	}
@@ -161,6 +169,28 @@ func (w *writer) file(from string, info fs.FileInfo) (File, error) {
 	w.copied++
 	w.bytes += size
 	return file, os.Rename(part, filepath.Join(w.folder.path, filesDir, file.stored()))
+}
+
+// isThere reports whether a file of the generation before is stored still, whole as far as is known.
+func (w *writer) isThere(f *File) bool {
+	path := filepath.Join(w.folder.path, filesDir, f.stored())
+	stored, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	due := f.isDue(w.manifest.Number, w.every)
+	switch {
+	case err != nil:
+	case stored.Size() != f.Size:
+		err = cluster.Errorf(cluster.KindCorrupt, "read", "%d bytes, want %d", stored.Size(), f.Size)
+	case due:
+		w.reread++
+		err = checkFile(path, f, w.buf)
+	}
+	if err != nil {
+		w.damaged = append(w.damaged, fmt.Sprintf("%s: %v", path, err))
+	}
+	return err == nil
 }
 
 // copyFile copies a file durably and gives its size and SHA-256.

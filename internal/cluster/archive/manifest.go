@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,8 +35,9 @@ type Manifest struct {
 	Format  int            `json:"format"`
 	Cluster string         `json:"cluster"` // hexadecimal cluster.ID
 	Node    cluster.NodeID `json:"node"`
-	Taken   time.Time      `json:"taken"` // when the store's moment was
-	Files   []File         `json:"files"` // in order of name
+	Taken   time.Time      `json:"taken"`            // when the store's moment was
+	Number  uint32         `json:"number,omitempty"` // counts the backups of the node; 0: by a version that did not count
+	Files   []File         `json:"files"`            // in order of name
 }
 
 // File is one file of the store.
@@ -49,6 +51,12 @@ type File struct {
 // stored is the file's name in the folder's files: two files are one only if they have the same name and
 // contents.
 func (f *File) stored() string { return f.Name + "-" + f.SHA256[:32] }
+
+// isDue reports whether the backup of that number reads the stored file again: each is read once in so many backups.
+func (f *File) isDue(number uint32, every int) bool {
+	sum, err := strconv.ParseUint(f.SHA256[:8], 16, 32)
+	return err != nil || uint32(sum)%uint32(every) == number%uint32(every)
+}
 
 // immutable reports whether the engine never changes a file once it is written: its tables.
 func immutable(name string) bool {

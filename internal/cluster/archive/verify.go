@@ -83,8 +83,13 @@ func (v *verification) file(generation string, f *File) {
 	if !seen {
 		v.total.Files++
 		v.total.Bytes += f.Size
-		err := checkFile(filepath.Join(v.folder.path, filesDir, f.stored()), f, v.buf)
-		if well = err == nil; !well {
+		path := filepath.Join(v.folder.path, filesDir, f.stored())
+		err := checkFile(path, f, v.buf)
+		switch well = err == nil; {
+		case well:
+		case immutable(f.Name):
+			v.report("%s: %s: %v: remove %s, and the next backup copies it anew if the node has it still", generation, f.Name, err, path)
+		default:
 			v.report("%s: %s: %v", generation, f.Name, err)
 		}
 		v.judged[f.stored()] = well
