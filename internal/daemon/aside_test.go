@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"porcupine/internal/admin"
@@ -330,6 +331,56 @@ func TestSetAsideAfterCrashes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A store that takes long to close does not keep a refused node from its new life in the same process: that waits for
+// it. Other failures wait for nothing.
+func TestRefusedNodeWaitsForItsStore(t *testing.T) {
+	cfg := loopback(t)
+	log := slog.New(slog.DiscardHandler)
+	id, err := identity.Init(identity.Dir(cfg.DataDir), identity.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		const slow = 10 * (stopTimeoutFailed + abandonAfterExpiry)
+		s, err := store.Open(store.Config{Dir: filepath.Join(cfg.DataDir, storeName), ClusterID: id.Cluster(), Node: id.Node(), Types: objects.Types(), Logger: log})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := newDaemon(cfg, log)
+		d.atEnd("store", func(context.Context) error { <-time.After(slow); return s.Close() })
+		now := time.Now()
+		m := marker{Why: "struck", Node: id.Node(), At: now, Name: asideName(now, id.Node())}
+		d.fatal(&refusedError{m})
+		d.end(t.Context(), fmt.Errorf("node stopped: %w", errors.Join(d.failure, d.stop())))
+		if err := m.write(cfg.DataDir); err != nil {
+			t.Fatal(err)
+		}
+		if err := newDaemon(cfg, log).setAside(); err != nil {
+			t.Errorf("the new life: %v", err)
+		}
+		aside(t, cfg, id.Node())
+
+		for what, ends := range map[string]func(d *daemon) (context.Context, error){
+			"another failure": func(*daemon) (context.Context, error) { return t.Context(), errors.New("disk") },
+			"told to stop": func(d *daemon) (context.Context, error) {
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				return ctx, d.failure
+			},
+		} {
+			d := newDaemon(cfg, log)
+			d.atEnd("store", func(context.Context) error { <-time.After(slow); return nil })
+			d.fatal(&refusedError{m})
+			began := time.Now()
+			d.end(ends(d))
+			if took := time.Since(began); took > stopTimeoutFailed+abandonAfterExpiry {
+				t.Errorf("%s: the end took %v", what, took)
+			}
+		}
+		<-time.After(slow) // what was left behind ends in the bubble
+	})
 }
 
 // A damaged marker stops the node, with advice: nothing is guessed about hard state.

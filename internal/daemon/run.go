@@ -49,9 +49,9 @@ const (
 )
 
 // live is one life of a node under one id.
-func live(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+func live(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
 	d := newDaemon(cfg, log)
-	defer func() { _ = d.stop() }() // its errors are in the log
+	defer func() { d.end(ctx, err) }()
 	if err := d.open(ctx); err != nil {
 		return err
 	}
@@ -170,7 +170,11 @@ func (d *daemon) stop() error {
 		if d.hasFailed() {
 			timeout = stopTimeoutFailed
 		}
-		if err := closers[i].end(timeout); err != nil {
+		left, err := closers[i].end(timeout)
+		if left != nil {
+			d.left = append(d.left, left)
+		}
+		if err != nil {
 			d.log.Error("a part did not stop in order", "part", closers[i].name, "err", err)
 			errs = errors.Join(errs, fmt.Errorf("stop %s: %w", closers[i].name, err))
 		}
@@ -178,19 +182,48 @@ func (d *daemon) stop() error {
 	return errs
 }
 
+// leftBehindMax is how long the next life in this process waits for what the last one has left behind.
+const leftBehindMax = 2 * time.Minute
+
+// end stops what runs still at the end of a life; the errors are in the log. err is why it ends. Where another life
+// follows, it waits for what did not stop in time: the new life sets aside the store that the old one may have
+// open still.
+func (d *daemon) end(ctx context.Context, err error) {
+	_ = d.stop()
+	var refused *refusedError
+	if !errors.As(err, &refused) || len(d.left) == 0 {
+		return
+	}
+	d.log.Info("the new life waits for what has not stopped yet", "parts", len(d.left), "at_most", leftBehindMax)
+	patience := time.NewTimer(leftBehindMax)
+	defer patience.Stop()
+	for _, ended := range d.left {
+		select {
+		case <-ended:
+		case <-patience.C:
+			return // setting aside says what is in use
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // end closes one part. A disk that hangs must not keep the process: what does not end soon after
-// its time is left behind.
-func (c *closer) end(timeout time.Duration) error {
+// its time is left behind, and left is where its end is told.
+func (c *closer) end(timeout time.Duration) (left <-chan struct{}, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- c.close(ctx) }()
+	done, ended := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		done <- c.close(ctx)
+	}()
 	patience := time.NewTimer(timeout + abandonAfterExpiry)
 	defer patience.Stop()
 	select {
 	case err := <-done:
-		return err
+		return nil, err
 	case <-patience.C:
-		return fmt.Errorf("it did not end within %v and was left behind", timeout+abandonAfterExpiry)
+		return ended, fmt.Errorf("it did not end within %v and was left behind", timeout+abandonAfterExpiry)
 	}
 }

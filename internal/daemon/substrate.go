@@ -39,6 +39,7 @@ type daemon struct {
 	adjust  Adjust
 	log     *slog.Logger
 	closers []closer
+	left    []<-chan struct{} // the ends of parts that did not stop in time
 	phase   atomic.Int32
 
 	failOnce sync.Once
