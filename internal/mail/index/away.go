@@ -91,7 +91,14 @@ func (s *state) isNewIn(id mail.FolderID, m *message) bool {
 // says when that is done.
 const healWait = time.Minute
 
-// unreadWaitMax is how long an index stands at most for which a member's ledgers could not be read.
+// standShare is how many times as long as its building took an index stands at least: while one is built the user's questions wait, and a
+// large mailbox at a member that hangs would be built for most of the time.
+const standShare = 3
+
+// stands is how long an index stands at least that is to be read again after so long.
+func (s *state) stands(wait time.Duration) time.Duration { return max(wait, standShare*s.took) }
+
+// unreadWaitMax is how long an index stands at most for which a member's ledgers could not be read, but for standShare.
 const unreadWaitMax = time.Minute
 
 // unreadWait is how long an index stands for which a member's ledgers could not be read, though others' could: what was changed on the
@@ -102,7 +109,7 @@ func (s *state) unreadWait() time.Duration {
 	for failed := 1; failed < s.b.unread && wait < unreadWaitMax; failed++ {
 		wait *= 2
 	}
-	return min(wait, unreadWaitMax)
+	return s.stands(min(wait, unreadWaitMax))
 }
 
 // isToBeReadAgain reports that more may be found by now than when the index was built: in the ledgers of a member that did not answer, or a
@@ -110,9 +117,9 @@ func (s *state) unreadWait() time.Duration {
 // says nothing when it can again, nor does one that is no newcomer any more, nor what is healed.
 func (s *state) isToBeReadAgain() bool {
 	age := time.Since(s.since)
-	return len(s.damaged) > 0 && age >= healWait ||
+	return len(s.damaged) > 0 && age >= s.stands(healWait) ||
 		s.unread && age >= s.unreadWait() ||
-		len(s.away) > 0 && len(s.damaged) == 0 && age >= s.x.cfg.CompleteWait && s.x.cluster.KnownNodes() <= len(s.x.cluster.View().Members)
+		len(s.away) > 0 && len(s.damaged) == 0 && age >= s.stands(s.x.cfg.CompleteWait) && s.x.cluster.KnownNodes() <= len(s.x.cluster.View().Members)
 }
 
 // due is when the index has more to show though nothing is told by then, as far as that can be said beforehand; zero: never. Sessions that
@@ -123,7 +130,7 @@ func (s *state) due() (at time.Time) {
 			at = t
 		}
 	}
-	soonest(len(s.damaged) > 0, s.since.Add(healWait))
+	soonest(len(s.damaged) > 0, s.since.Add(s.stands(healWait)))
 	soonest(!s.unsettled.IsZero(), s.unsettled)
 	soonest(s.unread, s.since.Add(s.unreadWait()))
 	return at

@@ -105,3 +105,26 @@ func TestV2_DeletedBeforeANodeCameBack(t *testing.T) {
 		}
 	})
 }
+
+// A member whose ledgers cannot be read does not have an index built again for each question: an index stands for longer than its
+// building takes, the more so where that takes longer than unreadWaitMax.
+func TestIndexThatIsSlowToBuildStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{Follow: silent, LedgerWait: time.Hour}, 3)
+		w.indexes[0].cluster = slow{hooked{w.Node(1), w}, 2 * unreadWaitMax}
+		u := w.user("a", 1)
+		w.profileOn(u, cluster.NewReplicaSet(1, 2, 3))
+		w.MoveBucket(string(u), 1)
+		w.count(t, u, "INBOX")
+		w.MoveBucket(string(u), 1)
+		w.SetFaults(3, clustertest.Faults{Hung: true})
+		began, before := time.Now(), w.figures().Loads
+		for time.Since(began) < time.Hour {
+			w.mustAsk(t, talk.Question{Op: talk.OpFolders, User: u})
+			time.Sleep(time.Second)
+		}
+		if n := w.figures().Loads - before; n < 4 || n > 8 { // each takes two minutes
+			t.Errorf("in an hour the index was built %d times", n)
+		}
+	})
+}

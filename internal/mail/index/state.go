@@ -40,7 +40,8 @@ type state struct {
 	read     cluster.ReplicaSet     // nodes whose ledgers were read whole
 	unread   bool                   // a member's ledgers could not be (unreadWait)
 	away     map[mail.FolderID]bool // existing folders whose ledgers may lie on nodes that are away (away.go)
-	since    time.Time
+	since    time.Time              // when its building ended
+	took     time.Duration          // to build it
 	patient  bool                   // members that do not answer are waited for, if a folder's ledger is missing
 	headed   map[mail.FolderID]bool // folders of which a ledger's head was read
 	unheaded map[mail.FolderID]bool // folders with chunks that no head is known for
@@ -135,6 +136,7 @@ func (x *Indexes) load(ctx context.Context, b *box) (*state, error) {
 			tries++
 			if err = s.build(ctx, &e); err == nil {
 				x.figures.loads.Add(1)
+				s.took, s.since = time.Since(s.since), time.Now()
 				if b.unread++; !s.unread {
 					b.unread = 0
 				}
