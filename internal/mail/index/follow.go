@@ -122,11 +122,13 @@ func (b *box) notify(folders ...mail.FolderID) {
 	}
 }
 
-// watch notes that a node wants to be told, or no more. missed: since it said so before, something could not be told.
+// watch notes that a node wants to be told, or no more. missed: since it said so before, something could not be told; or it has not said so for
+// so long that it was not told of anything.
 func (x *Indexes) watch(b *box, node cluster.NodeID, on bool) (missed bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	missed = b.watchers[node].missed
+	w, known := b.watchers[node]
+	missed = w.missed || on && !known
 	if !on {
 		delete(b.watchers, node)
 		return missed
