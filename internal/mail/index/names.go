@@ -94,6 +94,7 @@ func (s *state) answerDelete(ctx context.Context, q *talk.Question) (*talk.Answe
 		return nil, err
 	}
 	if len(page) < len(ids) {
+		q.Folder = gone.ID // a node of the version before does not say it, and the name may be another folder's in the next turn
 		return nil, errGoOn
 	}
 	if at, err = s.stamp(ctx, s.treeAt.Timestamp); err != nil {

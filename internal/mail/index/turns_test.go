@@ -1,6 +1,7 @@
 package index
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -63,6 +64,25 @@ func TestNameTakenBetweenTurns(t *testing.T) {
 	w.mustAsk(t, talk.Question{Op: talk.OpCreate, User: u, Name: "A", Request: [16]byte{3}})
 	if _, _, err := w.ask(talk.Question{Op: talk.OpDelete, User: u, Name: "A", Folder: first.Folder, Request: [16]byte{4}}); !cluster.IsKind(err, cluster.KindNotFound) {
 		t.Errorf("DELETE of the folder that had the name = %v", err)
+	}
+	w.folderID(t, u, "A")
+}
+
+// The same, where whoever asks does not say which folder has the name, as a node of the version before does not: it is the one that had it in
+// the first turn.
+func TestNameTakenBetweenTurnsByName(t *testing.T) {
+	w := newWorld(t, Config{Follow: silent}, 2)
+	u := w.user("a", talk.PageMax+1)
+	w.MoveBucket(string(u), 1)
+	w.mustAsk(t, talk.Question{Op: talk.OpRename, User: u, Name: "INBOX", To: "A", Request: [16]byte{1}})
+	q := talk.Question{Op: talk.OpDelete, User: u, Name: "A", Request: [16]byte{2}}
+	if _, err := w.indexes[0].serveTurn(t.Context(), 1, &q, 100); !errors.Is(err, errGoOn) {
+		t.Fatalf("the first turn of DELETE = %v", err)
+	}
+	w.mustAsk(t, talk.Question{Op: talk.OpRename, User: u, Name: "A", To: "B", Folder: w.folderID(t, u, "A"), Request: [16]byte{3}})
+	w.mustAsk(t, talk.Question{Op: talk.OpCreate, User: u, Name: "A", Request: [16]byte{4}})
+	if _, err := w.indexes[0].serveTurn(t.Context(), 1, &q, 100); !cluster.IsKind(err, cluster.KindNotFound) {
+		t.Errorf("the second turn of DELETE = %v", err)
 	}
 	w.folderID(t, u, "A")
 }
