@@ -32,9 +32,12 @@ func (s *state) depart(f mail.FolderID, id mail.MessageID) {
 	s.touch(f)
 }
 
-// tell has the ledgers say what is gone. A folder that is closed cannot say it.
+// tell has the ledgers say what is gone, until ctx ends. A folder that is closed cannot say it.
 func (s *state) tell(ctx context.Context) error {
 	for _, id := range slices.SortedFunc(maps.Keys(s.unsaid), func(a, b mail.FolderID) int { return slices.Compare(a[:], b[:]) }) {
+		if ctx.Err() != nil { // reveal does not end with it
+			return cluster.Errorf(cluster.KindUnavailable, "write the ledgers of "+string(s.user), "%w", context.Cause(ctx))
+		}
 		if f := s.folders[id]; f != nil && !s.away[id] {
 			if err := s.reveal(ctx, f); err != nil {
 				return err

@@ -150,3 +150,21 @@ func TestPartingWithAnIndexThatIsAsked(t *testing.T) {
 		t.Errorf("INBOX has %d messages, want 2", n)
 	}
 }
+
+// To part with an index ends with the time for it, or with the node, between two folders: the user's questions wait for it.
+func TestPartingEndsBetweenFolders(t *testing.T) {
+	p := newParting(t, Config{})
+	made := p.mustAsk(t, talk.Question{Op: talk.OpCreate, User: p.u, Name: "Other", Request: [16]byte{1}})
+	s := p.stateOf(t, 1, p.u)
+	for _, f := range []mail.FolderID{mail.Inbox, made.Folder} {
+		s.depart(f, mail.NewMessageID())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.tell(ctx); !cluster.IsKind(err, cluster.KindUnavailable) || len(s.unsaid) != 2 {
+		t.Errorf("tell = %v, %d folders are left", err, len(s.unsaid))
+	}
+	if err := s.tell(t.Context()); err != nil || len(s.unsaid) != 0 {
+		t.Errorf("tell = %v, %d folders are left", err, len(s.unsaid))
+	}
+}

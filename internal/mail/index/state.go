@@ -284,7 +284,7 @@ func (s *state) refresh(ctx context.Context) error {
 	}
 	s.execute(ctx)
 	if s.isToBeReadAgain() {
-		if err := s.tell(ctx); err != nil { // what it knew may have to be proven anew
+		if err := s.tell(context.WithoutCancel(ctx)); err != nil { // what it knew may have to be proven anew
 			s.x.cfg.Logger.Warn("an index is built anew, and what is gone is not in the ledgers yet", "user", s.user, "err", err)
 		}
 		s.broken = true
