@@ -143,7 +143,7 @@ func (x *Indexes) unqueue(b *box, weight int) {
 	}
 }
 
-// drop forgets a box's index, and the box if nobody watches. Preconditions: mu is held, and nobody has
+// drop forgets a box's index, and the box if nobody watches. Preconditions: mu is held, and nobody else has
 // the turn or waits for it.
 func (x *Indexes) drop(b *box) {
 	if b.state != nil {

@@ -133,27 +133,33 @@ func (x *Indexes) part(ctx context.Context, b *box) {
 	if asked {
 		return
 	}
-	said := false
+	parted := false
 	select {
 	case b.turn <- struct{}{}:
 		err := b.say(ctx)
-		if said = err == nil; !said {
+		if err != nil {
 			x.cfg.Logger.Info("what is gone is not in the ledgers yet, trying again", "user", b.user, "err", err)
 		}
 		b.weigh()
+		parted = x.unqueuePart(b, err == nil) // BEFORE the turn is given to somebody who may have it owe something again
 		<-b.turn
 	case <-ctx.Done(): // somebody else has it for so long
+		x.unqueuePart(b, false)
 	}
-	x.mu.Lock()
-	b.line--
-	parted := said && b.line == 0
-	if parted {
-		x.drop(b)
-	}
-	x.mu.Unlock()
 	if parted {
 		b.rest()
 	}
+}
+
+// unqueuePart takes part out of the line, and drops the index if that is wanted and nobody waits.
+func (x *Indexes) unqueuePart(b *box, drop bool) (dropped bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b.line--
+	if dropped = drop && b.line == 0; dropped {
+		x.drop(b)
+	}
+	return dropped
 }
 
 // say brings the index up to date and has the ledgers say what is gone. An index that is not used any more says nothing: the next one is

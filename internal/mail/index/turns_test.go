@@ -3,6 +3,7 @@ package index
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"porcupine/internal/cluster"
@@ -10,18 +11,14 @@ import (
 	"porcupine/internal/mail/index/talk"
 )
 
-// beside has somebody wait for the turn when the next write is done, and gives what they are told, when they are.
+// beside has somebody wait for the turn when the next write is done, and gives what they are told, when they are. In a bubble: they do wait
+// then, and come before whoever asks for the next turn.
 func (w *world) beside(t *testing.T, q talk.Question) <-chan talk.Answer {
 	t.Helper()
 	told := make(chan talk.Answer, 1)
-	x := w.indexes[0]
 	w.during.set(func() {
 		go func() { told <- w.mustAsk(t, q) }()
-		for line := 0; line < 2; {
-			x.mu.Lock()
-			line = x.boxes[q.User].line
-			x.mu.Unlock()
-		}
+		synctest.Wait()
 	})
 	return told
 }
@@ -29,29 +26,31 @@ func (w *world) beside(t *testing.T, q talk.Question) <-chan talk.Answer {
 // D4, U5: to delete a large folder, or to rename INBOX, takes several turns: the user's other sessions are answered in between, and are not
 // sent away since they have waited for too long.
 func TestLargeFoldersAreEmptiedInTurns(t *testing.T) {
-	const count = 2*talk.PageMax + 1
-	w := newWorld(t, Config{Follow: silent}, 2)
-	u := w.user("a", count)
-	w.MoveBucket(string(u), 1)
-	if n := w.count(t, u, "INBOX"); n != count {
-		t.Fatalf("%d messages", n)
-	}
-	told := w.beside(t, talk.Question{Op: talk.OpStatus, User: u, Name: "INBOX"})
-	made := w.mustAsk(t, talk.Question{Op: talk.OpRename, User: u, Name: "INBOX", To: "Old", Request: [16]byte{1}})
-	if n := (<-told).Status.Messages; n != count-talk.PageMax {
-		t.Errorf("somebody who asked while INBOX was renamed saw %d messages in it", n)
-	}
-	if n, left := w.count(t, u, "Old"), w.count(t, u, "INBOX"); n != count || left != 0 {
-		t.Errorf("after RENAME Old has %d messages, INBOX %d", n, left)
-	}
-	told = w.beside(t, talk.Question{Op: talk.OpStatus, User: u, Name: "Old"})
-	w.mustAsk(t, talk.Question{Op: talk.OpDelete, User: u, Name: "Old", Folder: made.Folder, Request: [16]byte{2}})
-	if n := (<-told).Status.Messages; n != count-talk.PageMax {
-		t.Errorf("somebody who asked while Old was deleted saw %d messages in it", n)
-	}
-	if left := w.Objects(string(u), mail.TypeMessage); len(left) > 0 {
-		t.Errorf("after DELETE %d copies are left", len(left))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const count = 2*talk.PageMax + 1
+		w := newWorld(t, Config{Follow: silent}, 2)
+		u := w.user("a", count)
+		w.MoveBucket(string(u), 1)
+		if n := w.count(t, u, "INBOX"); n != count {
+			t.Fatalf("%d messages", n)
+		}
+		told := w.beside(t, talk.Question{Op: talk.OpStatus, User: u, Name: "INBOX"})
+		made := w.mustAsk(t, talk.Question{Op: talk.OpRename, User: u, Name: "INBOX", To: "Old", Request: [16]byte{1}})
+		if n := (<-told).Status.Messages; n != count-talk.PageMax {
+			t.Errorf("somebody who asked while INBOX was renamed saw %d messages in it", n)
+		}
+		if n, left := w.count(t, u, "Old"), w.count(t, u, "INBOX"); n != count || left != 0 {
+			t.Errorf("after RENAME Old has %d messages, INBOX %d", n, left)
+		}
+		told = w.beside(t, talk.Question{Op: talk.OpStatus, User: u, Name: "Old"})
+		w.mustAsk(t, talk.Question{Op: talk.OpDelete, User: u, Name: "Old", Folder: made.Folder, Request: [16]byte{2}})
+		if n := (<-told).Status.Messages; n != count-talk.PageMax {
+			t.Errorf("somebody who asked while Old was deleted saw %d messages in it", n)
+		}
+		if left := w.Objects(string(u), mail.TypeMessage); len(left) > 0 {
+			t.Errorf("after DELETE %d copies are left", len(left))
+		}
+	})
 }
 
 // A folder that is deleted in several turns is not confused with one that gets its name in between.
