@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"porcupine/internal/admin"
 	"porcupine/internal/cluster"
@@ -61,8 +64,8 @@ func TestNodesStayForTheCopies(t *testing.T) {
 	must("cancel", drain("three", admin.DrainOptions{Cancel: true}))
 
 	must("stop", stopThree())
-	await(t, one, "two members that know all buckets", serving(2))
-	must("remove the third", one.Forget(ctx, ids["three"], false))
+	await(t, one, "two members", members(2))
+	must("remove the third, which has just left", one.Forget(ctx, ids["three"], false))
 	refused("remove a member", one.Forget(ctx, ids["two"], false), "it is a member")
 	must("stop", stopTwo())
 	await(t, one, "one member", members(1))
@@ -78,5 +81,41 @@ func TestStaying(t *testing.T) {
 		if got := staying(v, loads, without); got != want {
 			t.Errorf("without %d stay %d, want %d", without, got, want)
 		}
+	}
+}
+
+// After a view change lists are refused for a moment: a node that has just left can be removed all the same. What stays so, or is refused for
+// another reason, is told.
+func TestListsAreWaitedFor(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		err      error
+		times    int           // that it is given
+		patience time.Duration // of who asks
+		took     time.Duration
+		fails    bool
+	}{
+		{name: "whole at once", patience: time.Hour},
+		{name: "whole soon", err: cluster.Errorf(cluster.KindUnavailable, "list", "not all is known yet"), times: 20, patience: time.Hour, took: 20 * listEvery},
+		{name: "never whole", err: cluster.Errorf(cluster.KindUnavailable, "list", "not all is known yet"), times: 1 << 20, patience: time.Hour, took: listWait, fails: true},
+		{name: "not waited for", err: cluster.Errorf(cluster.KindUnavailable, "list", "not all is known yet"), times: 1 << 20, patience: listEvery / 2, took: listEvery / 2, fails: true},
+		{name: "damaged", err: cluster.Errorf(cluster.KindCorrupt, "list", "not a profile"), times: 1, patience: time.Hour, fails: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
+				defer cancel()
+				began, asked := time.Now(), 0
+				who, err := whenWhole(ctx, func() (string, error) {
+					if asked++; asked <= tt.times {
+						return "", tt.err
+					}
+					return "somebody", nil
+				})
+				if took := time.Since(began); took != tt.took || (err != nil) != tt.fails || (who == "") != tt.fails || tt.fails && err != tt.err {
+					t.Errorf("%q, %v after %v, want an error %v after %v", who, err, took, tt.fails, tt.took)
+				}
+			})
+		})
 	}
 }
