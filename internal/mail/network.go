@@ -18,6 +18,13 @@ func NetworkOf(a netip.Addr) netip.Prefix {
 	return p
 }
 
+// IsOfThisSite reports an address of a private network or of this machine. What connects from there, such as webmail or a mail server in
+// front of this one, brings the mail of many: limits for one network do not fit it.
+func IsOfThisSite(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsPrivate() || a.IsLoopback()
+}
+
 // SiteOf gives the IPv6 /48 that a network lies in: one site, or many customers of one provider,
 // so limits by it are wider. IPv4 has none.
 func SiteOf(network netip.Prefix) (site netip.Prefix, ok bool) {

@@ -34,3 +34,17 @@ func TestSiteOf(t *testing.T) {
 		t.Errorf("SiteOf(zero) = %v, want none", site)
 	}
 }
+
+func TestIsOfThisSite(t *testing.T) {
+	for text, want := range map[string]bool{
+		"127.0.0.1": true, "::1": true, "10.1.2.3": true, "::ffff:192.168.0.1": true, "fd00::1": true,
+		"192.0.2.1": false, "2001:db8::1": false, "::ffff:192.0.2.1": false,
+	} {
+		if got := mail.IsOfThisSite(netip.MustParseAddr(text)); got != want {
+			t.Errorf("IsOfThisSite(%s) = %v, want %v", text, got, want)
+		}
+	}
+	if mail.IsOfThisSite(netip.Addr{}) {
+		t.Error("no address is of this site")
+	}
+}

@@ -33,12 +33,6 @@ func newRefusals(most int, every time.Duration) *refusals {
 	return &refusals{most: most, every: every, paid: make(map[netip.Prefix]time.Time)}
 }
 
-// isOfThisSite reports an address of a private network or of this machine.
-func isOfThisSite(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsPrivate() || a.IsLoopback()
-}
-
 // debtor is a network or site that owes for a refused recipient.
 type debtor struct {
 	prefix netip.Prefix
@@ -69,7 +63,7 @@ func (r *refusals) isOver(from netip.Addr, now time.Time) bool {
 
 // count adds a refused recipient to the debt of a network and its site.
 func (r *refusals) count(from netip.Addr, now time.Time) {
-	if isOfThisSite(from) {
+	if mail.IsOfThisSite(from) {
 		return
 	}
 	r.mu.Lock()

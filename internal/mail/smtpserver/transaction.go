@@ -172,7 +172,7 @@ func (c *session) bringsMailOfMany() bool {
 	case LMTP:
 		return true
 	case MX:
-		return isOfThisSite(c.client.Remote)
+		return mail.IsOfThisSite(c.client.Remote)
 	}
 	return false
 }

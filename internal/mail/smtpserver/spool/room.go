@@ -110,8 +110,12 @@ func (r *Room) countLocked(network, site netip.Prefix, n int64) {
 	}
 }
 
-// countedBy gives the network and the site of an address; those that it has none of are not valid.
+// countedBy gives the network and the site of an address; those that it has none of are not valid, and who brings the mail of many
+// has none.
 func countedBy(from netip.Addr) (network, site netip.Prefix, hasSite bool) {
+	if mail.IsOfThisSite(from) {
+		return network, site, false
+	}
 	network = mail.NetworkOf(from)
 	site, hasSite = mail.SiteOf(network)
 	return network, site, hasSite

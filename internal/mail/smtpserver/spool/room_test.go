@@ -25,6 +25,7 @@ func TestRoom(t *testing.T) {
 		{"IPv4 in IPv6", none, []taking{{"192.0.2.1", 250, 0}, {"::ffff:192.0.2.1", 1, cluster.KindLimit}}},
 		{"one IPv6 network", none, []taking{{"2001:db8:1:1::1", 250, 0}, {"2001:db8:1:1::2", 1, cluster.KindLimit}}},
 		{"one site", none, []taking{{"2001:db8:1:1::1", 250, 0}, {"2001:db8:1:2::1", 250, 0}, {"2001:db8:1:3::1", 1, cluster.KindLimit}, {"2001:db8:2:3::1", 1, 0}}},
+		{"webmail, of many users", none, []taking{{"127.0.0.1", 250, 0}, {"127.0.0.1", 250, 0}, {"::ffff:10.0.0.1", 500, 0}, {"fd00::1", 1, cluster.KindLimit}}},
 		{"nobody in particular", none, []taking{{"", 1000, 0}, {"", 1, cluster.KindLimit}}},
 		{"in all", none, []taking{{"", 900, 0}, {"192.0.2.1", 101, cluster.KindLimit}, {"192.0.2.1", 100, 0}}},
 		{"the disk's reserve", 400, []taking{{"", 201, cluster.KindFull}, {"", 200, 0}, {"192.0.2.1", 1, cluster.KindFull}}},
