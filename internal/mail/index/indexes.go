@@ -16,13 +16,14 @@ import (
 
 // Indexes keeps the indexes of the users that one node manages. It is safe for concurrent use.
 type Indexes struct {
-	cluster substrate
-	cfg     Config
-	survey  *survey.Survey
-	grants  *grants
-	courier *courier
-	unused  *leftovers
-	figures counters
+	cluster  substrate
+	cfg      Config
+	survey   *survey.Survey
+	grants   *grants
+	courier  *courier
+	unused   *leftovers
+	figures  counters
+	builders *builders
 
 	mu     sync.Mutex
 	boxes  map[mail.User]*box
@@ -57,7 +58,7 @@ func New(node substrate, cfg Config) (*Indexes, error) {
 	}
 	cfg = cfg.withDefaults()
 	x := &Indexes{cluster: node, cfg: cfg, survey: survey.New(node, 0), grants: newGrants(node, cfg.LedgerWait),
-		unused: newLeftovers(unusedMax), boxes: make(map[mail.User]*box), recent: list.New()}
+		unused: newLeftovers(unusedMax), builders: newBuilders(), boxes: make(map[mail.User]*box), recent: list.New()}
 	x.courier = newCourier(node, cfg, x.notTold)
 	return x, nil
 }
@@ -93,8 +94,9 @@ func (x *Indexes) every(ctx context.Context, do func()) {
 	}
 }
 
-// close ends all subscriptions and waits for the notices on their way.
+// close breaks off what is being built, ends all subscriptions and waits for the notices on their way.
 func (x *Indexes) close() {
+	x.builders.close()
 	x.mu.Lock()
 	var boxes []*box
 	for _, b := range x.boxes {

@@ -152,24 +152,42 @@ func (s slow) Contents(ctx context.Context, on cluster.NodeID, owner string, of 
 	return s.hooked.Contents(ctx, on, owner, of, after)
 }
 
-// V2: a large mailbox whose ledger is read page by page, each in good time, opens, if not for the first who asks.
+// slowly gives indexes of a user with a large mailbox, whose ledger takes some 40 s to read, page by page.
+func slowly(t *testing.T) (x *Indexes, ask func(patience time.Duration) error) {
+	w := newWorld(t, Config{}, 2)
+	u := w.user("a", 3000)
+	w.MoveBucket(string(u), 1)
+	w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	pages := len(w.Objects(string(u), mail.TypeLedger))/4 + 1 // at most; there are half as many
+	x, err := New(slow{hooked{w.Node(1), w}, 80 * time.Second / time.Duration(pages)}, Config{ClusterID: w.indexes[0].cfg.ClusterID, Floor: w.indexes[0].cfg.Floor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x, func(patience time.Duration) error {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		q := talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"}
+		began := time.Now()
+		_, err := x.serve(ctx, 2, q.Marshal())
+		if d := time.Since(began); d > patience {
+			t.Errorf("who asked for %v waited %v", patience, d)
+		}
+		return err
+	}
+}
+
+// V2: a large mailbox whose ledger is read page by page, each in good time, opens, if not for the first who asks. Nobody waits longer than
+// he would, on the manager itself neither.
 func TestV2_LedgerThatTakesLongToRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Config{}, 2)
-		u := w.user("a", 3000)
-		w.MoveBucket(string(u), 1)
-		w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
-		pages := len(w.Objects(string(u), mail.TypeLedger))/4 + 1
-		x, err := New(slow{hooked{w.Node(1), w}, time.Minute / time.Duration(pages)}, Config{ClusterID: w.indexes[0].cfg.ClusterID, Floor: w.indexes[0].cfg.Floor})
-		if err != nil {
-			t.Fatal(err)
+		x, ask := slowly(t)
+		defer x.close()
+		err := ask(30 * time.Second)
+		if err == nil {
+			t.Fatal("it takes less than somebody waits: this tests nothing")
 		}
 		for range 3 { // a client that comes again and again
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second) // imapproxy.Config.AskTimeout
-			q := talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"}
-			_, err = x.serve(ctx, 2, q.Marshal())
-			cancel()
-			if err == nil {
+			if err = ask(30 * time.Second); err == nil { // imapproxy.Config.AskTimeout
 				return
 			}
 			if !cluster.IsKind(err, cluster.KindUnavailable) {
@@ -178,4 +196,43 @@ func TestV2_LedgerThatTakesLongToRead(t *testing.T) {
 		}
 		t.Errorf("it never opens: %v", err)
 	})
+}
+
+// What is being built when the node stops is broken off, and nothing is begun anew.
+func TestStopWhileAnIndexIsBuilt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, ask := slowly(t)
+		if err := ask(time.Second); !cluster.IsKind(err, cluster.KindUnavailable) {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		x.close()
+		if d := time.Since(began); d > 0 {
+			t.Errorf("it ended after %v", d)
+		}
+		if err := ask(time.Second); !cluster.IsKind(err, cluster.KindUnavailable) || !strings.Contains(err.Error(), "stopping") {
+			t.Errorf("asked after the end: %v", err)
+		}
+	})
+}
+
+// A panic over one user's mail is told to who asked, and the user's turn is given back.
+func TestPanicWhileAnIndexIsBuilt(t *testing.T) {
+	panics := false
+	w := newWorld(t, Config{}, 2)
+	u := w.user("a", 1)
+	w.MoveBucket(string(u), 1)
+	floor := w.indexes[0].cfg.Floor
+	w.indexes[0].cfg.Floor = func(e *cluster.Entry) (cluster.Timestamp, error) {
+		if panics {
+			panic("of a test")
+		}
+		return floor(e)
+	}
+	for _, panics = range []bool{true, true, false} {
+		_, _, err := w.ask(talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+		if cluster.IsKind(err, cluster.KindInternal) != panics || !panics && err != nil {
+			t.Errorf("panics: %v; %v", panics, err)
+		}
+	}
 }

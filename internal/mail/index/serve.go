@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 	"errors"
-	"time"
 
 	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
@@ -47,20 +46,26 @@ func (x *Indexes) serveTurn(ctx context.Context, from cluster.NodeID, q *talk.Qu
 		}
 		return nil, err
 	}
-	defer b.leave()
+	handed := false
+	defer func() {
+		if !handed {
+			b.leave()
+		}
+	}()
 	if q.Op == talk.OpWatch {
 		return x.serveWatch(ctx, b, from, q.On)
 	}
 	b.placing = placing(q)
-	s, err := x.current(ctx, b)
+	var s *state
+	s, handed, err = x.current(ctx, b)
+	if handed {
+		return nil, err
+	}
 	if err != nil {
 		b.placing = nil
 		return nil, err
 	}
-	defer func() {
-		b.placing = nil
-		s.arrive() // what could not be placed is there all the same
-	}()
+	defer b.settle(s)
 	if isChange(q.Op) {
 		if answer, ok := s.remembered(q.Request); ok {
 			return answer, nil
@@ -100,47 +105,31 @@ func placing(q *talk.Question) map[mail.MessageID]bool {
 	return ids
 }
 
-// current gives the index as it is now: built, or brought up to date.
-func (x *Indexes) current(ctx context.Context, b *box) (*state, error) {
+// settle ends a question: what could not be placed is there all the same.
+func (b *box) settle(s *state) {
+	b.placing = nil
+	s.arrive()
+}
+
+// current gives the index as it is now: built, or brought up to date. handed: it is still being built, and the turn is no more that of
+// who asked, nor what hangs on it.
+func (x *Indexes) current(ctx context.Context, b *box) (s *state, handed bool, err error) {
 	t, err := x.termOf(b.user)
 	if err != nil {
 		b.state = nil
-		return nil, err
+		return nil, false, err
 	}
 	if b.state != nil && b.state.term == t {
 		err := b.state.refresh(ctx)
 		if err == nil && !b.state.broken {
-			return b.state, nil
+			return b.state, false, nil
 		}
 		if err != nil && !b.state.broken {
-			return nil, err
+			return nil, false, err
 		}
 	}
 	b.state = nil
-	op := "build the index of " + string(b.user)
-	s, err := x.loadWhole(ctx, b)
-	if err != nil {
-		return nil, err
-	}
-	if s.broken {
-		return nil, cluster.Errorf(cluster.KindUnavailable, op, "it could not be written: try again in a moment")
-	}
-	b.state = s
-	if ctx.Err() != nil { // and who asked may be asking again by now: nothing is changed for him
-		return nil, cluster.Errorf(cluster.KindUnavailable, op, "it has taken long: try again (%w)", context.Cause(ctx))
-	}
-	return s, nil
-}
-
-// loadWhole builds the index for whoever asks next, should who asks now not wait that long: else a large mailbox on a slow disk would
-// be read from its beginning again and again.
-func (x *Indexes) loadWhole(ctx context.Context, b *box) (*state, error) {
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	defer cancel(nil)
-	// No deadline: with one, each call could last until then (cluster/transport.CallTimeoutDefault).
-	timer := time.AfterFunc(x.cfg.BuildWait, func() { cancel(context.DeadlineExceeded) })
-	defer timer.Stop()
-	return x.load(ctx, b)
+	return x.await(ctx, b)
 }
 
 // serveWatch notes who wants to be told. What happened before is not told: the asking node has its sessions look. So it does if the answer
