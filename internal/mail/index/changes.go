@@ -30,7 +30,7 @@ func (s *state) answerStore(ctx context.Context, q *talk.Question) (*talk.Answer
 	}
 	var p page
 	each(v, below(q.UIDs, q.Mark.Next), func(e *uidledger.Entry) bool {
-		if !p.takes(e.Flags, q.Flags) { // as many as it may have then
+		if !p.takes(e.Flags, besides(q.Flags, e.Flags)) { // as many as it may have then, and no fewer when it is asked again
 			a.More = true
 			return false
 		}
@@ -58,6 +58,11 @@ func (s *state) answerStore(ctx context.Context, q *talk.Question) (*talk.Answer
 		return true
 	})
 	return a, nil
+}
+
+// besides gives the flags that are not among others.
+func besides(flags, others []mail.Flag) []mail.Flag {
+	return slices.DeleteFunc(slices.Clone(flags), func(f mail.Flag) bool { return slices.Contains(others, f) })
 }
 
 // checkFlags wants flags that the grammar lets through.

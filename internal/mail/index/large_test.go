@@ -98,6 +98,32 @@ func TestStoreAnswersInPages(t *testing.T) {
 	}
 }
 
+// D6: the page of a conditional STORE that is carried again to another manager ends where the first one's did: what came behind that end
+// would be asked for with another number, and count as changed by somebody else.
+func TestD6_StoreAgainInTheSamePages(t *testing.T) {
+	const messages = 600
+	w := newWorld(t, Config{}, 2)
+	u := w.user("a", messages)
+	w.MoveBucket(string(u), 1)
+	a := w.mustAsk(t, talk.Question{Op: talk.OpSelect, User: u, Name: "INBOX"})
+	q := talk.Question{Op: talk.OpStore, User: u, Mark: a.Mark, UIDs: mail.UIDSet{{First: 1, Last: messages}}, FlagOp: backend.FlagsAdd, ModSeq: a.Mark.ModSeq, Request: [16]byte{1}}
+	for k := range 15 {
+		q.Flags = append(q.Flags, mail.Flag(strings.Repeat("x", 80)+string(rune('a'+k))))
+	}
+	first := w.mustAsk(t, q)
+	w.stateOf(t, 1, u).b.state = nil // it dies, and knows no request any more
+	again := w.mustAsk(t, q)
+	if !first.More || again.Next != first.Next || len(again.Summaries) != len(first.Summaries) || len(again.Modified) > 0 {
+		t.Errorf("first up to %d, %d messages; again up to %d, %d messages, modified: %v", first.Next, len(first.Summaries), again.Next, len(again.Summaries), again.Modified)
+	}
+	q.FlagOp, q.ModSeq, q.Request = backend.FlagsRemove, again.Summaries[len(again.Summaries)-1].ModSeq, [16]byte{2}
+	first = w.mustAsk(t, q)
+	w.stateOf(t, 1, u).b.state = nil
+	if again = w.mustAsk(t, q); again.Next != first.Next || len(again.Modified) > 0 {
+		t.Errorf("removed: first up to %d; again up to %d, modified: %v", first.Next, again.Next, again.Modified)
+	}
+}
+
 // Attack 31: what a session costs that catches up with a change of the whole folder grows as the folder does, not as its square. It has
 // the user's turn meanwhile, and so has each of the user's sessions.
 func TestAttack31_SyncOfAChangedFolder(t *testing.T) {
