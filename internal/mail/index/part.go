@@ -68,7 +68,8 @@ func (x *Indexes) over(owes bool) bool {
 	return x.cost > limit
 }
 
-// tidy parts with the indexes that are idle, or too much for the memory, and ends the watches that have run out.
+// tidy parts with the indexes that are idle, or too much for the memory, and ends the watches that have run out. The one used last is not too
+// much, however large it is (unqueue).
 func (x *Indexes) tidy(ctx context.Context, now time.Time) {
 	var dropped, owing []*box
 	x.mu.Lock()
@@ -88,7 +89,7 @@ func (x *Indexes) tidy(ctx context.Context, now time.Time) {
 		}
 	}
 	left := x.cost
-	for e := x.recent.Back(); e != nil && left > x.cfg.MemoryMax; e = e.Prev() {
+	for e := x.recent.Back(); e != nil && e != x.recent.Front() && left > x.cfg.MemoryMax; e = e.Prev() {
 		if b := e.Value.(*box); b.line == 0 && now.Sub(b.used) < x.cfg.IdleAfter && b.owes() { // else it is among them
 			owing = append(owing, b)
 			left -= b.cost

@@ -168,3 +168,19 @@ func TestPartingEndsBetweenFolders(t *testing.T) {
 		t.Errorf("tell = %v, %d folders are left", err, len(s.unsaid))
 	}
 }
+
+// Q2: the mailbox in use is not too much, though it owes something and is above the limit: it would be built again at once.
+func TestQ2_LargeMailboxThatOwesStays(t *testing.T) {
+	p := newParting(t, Config{MemoryMax: messageCost})
+	p.quit(t)
+	if p.idle(t, 0) {
+		t.Error("the mailbox in use was parted with")
+	}
+	other := p.user("b", 1)
+	p.MoveBucket(string(other), 1)
+	p.count(t, other, "INBOX")
+	p.idle(t, 0)
+	if f := p.figures(); f.Loaded != 1 {
+		t.Errorf("%d indexes are kept, and there is room for less than one", f.Loaded)
+	}
+}
