@@ -283,6 +283,7 @@ func TestMessageAttr(t *testing.T) {
 
 func FuzzParseMessageAttr(f *testing.F) {
 	f.Add([]byte{1, 0, 0, 0, 0, 0, 0, 0, 9})
+	f.Add([]byte{1, 0x80, 0, 0, 0, 0, 0, 0, 0}) // the first time that there is
 	f.Add([]byte{0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := ParseMessageAttr(b)

@@ -51,14 +51,17 @@ func (a MessageAttr) Append(b []byte) []byte {
 	return append(append(b, a.Folder[:]...), a.Email[:]...)
 }
 
-// UnixNano gives nanoseconds since 1970; of a time for which there are none the least or the most whole seconds. Messages may say any
-// year: for those outside, time.Time.UnixNano gives a time at the other end.
+// The first and the last time that nanoseconds since 1970 can tell.
+var earliest, latest = time.Unix(0, math.MinInt64), time.Unix(0, math.MaxInt64)
+
+// UnixNano gives nanoseconds since 1970; of a time for which there are none the least or the most. Messages may say any year: for those
+// outside of 1677 to 2262, time.Time.UnixNano gives a time at the other end.
 func UnixNano(t time.Time) int64 {
-	switch seconds := t.Unix(); {
-	case seconds <= math.MinInt64/int64(time.Second):
-		return math.MinInt64 / int64(time.Second) * int64(time.Second)
-	case seconds >= math.MaxInt64/int64(time.Second):
-		return math.MaxInt64 / int64(time.Second) * int64(time.Second)
+	switch {
+	case t.Before(earliest):
+		return math.MinInt64
+	case t.After(latest):
+		return math.MaxInt64
 	}
 	return t.UnixNano()
 }
