@@ -2,7 +2,9 @@ package folders
 
 import (
 	"testing"
+	"time"
 
+	"porcupine/internal/cluster"
 	"porcupine/internal/mail"
 )
 
@@ -170,5 +172,58 @@ func TestU4_DeletedOnTheSideThatWasAhead(t *testing.T) {
 	meets(t, a, b)
 	if f, err := a.tree.Find("x"); err != nil || f.UIDValidity <= shown.UIDValidity {
 		t.Errorf("x = %+v, %v, after UIDVALIDITY %d", f, err, shown.UIDValidity)
+	}
+}
+
+// U4, L12: a folder that was bumped under another name is shown under its own with that UIDVALIDITY; who has the name later has a greater one.
+func TestU4_BumpedUnderAnotherName(t *testing.T) {
+	at := func(s int64, node cluster.NodeID) cluster.Timestamp {
+		return cluster.Timestamp{Time: (1_710_000_000 + s) * int64(time.Second), Node: node}
+	}
+	ids := byte(0)
+	draw := func() mail.FolderID { ids++; return mail.FolderID{0xf0, ids} }
+	must := func(tree *Tree, err error) *Tree {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tree
+	}
+	rename := func(tree *Tree, from, to string, when cluster.Timestamp) *Tree {
+		after, _, err := tree.Rename(from, to, draw, when)
+		return must(after, err)
+	}
+	meet := func(a, b *Tree, when cluster.Timestamp) *Tree {
+		joined, err := Merge(a.Marshal(), b.Marshal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		after, _, err := must(Parse(joined)).Settle(when)
+		return must(after, err)
+	}
+	first, old, err := must(Parse(nil)).Create("c", "", draw, at(1, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := rename(rename(first, "c", "b", at(2, 1)), "b", "c", at(6, 1))
+	two, _, err := rename(first, "c", "a", at(3, 2)).Bump(old.ID, at(5, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	three, _, err := first.Delete("c", at(7, 3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if three, _, err = three.Create("c", "", draw, at(4, 3)); err != nil { // by a clock that is behind
+		t.Fatal(err)
+	}
+	one = meet(one, two, at(8, 1))
+	shown, err := one.Find("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := meet(one, three, at(9, 1)).Find("c")
+	if err != nil || after.ID == shown.ID || after.UIDValidity <= shown.UIDValidity {
+		t.Errorf("c is %+v after %+v, %v", after, shown, err)
 	}
 }

@@ -62,6 +62,7 @@ func historyName(path string, v uint32, id mail.FolderID) string {
 // state is the value of a folder's register.
 type state struct {
 	validity uint32
+	isBumped bool          // its UIDVALIDITY is that of a bump, which says nothing of the name
 	use      byte          // 1 + its place in uses(); 0: none
 	path     string        // "": the folder was deleted, or merged
 	into     mail.FolderID // of one that was merged; else INBOX

@@ -18,7 +18,8 @@ type Conflict struct {
 
 // Settle gives what is to be done about names that several folders have. The tree that it gives is to be
 // written BEFORE anything of it is shown, if it is not t itself: a folder whose name another one has, or had on the
-// other side, with a UIDVALIDITY that is not less, has got a greater one there (L12, U4). KindLimit: no
+// other side, with a UIDVALIDITY that is not less, has got a greater one there, and one that was bumped under another name is noted under
+// its own (L12, U4). KindLimit: no
 // UIDVALIDITY is left.
 func (t *Tree) Settle(at cluster.Timestamp) (*Tree, []Conflict, error) {
 	var conflicts []Conflict
@@ -30,11 +31,19 @@ func (t *Tree) Settle(at cluster.Timestamp) (*Tree, []Conflict, error) {
 			conflicts = append(conflicts, Conflict{Name: name, From: id, Into: ids[0]})
 		}
 		first := v.folders[ids[0]]
-		if isTied := len(ids) > 1 && v.folders[ids[1]].validity == first.validity; !isTied && !v.isStale(name, ids[0], first.validity) {
+		isTied := len(ids) > 1 && v.folders[ids[1]].validity == first.validity
+		isToChange := isTied || v.isStale(name, ids[0], first.validity)
+		// What was bumped on one side, under another name, is shown under this one from now on.
+		isToBeNoted := first.isBumped && !slices.Contains(v.history[name], holder{first.validity, ids[0]})
+		if !isToChange && !isToBeNoted {
 			continue
 		}
 		if d == nil {
 			d = t.draft(at)
+		}
+		if !isToChange {
+			d.lose(ids[0], first)
+			continue
 		}
 		validity, err := d.newValidity(opName(name))
 		if err != nil {

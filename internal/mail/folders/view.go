@@ -48,6 +48,7 @@ func newView(registers join.Registers) *view {
 	}
 	for _, b := range bumps {
 		if s, ok := v.folders[b.id]; ok {
+			s.isBumped = s.isBumped || b.validity > s.validity
 			s.validity = max(s.validity, b.validity)
 		}
 	}
